@@ -1,0 +1,139 @@
+"""
+What a destination is: one folder of pure functions on plain data. See docs/add-a-destination.md.
+
+Nothing here, or in a destination's folder, opens a socket or reads a file or the clock (its `fake.py` aside).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+
+from milonga.spec.event import Event
+
+Key: TypeAlias = tuple[str, ...]
+"""
+One thing an event must wait its turn for, such as ("acme",) or ("acme", "ada@acme.example"). The first item is the
+account, or what stands for it, so that all events of one key lie in one partition of the log.
+"""
+
+
+class Form(Struct, frozen=True):
+    """An `application/x-www-form-urlencoded` body. Values are text before encoding."""
+
+    params: Mapping[str, str]
+
+
+class Json(Struct, frozen=True):
+    """An `application/json` body."""
+
+    value: Any
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """
+    One HTTP call a destination wants sent: data, not an action.
+
+    part     name of this request within its event, unique there and the same at every translation of the event:
+             by it we know after a crash which requests of an event had already been delivered
+    method   as in HTTP
+    url      absolute, https unless the user's own setting says otherwise
+    headers  beyond those every request has (content type, length, user agent)
+    body     what to send
+    secrets  names of parameters and headers whose values are shown as *** everywhere but on the wire
+    """
+
+    part: str
+    method: Literal["POST", "PUT", "PATCH", "GET", "DELETE"]
+    url: str
+    body: Form | Json
+    headers: Mapping[str, str] = {}
+    secrets: frozenset[str] = frozenset()
+
+
+class Skip(Struct, frozen=True):
+    """
+    A decision not to send.
+
+    code  short name, counted and searched for: `missing_group_id`
+    fix   what the reader can do about it, one or two sentences
+    """
+
+    code: str
+    fix: str
+
+
+Requests: TypeAlias = Sequence[Request]
+"""One or more, in the order in which they must be delivered."""
+
+
+class Delivered(Struct, frozen=True):
+    """The destination has it."""
+
+
+class TryAgain(Struct, frozen=True):
+    """
+    The moment's fault: no answer, overload.
+
+    code    short name, such as `http_503` or `no_connection`
+    reason  in words
+    wait    seconds the receiver asked us to wait (Retry-After); None if it did not say
+    """
+
+    code: str
+    reason: str
+    wait: float | None = None
+
+
+class BadEvent(Struct, frozen=True):
+    """The event's fault: the same event would be refused again. It becomes a dead letter."""
+
+    code: str
+    reason: str
+
+
+class BadSettings(Struct, frozen=True):
+    """The settings' fault: every event would be refused. The destination is paused once that is sure."""
+
+    code: str
+    reason: str
+
+
+Ending: TypeAlias = Delivered | TryAgain | BadEvent | BadSettings
+
+
+class Answer(Struct, frozen=True):
+    """
+    status   of HTTP
+    headers  names in lower case; of a repeated header the last
+    body     its first 1,000 bytes
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Destination(Struct, frozen=True, kw_only=True):
+    """
+    A kind of receiver, found by being there: `milonga/destinations/<kind>/__init__.py` holds one as `destination`.
+
+    kind          name of the folder, used in commands
+    label         for people, and the exact name in an event's `integrations`
+    summary       one sentence for the catalogue
+    settings      a msgspec Struct with a default for every field; each field's label and help stand in its
+                  `msgspec.Meta(title=, description=)`; `extra={"secret": True}` marks a secret,
+                  `extra={"required": True}` one without which nothing can be sent,
+                  `extra={"address": True}` one that holds a URL to send to
+    keys          ordering keys of an event, from the event alone; none if it need not wait for any other
+    translate     (event, settings) -> requests or a skip; must not raise for any event
+    judge         (answer, now in unix seconds) -> how the request ended
+    """
+
+    kind: str
+    label: str
+    summary: str
+    settings: type[Struct]
+    keys: Callable[[Event], tuple[Key, ...]]
+    translate: Callable[[Event, Any], Requests | Skip]
+    judge: Callable[[Answer, float], Ending]

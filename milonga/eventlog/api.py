@@ -1,0 +1,107 @@
+"""The event log as the rest of the road sees it. Every engine passes tests/eventlog/conformance.py."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from milonga.spec.stored import Stamped
+
+Offset: TypeAlias = int
+"""Place of an event within its partition; grows, and may leave gaps only where a log was trimmed. First: 1."""
+
+START: Offset = 0  #: "after START" reads from the first event there is
+
+
+class Position(NamedTuple):
+    """Compares with others of the same partition only."""
+
+    partition: int
+    offset: Offset
+
+
+class Duplicate(Struct, frozen=True):
+    """The event was not stored: `first` holds the same (source, messageId), is durable and under 24 h old."""
+
+    first: Position
+
+
+class Stored(Struct, frozen=True):
+    position: Position
+    event: Stamped
+
+
+class Damaged(Struct, frozen=True):
+    """A record whose checksum does not fit. Readers pass it by and say so; nothing of it is ever sent."""
+
+    position: Position
+    reason: str
+
+
+class LogFull(Exception):
+    """The log cannot keep more: the disk is full or unwritable. Nothing of the append was kept; try again."""
+
+
+class EventLog(Protocol):
+    """The collector's side and the reader's side of one log."""
+
+    async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
+        """
+        Store all or none. On return they survive a power cut. A duplicate is named, not stored: the first copy
+        is durable by then. Appends of one caller keep their order. LogFull if they cannot be kept.
+        """
+        ...
+
+    async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
+        """In order, without gaps but for trimmed ones; an empty list at the end, never a wait."""
+        ...
+
+    async def wait(self, partition: int, after: Offset, timeout: float) -> bool:
+        """Return True as soon as an event beyond `after` can be read, or False after `timeout` seconds."""
+        ...
+
+    async def end(self, partition: int) -> Offset:
+        """Offset of the newest durable event; START if there never was one."""
+        ...
+
+    async def begin(self, partition: int) -> Offset:
+        """Offset of the oldest event still kept; end + 1 if none is."""
+        ...
+
+    async def trim(self, partition: int, upto: Offset) -> Offset:
+        """Give up events at or before `upto`, in whole segments; return the last offset that is gone."""
+        ...
+
+    def assignments(self, reader: str) -> list[int]:
+        """Partitions this reader is to read now. One machine: always [0]."""
+        ...
+
+    async def close(self) -> None:
+        """Keep what was acknowledged, release files and threads. Appends under way finish first."""
+        ...
+
+
+class Discard(Struct, frozen=True, kw_only=True):
+    """
+    An event that was not accepted.
+
+    source   id of the source; 0 if the write key is unknown
+    at       unix milliseconds
+    code     Segment's own discard code where it has one, such as `no_user_anon_id`
+    reason   in words, naming the field
+    excerpt  the first 2,000 bytes of what arrived, for the debugger
+    """
+
+    source: int
+    at: int
+    code: str
+    reason: str
+    excerpt: bytes
+
+
+class Ledger(Protocol):
+    """Counts of what the collector did not keep: a discard is answered with 200 only once it is counted here."""
+
+    async def discard(self, discards: Sequence[Discard]) -> None:
+        """Durable on return. Every one is counted; of each code a bounded number is kept to look at."""
+        ...

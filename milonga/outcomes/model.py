@@ -1,0 +1,48 @@
+"""What became of an event at a destination: one compact row per event and destination."""
+
+from enum import IntEnum
+
+from msgspec import Struct
+
+from milonga.eventlog.api import Position
+
+
+class State(IntEnum):
+    """
+    How things stand for one event at one destination. The numbers are stored: never renumber.
+
+    The first four are final. `waiting` and `retrying` are never rows of the outcome files: they follow from the
+    reader's position, its parked lines and its progress rows.
+    """
+
+    delivered = 1
+    skipped = 2
+    dead = 3
+    expired = 4
+    waiting = 5
+    retrying = 6
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """
+    destination       id of the destination in the workspace
+    position          of the event in the log
+    state             one of the four final ones
+    code              why: a skip's, a dead letter's or an expiry's code; "" if delivered
+    attempts          answers that counted; 0 for a skip
+    perhaps           how many further attempts were cut off after the request had been written, so that the
+                      destination may have it more than once
+    received_at       when the event arrived here, unix milliseconds
+    ended_at          when this was decided, unix milliseconds
+    settings_version  of the settings in force then
+    """
+
+    destination: int
+    position: Position
+    state: State
+    code: str = ""
+    attempts: int = 0
+    perhaps: int = 0
+    received_at: int
+    ended_at: int
+    settings_version: int

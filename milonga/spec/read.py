@@ -1,0 +1,110 @@
+"""
+From the bytes of one event to an Event. Lenient: whatever is unusable counts as absent, so that an event which was
+once accepted can always be read again.
+"""
+
+from typing import Any, Final, cast, get_args
+
+import msgspec
+
+from milonga.spec.event import (
+    Account,
+    Alias,
+    Call,
+    Event,
+    EventType,
+    Group,
+    Identify,
+    JsonObject,
+    Page,
+    Screen,
+    Track,
+)
+from milonga.spec.mend import loads
+from milonga.spec.stored import Stamped
+from milonga.spec.values import id_text, name_text
+
+EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
+
+
+class NotAnEvent(ValueError):
+    """The text is not one JSON object with a `type` of identify, group, track, page, screen or alias."""
+
+
+def read_object(body: bytes) -> JsonObject:
+    """The object as the sender wrote it. NotAnEvent if it is none, even after mending (milonga.spec.mend)."""
+    try:
+        value = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        try:
+            value = loads(body)
+        except ValueError as error:
+            raise NotAnEvent(str(error)) from None
+    if not isinstance(value, dict):
+        raise NotAnEvent(f"Expected an object, got {type(value).__name__}")
+    return value
+
+
+def read_stamped(stamped: Stamped) -> Event:
+    """The event a log holds, with what the collector found out about it."""
+    stamp = stamped.stamp
+    received = read_object(stamped.body)
+    context, integrations = object_at(received, "context"), object_at(received, "integrations")
+    if stamp.batch_context is not None:
+        context = {**read_object(bytes(stamp.batch_context)), **context}
+    if stamp.batch_integrations is not None:
+        integrations = {**read_object(bytes(stamp.batch_integrations)), **integrations}
+    account = None
+    if stamp.account is not None and stamp.account_found is not None:
+        account = Account(stamp.account, stamp.account_found)
+    return Event(
+        type=stamp.type,
+        call=call_of(stamp.type, received),
+        message_id=stamp.message_id,
+        user_id=stamp.user_id,
+        anonymous_id=stamp.anonymous_id,
+        account=account,
+        context=context,
+        integrations=integrations,
+        timestamp=stamp.timestamp,
+        received_at=stamp.received_at,
+        received=received,
+    )
+
+
+def type_of(received: JsonObject) -> EventType:
+    """The event's own `type`. NotAnEvent if it has none or an unknown one."""
+    type_ = received.get("type")
+    if not isinstance(type_, str) or type_ not in EVENT_TYPES:
+        raise NotAnEvent(f"Expected one of {', '.join(sorted(EVENT_TYPES))}, got {type_!r:.60} - at `$.type`")
+    return cast("EventType", type_)
+
+
+def call_of(type_: EventType, received: JsonObject) -> Call:
+    match type_:
+        case "identify":
+            return Identify(object_at(received, "traits"))
+        case "group":
+            return Group(id_text(received.get("groupId")), object_at(received, "traits"))
+        case "track":
+            return Track(name_text(received.get("event")), object_at(received, "properties"))
+        case "page":
+            return Page(*_named(received))
+        case "screen":
+            return Screen(*_named(received))
+        case "alias":
+            return Alias(id_text(received.get("previousId")))
+
+
+def object_at(received: JsonObject, key: str) -> JsonObject:
+    """The object at this key; an empty one if there is none. PHP's SDK writes [] for {}."""
+    value: Any = received.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _named(received: JsonObject) -> tuple[str | None, str | None, JsonObject]:
+    return (
+        name_text(received.get("name")),
+        name_text(received.get("category")),
+        object_at(received, "properties"),
+    )
