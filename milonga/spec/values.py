@@ -15,7 +15,7 @@ def number_text(value: float) -> str | None:
     if not math.isfinite(value):
         return None
     if value.is_integer():
-        return format(Decimal(repr(value)), "f").removesuffix(".0").replace("-0", "0") if value else "0"
+        return format(Decimal(repr(value)), "f").removesuffix(".0") if value else "0"
     text = repr(value)
     return format(Decimal(text), "f") if "e" in text else text
 
