@@ -11,7 +11,10 @@ def number_text(value: float) -> str | None:
     Source: docs/totango.md, "Values".
     """
     if isinstance(value, int):
-        return str(value)
+        try:
+            return str(value)
+        except ValueError:  # Python refuses to write more than 4,300 digits this way
+            return format(Decimal(value), "f")
     if not math.isfinite(value):
         return None
     if value.is_integer():

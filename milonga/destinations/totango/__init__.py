@@ -1,0 +1,18 @@
+"""Totango: accounts, users and activities, over its collection endpoint. Rules and sources: docs/totango.md."""
+
+from milonga.destinations.contract import Destination
+from milonga.destinations.totango.gate import NAME
+from milonga.destinations.totango.judge import judge
+from milonga.destinations.totango.keys import keys
+from milonga.destinations.totango.settings import Settings
+from milonga.destinations.totango.translate import translate
+
+destination = Destination(
+    kind="totango",
+    label=NAME,
+    summary="Customer success: accounts, their users, and what they do in your product.",
+    settings=Settings,
+    keys=keys,
+    translate=translate,
+    judge=judge,
+)

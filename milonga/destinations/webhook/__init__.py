@@ -1,0 +1,16 @@
+"""A webhook: each event, as JSON, to one URL of yours. See docs/webhook.md."""
+
+from milonga.destinations.contract import Destination
+from milonga.destinations.webhook.judge import judge
+from milonga.destinations.webhook.settings import Settings
+from milonga.destinations.webhook.translate import NAME, keys, translate
+
+destination = Destination(
+    kind="webhook",
+    label=NAME,
+    summary="Each event as JSON, to one URL of yours.",
+    settings=Settings,
+    keys=keys,
+    translate=translate,
+    judge=judge,
+)
