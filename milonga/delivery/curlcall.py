@@ -1,0 +1,237 @@
+"""
+One request as libcurl carries it: a reusable easy handle, its options, its callbacks, and how its end is to be read.
+
+No callback here may raise: libcurl's caller would only print it.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+from urllib.parse import urlsplit
+
+import pycurl
+
+from milonga import __version__
+from milonga.delivery.addresses import forbidden
+from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
+from milonga.destinations.contract import Answer
+
+Done = Callable[[Reply, float], None]
+"""(how it ended, seconds from the start of the transfer to the end)"""
+
+CONNECT_TIMEOUT = 10.0  #: seconds at most for name resolution, TCP and TLS together
+KEPT_BODY = 1_000  #: bytes of an answer's body
+MAX_BODY = 64 * 1024  #: bytes; a longer answer is cut off, with its connection
+MAX_HEAD = 64 * 1024  #: bytes of all header lines; a longer head is a bad answer
+MAX_IDLE = 30  #: seconds a connection may wait for its next use; many servers close at 60, some at 5
+MAX_AGE = 600  #: seconds after which a connection is not used again, so that a name's new addresses get their turn
+
+#: what is kept of an answer's header lines: what a judge or the reader of a failed attempt can use
+KEPT_HEADERS = (
+    "content-type",
+    "date",
+    "location",
+    "ratelimit-reset",
+    "retry-after",
+    "server",
+    "www-authenticate",
+    "x-ratelimit-reset",
+    "x-request-id",
+)
+_KEPT = {name.encode(): name for name in KEPT_HEADERS}
+
+
+class Call:
+    """One easy handle, used again and again, and the request it carries now."""
+
+    __slots__ = (
+        "_allow_private",
+        "_answered",
+        "_body",
+        "_body_size",
+        "_head_size",
+        "_headers",
+        "_loop",
+        "_opened",
+        "_outgoing",
+        "_refused",
+        "_shape",
+        "_status",
+        "done",
+        "easy",
+        "started",
+        "written",
+    )
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str, allow_private: bool) -> None:
+        self._loop = loop
+        self._allow_private = allow_private
+        self._shape: Any = None
+        self.easy = easy = pycurl.Curl()
+        for option, value in _OPTIONS:
+            easy.setopt(option, value)
+        easy.setopt(pycurl.CAINFO, ca_file)
+        easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
+        easy.setopt(pycurl.PREREQFUNCTION, self._may_write)
+        easy.setopt(pycurl.HEADERFUNCTION, self._on_header)
+        easy.setopt(pycurl.WRITEFUNCTION, self._on_body)
+
+    def begin(self, outgoing: Outgoing, done: Done) -> None:
+        self.done = done
+        self.written = False
+        self._outgoing = outgoing
+        self._answered = False
+        self._status = 0
+        self._headers: dict[str, str] = {}
+        self._head_size = 0
+        self._body = b""
+        self._body_size = 0
+        self._refused = ""
+        self._opened = False
+        easy = self.easy
+        plain_get = outgoing.method == "GET" and not outgoing.body
+        shape = (outgoing.method, plain_get, outgoing.url, outgoing.headers, outgoing.timeout)
+        if shape != self._shape:  # most requests are as the one before but for the body
+            self._shape = None
+            easy.setopt(pycurl.URL, outgoing.url)
+            easy.setopt(pycurl.HTTPHEADER, _lines(outgoing.headers))
+            easy.setopt(pycurl.HTTPGET if plain_get else pycurl.POST, 1)
+            easy.setopt(pycurl.CUSTOMREQUEST, outgoing.method)
+            easy.setopt(pycurl.TIMEOUT_MS, max(1, int(outgoing.timeout * 1000)))
+            easy.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, int(min(outgoing.timeout, CONNECT_TIMEOUT) * 1000)))
+            self._shape = shape
+        if not plain_get:
+            easy.setopt(pycurl.POSTFIELDS, outgoing.body)
+        self.started = perf_counter()
+
+    def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:
+        """Judge the address that is about to be connected to. libcurl duplicates the socket: ours is closed soon."""
+        host = address.addr[0]
+        why = None if self._allow_private else forbidden(host)
+        if why is not None:
+            self._refused = f"{host}, {why}"
+            return int(pycurl.SOCKET_BAD)
+        try:
+            opened = socket.socket(address.family, address.socktype, address.protocol)
+        except OSError:
+            return int(pycurl.SOCKET_BAD)
+        self._opened = True
+        self._loop.call_soon(opened.close)
+        return opened
+
+    def _may_write(self, *_: object) -> int:
+        """Called when a connection stands ready, before each writing of the request: the second is a silent resend."""
+        if self.written:
+            return int(pycurl.PREREQFUNC_ABORT)
+        self.written = True
+        return int(pycurl.PREREQFUNC_OK)
+
+    def _on_header(self, line: bytes) -> int | None:
+        self._head_size += len(line)
+        if self._head_size > MAX_HEAD:
+            return 0
+        if self._answered:  # a trailer
+            return None
+        if line.startswith(b"HTTP/"):
+            self._status = int(line[8:].split(maxsplit=1)[0])
+            self._headers.clear()
+        elif line == b"\r\n" or line == b"\n":
+            self._answered = self._status >= 200
+        else:
+            name, _, value = line.partition(b":")
+            kept = _KEPT.get(name.lower())
+            if kept is not None:
+                self._headers[kept] = value.strip()[:1_000].decode("latin-1")
+        return None
+
+    def _on_body(self, chunk: bytes) -> int | None:
+        if len(self._body) < KEPT_BODY:
+            self._body += chunk[: KEPT_BODY - len(self._body)]
+        self._body_size += len(chunk)
+        return 0 if self._body_size > MAX_BODY else None
+
+    def reply(self, code: int, text: str) -> Reply:
+        """How it ended. `code` and `text` are libcurl's."""
+        if self._answered:
+            return Answer(self._status, self._headers, self._body)
+        return self._no_answer(code, text[:200])
+
+    def _no_answer(self, code: int, text: str) -> NoAnswer:
+        where, limit = _where(self._outgoing.url), self._outgoing.timeout
+        if code == pycurl.E_OPERATION_TIMEDOUT:
+            what = f"{where} did not answer" if self.written else f"No connection to {where}"
+            return NoAnswer("timeout", f"{what} within {limit:g} s.", self.written)
+        if self.written:
+            if code in _LOST:
+                return NoAnswer("connection_lost", f"{where} closed the connection before it answered ({text}).", True)
+            return NoAnswer("bad_answer", f"{where} answered, but not as HTTP demands ({text}).", True)
+        if self._refused and not self._opened:
+            reason = (
+                f"{where} leads to {self._refused}. Milonga connects only to public addresses unless it was started with "
+                "`milonga serve --allow-private-destinations`."
+            )
+            return NoAnswer("forbidden_address", reason, False)
+        name, words = _UNSENT.get(code, ("no_connection", "could not be reached"))
+        return NoAnswer(name, f"{where} {words} ({text}).", False)
+
+
+def _lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
+    """As libcurl wants them: `Name;` sends an empty value, `Name:` nothing, not even what it would add by itself."""
+    lines = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in headers]
+    names = {name.lower() for name, _ in headers}
+    lines += [f"{name}:" for name in ("Expect", "Content-Type") if name.lower() not in names]
+    return [line.encode() for line in lines]
+
+
+def _where(url: str) -> str:
+    """Host and port, for a reason: without the user, path and query, which may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
+
+
+_OPTIONS = (
+    (pycurl.NOSIGNAL, 1),
+    (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+    (pycurl.FOLLOWLOCATION, 0),
+    (pycurl.PROXY, ""),  # the empty text switches the environment's proxies off too
+    (pycurl.NETRC, pycurl.NETRC_IGNORED),
+    (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1),
+    (pycurl.HTTP_CONTENT_DECODING, 0),
+    (pycurl.PATH_AS_IS, 1),
+    (pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2),
+    (pycurl.SSL_VERIFYPEER, 1),
+    (pycurl.SSL_VERIFYHOST, 2),
+    (pycurl.MAXAGE_CONN, MAX_IDLE),
+    (pycurl.MAXLIFETIME_CONN, MAX_AGE),
+    (pycurl.TCP_KEEPALIVE, 1),
+    (pycurl.USERAGENT, f"milonga/{__version__}"),
+)
+
+_LOST = frozenset(
+    {
+        pycurl.E_ABORTED_BY_CALLBACK,  # our refusal to write it again
+        pycurl.E_COULDNT_CONNECT,  # while libcurl was about to write it again; so are the next two
+        pycurl.E_COULDNT_RESOLVE_HOST,
+        pycurl.E_SSL_CONNECT_ERROR,
+        pycurl.E_GOT_NOTHING,
+        pycurl.E_PARTIAL_FILE,
+        pycurl.E_RECV_ERROR,
+        pycurl.E_SEND_ERROR,
+    }
+)
+_TLS = ("tls", "was refused: its TLS certificate or handshake is not acceptable")
+#: ends before anything was written; all others are no_connection
+_UNSENT = {
+    pycurl.E_COULDNT_RESOLVE_HOST: ("no_address", "has no address: the look-up of its name failed"),
+    pycurl.E_URL_MALFORMAT: ("bad_url", "stands in a URL that libcurl cannot read"),
+    pycurl.E_UNSUPPORTED_PROTOCOL: ("bad_url", "stands in a URL that is neither http nor https"),
+    pycurl.E_SSL_CONNECT_ERROR: _TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: _TLS,
+    pycurl.E_SSL_CACERT_BADFILE: _TLS,
+    pycurl.E_SSL_CERTPROBLEM: _TLS,
+    pycurl.E_SSL_CIPHER: _TLS,
+    pycurl.E_SSL_ISSUER_ERROR: _TLS,
+    pycurl.E_SSL_INVALIDCERTSTATUS: _TLS,
+}

@@ -1,0 +1,219 @@
+"""
+Sends requests over HTTP: libcurl's multi interface, driven by the event loop. What it promises:
+
+- `done` is called exactly once for each request, never from within `send`, always on the loop's thread.
+- A request is written at most once. libcurl by itself sends a request a second time when a kept-alive connection dies
+  before the first byte of the answer, and the receiver may have both: here the second writing is refused, and the end
+  is a `NoAnswer(perhaps=True)` that the caller counts and decides about.
+- Every address is judged when its socket is about to be opened, after all name resolution, so that neither a name that
+  points inwards nor one that changes its mind between look-up and connect gets through.
+- A whole head of an answer is an answer, also if its body never ends, breaks off or is too long.
+- TLS 1.2 or later, verified; HTTP/1.1; redirects are answers; nothing is taken from the environment (proxies, .netrc,
+  cookies).
+
+How one request looks to libcurl is in `curlcall.py`, what can be sent at all in `sendable.py`. Why libcurl:
+docs/decisions/0005-delivery-client.md.
+"""
+
+import asyncio
+import select
+from collections import deque
+from collections.abc import Callable
+from time import perf_counter
+
+import certifi
+import pycurl
+
+from milonga.delivery.curlcall import Call, Done
+from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
+from milonga.delivery.sendable import flaw_of
+
+STOPPED = "Milonga was stopped before the answer came."
+
+
+class Sender:
+    """
+    A pool of connections with its requests in flight. Belongs to one event loop (asyncio's or uvloop's).
+
+    allow_private    connect to private, loopback and link-local addresses too
+    ca_file          PEM file of the authorities to trust
+    max_connections  requests in flight at most; the rest wait in order, their time not yet running. It is shared by
+                     all receivers: give it more than all destinations' own caps together, or one that hangs holds up
+                     the others
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        allow_private: bool = False,
+        ca_file: str | None = None,
+        max_connections: int = 512,
+    ) -> None:
+        self._loop = loop
+        self._allow_private = allow_private
+        self._ca_file = ca_file or certifi.where()
+        self._max = max_connections
+        self._idle: list[Call] = []
+        self._busy: dict[pycurl.Curl, Call] = {}
+        self._waiting: deque[tuple[Outgoing, Done]] = deque()
+        self._empty: asyncio.Event | None = None
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
+        self._wheel = _Wheel(loop, self._multi, self._collect)
+
+    def send(self, outgoing: Outgoing, done: Done) -> None:
+        """Start, or queue, one request. Never raises for what is in it."""
+        flaw = flaw_of(outgoing)
+        if flaw is None and self._empty is not None:
+            flaw = NoAnswer("connection_lost", STOPPED, perhaps=False)
+        if flaw is not None:
+            self._loop.call_soon(self._report, done, flaw, 0.0)
+        elif len(self._busy) < self._max:
+            self._start(outgoing, done)
+        else:
+            self._waiting.append((outgoing, done))
+
+    async def close(self, grace: float) -> None:
+        """
+        Take no more, wait up to `grace` seconds for what is under way, break off the rest. Every `done` has been called
+        when this returns.
+        """
+        self._empty = asyncio.Event()
+        try:
+            if self._busy or self._waiting:
+                async with asyncio.timeout(grace):
+                    await self._empty.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._break_off()
+
+    def _start(self, outgoing: Outgoing, done: Done) -> None:
+        call = self._idle.pop() if self._idle else Call(self._loop, self._ca_file, self._allow_private)
+        try:
+            call.begin(outgoing, done)
+            self._multi.add_handle(call.easy)
+        except (pycurl.error, UnicodeError, ValueError, OverflowError) as flaw:
+            reason = f"This request cannot be sent: {flaw}."
+            self._loop.call_soon(self._report, done, NoAnswer("bad_url", reason, perhaps=False), 0.0)
+        else:
+            self._busy[call.easy] = call
+
+    def _collect(self) -> None:
+        """Take back every call that has ended, give its place to the next, tell."""
+        while True:
+            more, good, bad = self._multi.info_read()
+            for easy in good:
+                self._end(easy, pycurl.E_OK, "")
+            for easy, code, text in bad:
+                self._end(easy, code, text)
+            if not more:
+                return
+
+    def _end(self, easy: pycurl.Curl, code: int, text: str) -> None:
+        self._multi.remove_handle(easy)
+        call = self._busy.pop(easy)
+        reply, done, seconds = call.reply(code, text), call.done, perf_counter() - call.started
+        self._idle.append(call)
+        if self._waiting:
+            self._start(*self._waiting.popleft())
+        self._report(done, reply, seconds)
+        if self._empty is not None and not self._busy:
+            self._empty.set()
+
+    def _break_off(self) -> None:
+        if self._multi.closed:
+            return
+        busy, waiting = list(self._busy.values()), list(self._waiting)
+        self._busy.clear()
+        self._waiting.clear()
+        for call in busy:
+            self._multi.remove_handle(call.easy)
+        self._wheel.close()
+        self._multi.close()
+        now = perf_counter()
+        for call in busy:
+            self._report(call.done, NoAnswer("connection_lost", STOPPED, perhaps=call.written), now - call.started)
+        for _, done in waiting:
+            self._report(done, NoAnswer("connection_lost", STOPPED, perhaps=False), 0.0)
+        for call in (*busy, *self._idle):
+            call.easy.close()
+        self._idle.clear()
+
+    def _report(self, done: Done, reply: Reply, seconds: float) -> None:
+        try:
+            done(reply, seconds)
+        except Exception as error:  # the caller's mistake must not cost the other requests their answers
+            self._loop.call_exception_handler({"message": "A sender's callback failed", "exception": error})
+
+
+class _Wheel:
+    """
+    Turns libcurl: watches its sockets, keeps its one timer, and calls `turned` after each turn.
+
+    All sockets are in one epoll of our own, and the event loop watches only that: much cheaper than a reader and a
+    writer of the loop for each request, and the same for every loop.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, multi: pycurl.CurlMulti, turned: Callable[[], None]) -> None:
+        self._loop = loop
+        self._multi = multi
+        self._turned = turned
+        self._timer: asyncio.Handle | None = None
+        self._watched: set[int] = set()
+        self._epoll = select.epoll()
+        loop.add_reader(self._epoll.fileno(), self._on_sockets)
+        multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
+        multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    def close(self) -> None:
+        self._set_timer(-1)
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def _watch(self, what: int, fd: int, multi: object, data: object) -> None:
+        if what == pycurl.POLL_REMOVE:
+            self._watched.discard(fd)
+            self._epoll.unregister(fd)
+        elif fd in self._watched:
+            self._epoll.modify(fd, _EPOLL[what])
+        else:
+            self._watched.add(fd)
+            self._epoll.register(fd, _EPOLL[what])
+
+    def _set_timer(self, milliseconds: int) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if milliseconds == 0:
+            self._timer = self._loop.call_soon(self._on_timer)
+        elif milliseconds > 0:
+            self._timer = self._loop.call_later(milliseconds / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+        self._turned()
+
+    def _on_sockets(self) -> None:
+        for fd, events in self._epoll.poll(0):
+            if fd in self._watched:
+                self._multi.socket_action(fd, _CURL[events & 0x1F])
+        self._turned()
+
+
+_EPOLL = {
+    pycurl.POLL_NONE: 0,
+    pycurl.POLL_IN: select.EPOLLIN,
+    pycurl.POLL_OUT: select.EPOLLOUT,
+    pycurl.POLL_INOUT: select.EPOLLIN | select.EPOLLOUT,
+}
+#: by an epoll mask's low five bits
+_CURL = tuple(
+    (pycurl.CSELECT_IN if mask & select.EPOLLIN else 0)
+    | (pycurl.CSELECT_OUT if mask & select.EPOLLOUT else 0)
+    | (pycurl.CSELECT_ERR if mask & (select.EPOLLERR | select.EPOLLHUP) else 0)
+    for mask in range(0x20)
+)
