@@ -1,6 +1,8 @@
 """What a workspace holds: sources, destinations, their settings and states. Plain data; the files are in store.py."""
 
+from collections.abc import Iterable
 from enum import StrEnum
+from hashlib import sha256
 
 from msgspec import Struct
 
@@ -32,7 +34,8 @@ class StateChange(Struct, frozen=True, kw_only=True):
     """
     at      unix milliseconds
     state   from then on
-    by      who: "cli", "settings" (the pipeline paused it), "probe" (the pipeline resumed it), ...
+    by      who: "cli", "settings" (the pipeline paused it), "probe" (the pipeline resumed it), "key" (its secrets
+            cannot be read at the moment; ends by itself once they can), ...
     reason  in words; "" if there is none to give
     end     the log's newest offset of each partition at that moment. Switching on begins behind it; switching off
             ends what waits up to it
@@ -81,3 +84,53 @@ class Command(Struct, frozen=True, kw_only=True):
     asked_at: int
     kind: str
     args: dict[str, object]
+
+
+class SettingsVersion(Struct, frozen=True, kw_only=True):
+    """
+    One entry of a destination's settings history.
+
+    at       unix milliseconds
+    version  1, 2, ...
+    by       who: "cli", "console", ...
+    changed  names of what differs from the version before; of version 1, from the defaults
+    """
+
+    at: int
+    version: int
+    by: str
+    changed: tuple[str, ...]
+
+
+class FormerDestination(Struct, frozen=True, kw_only=True):
+    """
+    A removed destination, kept readable because the log and the outcomes go on naming it. Its secrets are gone.
+
+    removed_at  unix milliseconds
+    changes     as in DestinationConfig; the last one is off
+    """
+
+    id: int
+    name: str
+    kind: str
+    source: int
+    removed_at: int
+    changes: tuple[StateChange, ...]
+
+
+class WriteKeys:
+    """
+    Which source a write key belongs to, as things stood when it was made. Make a new one when the workspace changed.
+
+    Looked up by SHA-256 digest: how long it takes tells nothing about how much of a guess was right.
+    """
+
+    def __init__(self, sources: Iterable[Source]) -> None:
+        self._sources = {_digest(key): source for source in sources for key in source.write_keys}
+
+    def source(self, write_key: str) -> Source | None:
+        return self._sources.get(_digest(write_key))
+
+
+def _digest(write_key: str) -> bytes:
+    return sha256(write_key.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,58 @@
+"""What a running server is asked to do, and its answers: rows, so that any process can ask and wait."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from milonga.workspace.database import Database, fetch
+from milonga.workspace.model import Command
+
+KEPT = 30 * 86_400_000  #: milliseconds a result can be asked for; then it is thrown away
+
+
+def milliseconds() -> int:
+    """Unix time."""
+    return time.time_ns() // 1_000_000
+
+
+class Commands:
+    def __init__(self, database: Database, now: Callable[[], int] = milliseconds) -> None:
+        self._database = database
+        self._now = now
+
+    def ask(self, kind: str, args: Mapping[str, object]) -> int:
+        """Put it in line; its id. A running server carries it out within 5 seconds, another once it starts."""
+        with self._database.write() as db:
+            db.execute(
+                "INSERT INTO command (asked_at, kind, args) VALUES (?, ?, ?)",
+                (self._now(), kind, msgspec.json.encode(args).decode()),
+            )
+            return db.last_insert_rowid()
+
+    def pending(self) -> tuple[Command, ...]:
+        """Not yet ended, oldest first."""
+        waiting = "SELECT id, asked_at, kind, args FROM command WHERE ended_at IS NULL ORDER BY id"
+        return tuple(
+            Command(id=id_, asked_at=asked_at, kind=kind, args=msgspec.json.decode(args))
+            for id_, asked_at, kind, args in fetch(self._database.db, waiting)
+        )
+
+    def finish(self, command: int, result: Mapping[str, object]) -> None:
+        """Its result, once: a second one changes nothing. `result` needs to be JSON."""
+        now = self._now()
+        with self._database.write() as db:
+            db.execute(
+                "UPDATE command SET ended_at = ?, result = ? WHERE id = ? AND ended_at IS NULL",
+                (now, msgspec.json.encode(result).decode(), command),
+            )
+            db.execute("DELETE FROM command WHERE ended_at < ?", (now - KEPT,))
+
+    def result(self, command: int) -> dict[str, Any] | None:
+        """None while it waits. KeyError if there is no such command, or its result was thrown away."""
+        found = fetch(self._database.db, "SELECT result FROM command WHERE id = ?", command)
+        if not found:
+            raise KeyError(command)
+        text = found[0][0]
+        return None if text is None else dict(msgspec.json.decode(text))

@@ -1,0 +1,187 @@
+"""Reading the tables of workspace.db into the model. Nothing here writes."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from milonga.destinations.contract import Destination
+from milonga.workspace.database import fetch
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import (
+    DestinationConfig,
+    DestinationState,
+    FormerDestination,
+    SettingsVersion,
+    Source,
+    StateChange,
+)
+from milonga.workspace.secrets import KeyProvider, Sealed, unseal
+from milonga.workspace.settings import MASK, joined
+
+_ENDS = msgspec.json.Decoder(dict[int, int])
+
+Secrets = dict[str, Sealed]
+"""Of one version of one destination's settings, by name."""
+
+
+def read_sources(db: apsw.Connection) -> tuple[Source, ...]:
+    keys: dict[int, list[str]] = defaultdict(list)
+    for source, key in fetch(db, "SELECT source, key FROM write_key ORDER BY id"):
+        keys[source].append(key)
+    return tuple(
+        Source(id=id_, name=name, write_keys=tuple(keys[id_]), created_at=created_at)
+        for id_, name, created_at in fetch(
+            db, "SELECT id, name, created_at FROM source WHERE removed_at IS NULL ORDER BY id"
+        )
+    )
+
+
+def read_destinations(
+    db: apsw.Connection, kinds: Mapping[str, Destination], keys: KeyProvider
+) -> tuple[DestinationConfig, ...]:
+    """
+    Those not removed, by id. One whose secrets cannot be read now shows as paused with the reason, by "key", if it is
+    on; one whose stored settings its kind takes no more likewise, by "settings". UserError for an unknown kind.
+    """
+    rows = fetch(db, "SELECT id, name, kind, source FROM destination WHERE removed_at IS NULL ORDER BY id")
+    return tuple(
+        _destination(db, id_, name, kind_named(kinds, kind, name), source, keys) for id_, name, kind, source in rows
+    )
+
+
+def _destination(
+    db: apsw.Connection, id_: int, name: str, kind: Destination, source: int, keys: KeyProvider
+) -> DestinationConfig:
+    version, at, plain = newest_settings(db, id_)
+    readable, key_trouble = _opened(id_, name, read_secrets(db, id_, version), keys)
+    settings, settings_trouble = joined(kind.settings, plain, readable)
+    changes = read_changes(db, id_)
+    now = changes[-1]
+    if (key_trouble or settings_trouble) and now.state is DestinationState.on:
+        changes += (
+            StateChange(
+                at=max(at, now.at),
+                state=DestinationState.paused,
+                by="key" if key_trouble else "settings",
+                reason=key_trouble or f"{settings_trouble}; give it anew with `milonga destinations set {name}`",
+                end=now.end,
+            ),
+        )
+    return DestinationConfig(
+        id=id_,
+        name=name,
+        kind=kind.kind,
+        source=source,
+        settings=settings,
+        settings_version=version,
+        changes=changes,
+    )
+
+
+def _opened(destination: int, called: str, sealed: Secrets, keys: KeyProvider) -> tuple[dict[str, str], str]:
+    """What opens, by name, and in words why the rest does not ("" if all does)."""
+    if not sealed:
+        return {}, ""
+    try:
+        key = keys.find()
+    except UserError as error:
+        return {}, str(error)
+    if key is None:
+        return {}, key_missing(keys, called, tuple(sealed))
+    opened = {name: unseal(key, one, destination, name) for name, one in sealed.items()}
+    closed = tuple(name for name, text in opened.items() if text is None)
+    trouble = key_differs(keys, called, closed) if closed else ""
+    return {name: text for name, text in opened.items() if text is not None}, trouble
+
+
+def key_missing(keys: KeyProvider, destination: str, secrets: tuple[str, ...]) -> str:
+    return (
+        f"{', '.join(secrets)} of destination {destination} cannot be read: there is no key. "
+        f"Put {keys.where} back from your copy, or give the key in MILONGA_KEY. {_lost(destination, secrets)}"
+    )
+
+
+def key_differs(keys: KeyProvider, destination: str, secrets: tuple[str, ...]) -> str:
+    return (
+        f"{', '.join(secrets)} of destination {destination} cannot be read: sealed with another key than the one in "
+        f"{keys.where}, or damaged. Put the earlier key back. {_lost(destination, secrets)}"
+    )
+
+
+def _lost(destination: str, secrets: tuple[str, ...]) -> str:
+    again = " ".join(f"--set {name}=..." for name in secrets)
+    return f"If it is lost for good, give them anew: milonga destinations set {destination} {again} --new-key"
+
+
+def kind_named(kinds: Mapping[str, Destination], kind: str, destination: str = "") -> Destination:
+    if (found := kinds.get(kind)) is not None:
+        return found
+    whose = f"Destination {destination} is of kind {kind!r}, which" if destination else f"A kind {kind!r}"
+    what = "this Milonga does not have" if destination else "does not exist"
+    raise UserError(f"{whose} {what}. Kinds: {', '.join(sorted(kinds)) or 'none'}.")
+
+
+def newest_settings(db: apsw.Connection, destination: int) -> tuple[int, int, dict[str, object]]:
+    """(version, unix milliseconds it was made, all but the secrets)"""
+    version, at, plain = fetch(
+        db, "SELECT version, at, plain FROM settings WHERE destination = ? ORDER BY version DESC LIMIT 1", destination
+    )[0]
+    return version, at, msgspec.json.decode(plain)
+
+
+def read_secrets(db: apsw.Connection, destination: int, version: int) -> Secrets:
+    rows = fetch(
+        db, "SELECT name, key_id, sealed FROM secret WHERE destination = ? AND version = ?", destination, version
+    )
+    return {name: Sealed(key_id, data) for name, key_id, data in rows}
+
+
+def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], destination: int, version: int) -> Struct:
+    """Secrets that were set stand as ***. KeyError if there was no such version."""
+    found = fetch(
+        db,
+        "SELECT kind, name, plain FROM destination JOIN settings ON destination = id WHERE id = ? AND version = ?",
+        destination,
+        version,
+    )
+    if not found:
+        raise KeyError((destination, version))
+    kind, name, plain = found[0]
+    masked = dict.fromkeys(read_secrets(db, destination, version), MASK)
+    settings, _ = joined(kind_named(kinds, kind, name).settings, msgspec.json.decode(plain), masked)
+    return settings
+
+
+def read_changes(db: apsw.Connection, destination: int) -> tuple[StateChange, ...]:
+    rows = fetch(
+        db, "SELECT at, state, by, reason, log_end FROM state_change WHERE destination = ? ORDER BY id", destination
+    )
+    return tuple(
+        StateChange(at=at, state=DestinationState(state), by=by, reason=reason, end=_ENDS.decode(end))
+        for at, state, by, reason, end in rows
+    )
+
+
+def read_versions(db: apsw.Connection, destination: int) -> tuple[SettingsVersion, ...]:
+    rows = fetch(
+        db, "SELECT at, version, by, changed FROM settings WHERE destination = ? ORDER BY version", destination
+    )
+    return tuple(
+        SettingsVersion(at=at, version=version, by=by, changed=tuple(msgspec.json.decode(changed)))
+        for at, version, by, changed in rows
+    )
+
+
+def read_former(db: apsw.Connection) -> tuple[FormerDestination, ...]:
+    rows = fetch(
+        db, "SELECT id, name, kind, source, removed_at FROM destination WHERE removed_at IS NOT NULL ORDER BY id"
+    )
+    return tuple(
+        FormerDestination(
+            id=id_, name=name, kind=kind, source=source, removed_at=removed_at, changes=read_changes(db, id_)
+        )
+        for id_, name, kind, source, removed_at in rows
+    )

@@ -1,0 +1,82 @@
+"""Writing a version of a destination's settings, its secrets sealed. Always within a write transaction."""
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from milonga.workspace.database import fetch
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationConfig, SettingsVersion
+from milonga.workspace.rows import key_differs, key_missing, read_secrets
+from milonga.workspace.secrets import Key, KeyProvider, Sealed, seal
+from milonga.workspace.settings import split
+
+
+def save_settings(
+    db: apsw.Connection,
+    keys: KeyProvider,
+    destination: int,
+    made: SettingsVersion,
+    settings: Struct,
+    given: set[str],
+    *,
+    new_key: bool,
+) -> None:
+    """
+    given    names that were given now: of these the secrets are sealed; the others are carried over as they lie, so
+             that no key is needed for them
+    new_key  see Workspace.set_settings
+    """
+    plain, secret = split(settings)
+    db.execute(
+        "INSERT INTO settings (destination, version, at, by, plain, changed) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            destination,
+            made.version,
+            made.at,
+            made.by,
+            msgspec.json.encode(plain).decode(),
+            msgspec.json.encode(made.changed).decode(),
+        ),
+    )
+    before = read_secrets(db, destination, made.version - 1)
+    sealed = {name: one for name, one in before.items() if name not in given}
+    to_seal = {name: text for name, text in secret.items() if name in given}
+    if to_seal:
+        key = _key_for_sealing(db, keys, destination, new_key=new_key)
+        sealed |= {name: seal(key, text, destination, name) for name, text in to_seal.items()}
+    for name, one in sealed.items():
+        _insert(db, destination, made.version, name, one)
+
+
+def unreadable_secrets(db: apsw.Connection, config: DestinationConfig) -> set[str]:
+    """Those that are stored but not in the settings as read, for want of their key."""
+    return set(read_secrets(db, config.id, config.settings_version)) - set(split(config.settings)[1])
+
+
+def _key_for_sealing(db: apsw.Connection, keys: KeyProvider, destination: int, *, new_key: bool) -> Key:
+    """
+    It must be the key that sealed the secrets in use, `destination`'s earlier ones included: a process started without
+    the right MILONGA_KEY would else seal what the server cannot read. UserError says how to get past that on purpose.
+    """
+    in_use = fetch(
+        db,
+        "SELECT d.id, d.name, s.name, s.key_id FROM secret s JOIN destination d ON d.id = s.destination "
+        "WHERE d.removed_at IS NULL AND s.version = (SELECT max(version) FROM settings WHERE destination = d.id) "
+        "OR s.destination = ?1 AND s.version = (SELECT max(version) - 1 FROM settings WHERE destination = ?1)",
+        destination,
+    )
+    key = keys.find()
+    foreign = [(called, name) for _, called, name, key_id in in_use if key is None or key_id != key.id]
+    if foreign and not new_key:
+        called = foreign[0][0]
+        names = tuple(sorted({name for owner, name in foreign if owner == called}))
+        raise UserError((key_missing if key is None else key_differs)(keys, called, names))
+    return keys.make()
+
+
+def _insert(db: apsw.Connection, destination: int, version: int, name: str, sealed: Sealed) -> None:
+    db.execute(
+        "INSERT INTO secret (destination, version, name, key_id, sealed) VALUES (?, ?, ?, ?, ?)",
+        (destination, version, name, sealed.key_id, sealed.data),
+    )

@@ -1,0 +1,273 @@
+"""The settings of a kind of destination, read from its Struct: what there is, reading what a person typed, storing."""
+
+import difflib
+import functools
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from milonga.workspace.errors import UserError
+
+LONGEST = 10_000  #: characters of one text setting
+MASK = "***"  #: stands for a secret that is set
+
+
+class Unset:
+    """Given as a setting's new value: back to its default."""
+
+
+UNSET: Final = Unset()
+
+
+class Field(Struct, frozen=True, kw_only=True):
+    """
+    name      as written in commands and stored
+    attribute of the Struct
+    label     for people
+    help      one or two sentences, or ""
+    type      for msgspec.convert
+    kind      in words: "text", "yes or no", "one of us, eu1", ...
+    default   of its type
+    secret    kept sealed, shown as ***
+    required  nothing can be sent while it is empty
+    address   holds a URL to send to
+    """
+
+    name: str
+    attribute: str
+    label: str
+    help: str
+    type: Any
+    kind: str
+    default: Any
+    secret: bool
+    required: bool
+    address: bool
+
+
+@functools.cache
+def fields_of(settings: type[Struct]) -> tuple[Field, ...]:
+    """In the order of the Struct."""
+    described = msgspec.inspect.type_info(settings)
+    assert isinstance(described, msgspec.inspect.StructType)  # noqa: S101  every Struct is described so
+    return tuple(
+        _field(plain, told) for plain, told in zip(msgspec.structs.fields(settings), described.fields, strict=True)
+    )
+
+
+def _field(plain: msgspec.structs.FieldInfo, told: msgspec.inspect.Field) -> Field:
+    shape = told.type
+    words: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    while isinstance(shape, msgspec.inspect.Metadata):
+        words = {**(shape.extra_json_schema or {}), **words}
+        extra = {**(shape.extra or {}), **extra}
+        shape = shape.type
+    default = plain.default if plain.default is not msgspec.NODEFAULT else plain.default_factory()
+    return Field(
+        name=plain.encode_name,
+        attribute=plain.name,
+        label=str(words.get("title", plain.encode_name)),
+        help=str(words.get("description", "")),
+        type=plain.type,
+        kind=_kind_in_words(shape),
+        default=default,
+        secret=bool(extra.get("secret")),
+        required=bool(extra.get("required")),
+        address=bool(extra.get("address")),
+    )
+
+
+def _kind_in_words(shape: msgspec.inspect.Type) -> str:
+    match shape:
+        case msgspec.inspect.StrType():
+            return "text"
+        case msgspec.inspect.BoolType():
+            return "yes or no"
+        case msgspec.inspect.IntType():
+            return "whole number"
+        case msgspec.inspect.FloatType():
+            return "number"
+        case msgspec.inspect.LiteralType(values=values):
+            return "one of " + ", ".join(str(value) for value in values if value != "")
+        case msgspec.inspect.NoneType():
+            return "nothing"
+        case msgspec.inspect.UnionType(types=types):
+            return " or ".join(_kind_in_words(one) for one in types)
+        case _:
+            return "JSON"
+
+
+def by_name(kind: type[Struct], changes: Mapping[str, object], label: str) -> dict[str, object]:
+    """
+    The changes under the settings' own names; a Struct's attribute name is taken too. UserError lists what there is.
+
+    label  of the kind, for the error
+    """
+    fields = fields_of(kind)
+    own = {field.attribute: field.name for field in fields} | {field.name: field.name for field in fields}
+    for name in changes:
+        if name not in own:
+            raise UserError(_unknown(name, fields, label))
+    return {own[name]: given for name, given in changes.items()}
+
+
+def changed(current: Struct, changes: Mapping[str, object]) -> Struct:
+    """
+    New settings with `changes` (name -> what was typed, a value of the right type, or UNSET) laid over `current`.
+
+    UserError names the setting at fault; it never repeats a secret.
+    """
+    kind = type(current)
+    values: dict[str, Any] = {}
+    for field in fields_of(kind):
+        if field.name not in changes:
+            values[field.name] = getattr(current, field.attribute)
+        else:
+            given = changes[field.name]
+            values[field.name] = field.default if isinstance(given, Unset) else _read(field, given)
+    try:
+        return msgspec.convert(msgspec.to_builtins(values), kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"These settings do not fit together: {error}") from None
+
+
+def differences(before: Struct, after: Struct) -> tuple[str, ...]:
+    """Names of the settings that differ."""
+    return tuple(
+        field.name
+        for field in fields_of(type(after))
+        if getattr(before, field.attribute) != getattr(after, field.attribute)
+    )
+
+
+def missing(settings: Struct) -> tuple[Field, ...]:
+    """Required ones that are still empty."""
+    return tuple(
+        field
+        for field in fields_of(type(settings))
+        if field.required and getattr(settings, field.attribute) in ("", None, (), [])
+    )
+
+
+def shown(settings: Struct) -> dict[str, Any]:
+    """Name -> value for people and JSON, secrets as ***; an empty secret stays empty."""
+    return {
+        field.name: MASK
+        if field.secret and getattr(settings, field.attribute)
+        else msgspec.to_builtins(getattr(settings, field.attribute))
+        for field in fields_of(type(settings))
+    }
+
+
+def split(settings: Struct) -> tuple[dict[str, Any], dict[str, str]]:
+    """What may be stored as it is, and the secrets that are not empty, both by name."""
+    plain: dict[str, Any] = {}
+    secret: dict[str, str] = {}
+    for field in fields_of(type(settings)):
+        value = getattr(settings, field.attribute)
+        if not field.secret:
+            plain[field.name] = msgspec.to_builtins(value)
+        elif value:
+            secret[field.name] = value
+    return plain, secret
+
+
+def joined(
+    kind: type[Struct], plain: Mapping[str, Any], secret: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Struct, str]:
+    """
+    The other way round: the settings, and "" or what was wrong with them, in words.
+
+    Stored names that the kind has no more are passed by, new ones get their default. What the kind no longer takes gets
+    its default too, and is told.
+    """
+    stored = {**plain, **secret}
+    usable: dict[str, Any] = {}
+    wrong: list[str] = []
+    for field in fields_of(kind):
+        if field.name in stored:
+            try:
+                usable[field.name] = msgspec.convert(stored[field.name], field.type)
+            except msgspec.ValidationError:
+                wrong.append(field.name)
+    try:
+        settings = msgspec.convert(msgspec.to_builtins(usable), kind)
+    except msgspec.ValidationError as error:
+        return kind(), f"the stored settings do not fit together any more: {error}"
+    if wrong:
+        return settings, f"what is stored for {', '.join(wrong)} is no longer a possible value"
+    return settings, ""
+
+
+def _read(field: Field, given: object) -> Any:
+    text = given if isinstance(given, str) else None
+    if text is not None:
+        if len(text) > LONGEST:
+            raise UserError(f"{_called(field)} is too long: at most {LONGEST:,} characters.")
+        if (field.secret or field.address) and any(not sign.isprintable() for sign in text):
+            raise UserError(f"{_called(field)} must not contain line breaks or other control characters.")
+        if field.kind == "yes or no":
+            given = {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
+    try:
+        value = _convert(field, given)
+    except msgspec.ValidationError as error:
+        # msgspec repeats the value only where it calls it invalid; a secret must not be repeated.
+        detail = "" if field.secret or str(error).startswith("Invalid") else f" ({error})"
+        got = "" if field.secret or text is None else f", not {text[:100]!r}"
+        raise UserError(f"{_called(field)} must be {field.kind}{got}.{detail}") from None
+    if field.address and value:
+        _check_address(field, value)
+    return value
+
+
+def _convert(field: Field, given: object) -> Any:
+    try:
+        return msgspec.convert(given, field.type, strict=False)
+    except msgspec.ValidationError:
+        if not isinstance(given, str) or (field.kind != "JSON" and "nothing" not in field.kind):
+            raise
+        if not given and "nothing" in field.kind:
+            return None
+        try:
+            return msgspec.json.decode(given, type=field.type)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            raise msgspec.ValidationError("not JSON") from None
+
+
+def _check_address(field: Field, address: str) -> None:
+    """The address is not repeated: what makes it unusable may be a password within it."""
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError:
+        raise UserError(f"{_called(field)} is not a URL. Write it like https://example.com/path.") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"{_called(field)} must be an http or https URL, such as https://example.com/path.")
+    if parts.username is not None or parts.password is not None:
+        raise UserError(
+            f"{_called(field)} must not hold a user name or password (the part before @). Use a secret setting for it."
+        )
+    if port == 0 or any(sign.isspace() or sign == "\\" for sign in address):
+        raise UserError(f"{_called(field)} is not a usable URL: no spaces, no backslashes, and a port from 1 to 65535.")
+    if parts.fragment:
+        raise UserError(f"{_called(field)} must not have a # part: it would never be sent.")
+
+
+def _called(field: Field) -> str:
+    return f"{field.name} ({field.label})" if field.label != field.name else field.name
+
+
+def _unknown(name: str, fields: tuple[Field, ...], label: str) -> str:
+    if not fields:
+        return f"{label} has no settings, so none called {name}."
+    near = difflib.get_close_matches(name.lower(), [field.name.lower() for field in fields], n=1)
+    guess = next((f" Did you mean {field.name}?" for field in fields if near and field.name.lower() == near[0]), "")
+    known = "\n".join(f"  {field.name}  {field.label}" for field in fields)
+    return f"{label} has no setting called {name}.{guess} It has:\n{known}"

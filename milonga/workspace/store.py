@@ -1,0 +1,358 @@
+"""
+The workspace: sources, destinations, settings and states in `<data>/workspace.db`, written by several processes.
+
+All calls are quick and synchronous: one short transaction each. A running server asks `changed_since` twice a second
+and reads again only when something changed, also from another process.
+"""
+
+import re
+import secrets
+import string
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from milonga.destinations.contract import Destination
+from milonga.workspace import rows
+from milonga.workspace.commands import Commands, milliseconds
+from milonga.workspace.database import Database, Token, fetch
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import (
+    DestinationConfig,
+    DestinationState,
+    FormerDestination,
+    SettingsVersion,
+    Source,
+    StateChange,
+    WriteKeys,
+)
+from milonga.workspace.saving import save_settings, unreadable_secrets
+from milonga.workspace.secrets import KeyProvider
+from milonga.workspace.settings import by_name, changed, differences
+
+Kinds = Mapping[str, Destination]
+Ends = Mapping[int, int]
+"""The log's newest offset of each partition."""
+
+KEY_LENGTH = 32
+LONGEST_KEY = 100
+MOST_CHANGES = 1_000  #: state changes kept of one destination; pauses that ended by themselves go first
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_WRITE_KEY = re.compile(rf"[!-9;-~]{{1,{LONGEST_KEY}}}")  # printable ASCII but space and colon: Basic auth splits there
+
+
+class Workspace:
+    """
+    Make one with `open`; one connection, not to be carried over a fork.
+
+    commands  what a running server is asked to do
+    """
+
+    def __init__(self, database: Database, keys: KeyProvider, kinds: Kinds, now: Callable[[], int]) -> None:
+        self._database = database
+        self._keys = keys
+        self._kinds = kinds
+        self._now = now
+        self._write_keys: tuple[Token, WriteKeys] | None = None
+        self.commands = Commands(database, now)
+
+    @classmethod
+    def open(
+        cls,
+        data: Path,
+        keys: KeyProvider | None = None,
+        kinds: Kinds | None = None,
+        now: Callable[[], int] = milliseconds,
+    ) -> Self:
+        """
+        Of the data directory `data`, created and migrated as needed.
+
+        keys   where the key for secrets comes from; it is looked for only when a secret is read or written
+        kinds  destinations by kind; all there are unless told
+        now    unix milliseconds
+        """
+        return cls(Database(data), keys or KeyProvider(data), registered() if kinds is None else kinds, now)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def token(self) -> Token:
+        """Take it before reading; give it to `changed_since` later."""
+        return (*self._database.token(), self._keys.stamp())
+
+    def changed_since(self, token: Token) -> bool:
+        """Whether anything may differ: another process's change, our own, or the key file."""
+        return self.token() != token
+
+    # -- sources
+
+    def sources(self) -> tuple[Source, ...]:
+        with self._database.read() as db:
+            return rows.read_sources(db)
+
+    def source_names(self) -> dict[int, str]:
+        """Of all there ever were, by id."""
+        return dict(fetch(self._database.db, "SELECT id, name FROM source"))
+
+    def source_of_key(self, write_key: str) -> Source | None:
+        """For now and then; whoever asks thousands of times a second keeps a WriteKeys."""
+        token = self._database.token()
+        if self._write_keys is None or self._write_keys[0] != token:
+            self._write_keys = (token, WriteKeys(self.sources()))
+        return self._write_keys[1].source(write_key)
+
+    def add_source(self, name: str, write_key: str | None = None) -> Source:
+        """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
+        _check_name(name, "source")
+        if write_key is not None and not _WRITE_KEY.fullmatch(write_key):
+            raise UserError(
+                f"A write key has 1 to {LONGEST_KEY} characters: letters, digits and signs, no space and no colon. "
+                "Without --write-key a random one is made."
+            )
+        key = write_key or "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(KEY_LENGTH))
+        with self._database.write() as db:
+            if _one(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name) is not None:
+                raise UserError(f"There is a source called {name} already. See `milonga sources list`.")
+            if _one(db, "SELECT id FROM write_key WHERE key = ?", key) is not None:
+                raise UserError("This write key belongs to another source already. Choose another, or leave it out.")
+            now = self._now()
+            db.execute("INSERT INTO source (name, created_at) VALUES (?, ?)", (name, now))
+            id_ = db.last_insert_rowid()
+            db.execute("INSERT INTO write_key (key, source) VALUES (?, ?)", (key, id_))
+        return Source(id=id_, name=name, write_keys=(key,), created_at=now)
+
+    def remove_source(self, name: str) -> None:
+        """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
+        with self._database.write() as db:
+            id_ = _source_id(db, name)
+            hanging = fetch(db, "SELECT name FROM destination WHERE source = ? AND removed_at IS NULL", id_)
+            if hanging:
+                commands = "\n".join(f"  milonga destinations remove {one}" for (one,) in hanging)
+                raise UserError(f"Source {name} still has destinations. Remove them first:\n{commands}")
+            db.execute("DELETE FROM write_key WHERE source = ?", (id_,))
+            db.execute("UPDATE source SET removed_at = ? WHERE id = ?", (self._now(), id_))
+
+    # -- destinations
+
+    def destinations(self) -> tuple[DestinationConfig, ...]:
+        """
+        Those there are. One whose secrets cannot be read for want of the key shows as paused, with what to do as the
+        reason; the others are as ever.
+        """
+        with self._database.read() as db:
+            return rows.read_destinations(db, self._kinds, self._keys)
+
+    def destination(self, name: str | int) -> DestinationConfig:
+        """By name or id."""
+        for found in self.destinations():
+            if name in (found.name, found.id):
+                return found
+        raise _no_destination(name)
+
+    def former_destinations(self) -> tuple[FormerDestination, ...]:
+        """Removed ones: what the log and the outcomes may still name."""
+        with self._database.read() as db:
+            return rows.read_former(db)
+
+    def add_destination(
+        self,
+        kind: str,
+        source: str,
+        name: str,
+        settings: Mapping[str, object],
+        state: DestinationState,
+        end: Ends,
+        *,
+        by: str = "cli",
+        new_key: bool = False,
+    ) -> DestinationConfig:
+        """
+        settings  name -> text as typed or a value of its type; what is absent has its default
+        end       it gets what the log holds beyond this
+        new_key   see set_settings
+        """
+        _check_name(name, "destination")
+        of = rows.kind_named(self._kinds, kind)
+        wanted = by_name(of.settings, settings, of.label)
+        whole = changed(of.settings(), wanted)
+        with self._database.write() as db:
+            source_id = _source_id(db, source)
+            if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
+                raise UserError(f"There is a destination called {name} already. Give this one another with --name.")
+            db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
+            id_ = db.last_insert_rowid()
+            new = differences(of.settings(), whole)
+            made = SettingsVersion(at=self._now(), version=1, by=by, changed=new)
+            save_settings(db, self._keys, id_, made, whole, set(wanted), new_key=new_key)
+            self._insert_change(db, id_, state, by, "added", end)
+            return self.destination(id_)
+
+    def set_settings(
+        self,
+        name: str | int,
+        changes: Mapping[str, object],
+        end: Ends | None = None,
+        *,
+        by: str = "cli",
+        new_key: bool = False,
+    ) -> DestinationConfig:
+        """
+        A new version of the settings, unless nothing differs. If the pipeline had paused the destination because of
+        its settings, it is on again with the same commit.
+
+        changes  name -> text as typed, a value of its type, or UNSET for the default
+        end      of the log, if known
+        new_key  seal with the present key, or make one, although other secrets were sealed with a key that is lost
+        """
+        with self._database.write() as db:
+            before = self.destination(name)
+            of = rows.kind_named(self._kinds, before.kind)
+            wanted = by_name(of.settings, changes, of.label)
+            after = changed(before.settings, wanted)
+            unreadable = unreadable_secrets(db, before)
+            new = tuple(dict.fromkeys((*differences(before.settings, after), *(unreadable & set(wanted)))))
+            if new:
+                made = SettingsVersion(at=self._now(), version=before.settings_version + 1, by=by, changed=new)
+                save_settings(db, self._keys, before.id, made, after, set(wanted), new_key=new_key)
+            stored = rows.read_changes(db, before.id)[-1]
+            if stored.state is DestinationState.paused and stored.by == "settings":
+                last = stored.end if end is None else end
+                self._insert_change(db, before.id, DestinationState.on, by, "settings were changed", last)
+            return self.destination(before.id)
+
+    def change_state(
+        self,
+        name: str | int,
+        state: DestinationState,
+        by: str,
+        reason: str,
+        end: Ends,
+        *,
+        if_settings_version: int | None = None,
+    ) -> bool:
+        """
+        True if it changed, False if it was there already.
+
+        The pipeline's own changes must not undo a person's that came in between: by "settings" it only pauses what is
+        on, by "probe" it only resumes what it paused itself. A person's pause of what the pipeline paused counts: then
+        only a person resumes it.
+
+        if_settings_version  only if these settings are still in force: whoever judged older ones is too late
+        """
+        with self._database.write() as db:
+            id_ = _destination_id(db, name)
+            if if_settings_version is not None and rows.newest_settings(db, id_)[0] != if_settings_version:
+                return False
+            now = rows.read_changes(db, id_)[-1]
+            if not _may_change(now, state, by):
+                return False
+            self._insert_change(db, id_, state, by, reason, end)
+            return True
+
+    def remove_destination(self, name: str | int, end: Ends, *, by: str = "cli") -> None:
+        """Switched off and gone from every list; name, kind and history stay readable, secrets do not."""
+        with self._database.write() as db:
+            id_ = _destination_id(db, name)
+            if rows.read_changes(db, id_)[-1].state is not DestinationState.off:
+                self._insert_change(db, id_, DestinationState.off, by, "removed", end)
+            db.execute("UPDATE secret SET sealed = NULL WHERE destination = ?", (id_,))
+            db.execute("UPDATE destination SET removed_at = ? WHERE id = ?", (self._now(), id_))
+
+    def settings_at(self, destination: int, version: int) -> Struct:
+        """
+        As they were then, also of a removed destination; for explain. A secret that was set stands as ***.
+        KeyError if there was no such version.
+        """
+        with self._database.read() as db:
+            return rows.read_settings_at(db, self._kinds, destination, version)
+
+    def history(self, name: str | int) -> tuple[StateChange | SettingsVersion, ...]:
+        """Of its state and its settings, oldest first."""
+        with self._database.read() as db:
+            id_ = _destination_id(db, name)
+            both: list[StateChange | SettingsVersion] = [*rows.read_versions(db, id_), *rows.read_changes(db, id_)]
+        return tuple(sorted(both, key=lambda entry: entry.at))
+
+    # -- within a write transaction
+
+    def _insert_change(
+        self, db: apsw.Connection, id_: int, state: DestinationState, by: str, reason: str, end: Ends
+    ) -> None:
+        db.execute(
+            "INSERT INTO state_change (destination, at, state, by, reason, log_end) VALUES (?, ?, ?, ?, ?, ?)",
+            (id_, self._now(), state.value, by, reason, msgspec.json.encode(end).decode()),
+        )
+        _forget_pauses(db, id_)
+
+
+def registered() -> Kinds:
+    """Every kind there is a folder for."""
+    from milonga.destinations import registry
+
+    return registry.kinds()
+
+
+def _may_change(now: StateChange, state: DestinationState, by: str) -> bool:
+    own_pause = now.state is DestinationState.paused and now.by == "settings"
+    match by:
+        case "settings":
+            return now.state is DestinationState.on and state is DestinationState.paused
+        case "probe":
+            return own_pause and state is DestinationState.on
+        case _:
+            return state is not now.state or own_pause
+
+
+def _forget_pauses(db: apsw.Connection, id_: int) -> None:
+    """Keep the history bounded: drop the oldest pause between two times of being on. Offs always stay."""
+    changes = fetch(db, "SELECT id, state FROM state_change WHERE destination = ? ORDER BY id", id_)
+    if len(changes) <= MOST_CHANGES:
+        return
+    states = [state for _, state in changes]
+    for place in range(1, len(changes) - 2):
+        if states[place - 1 : place + 2] == ["on", "paused", "on"]:
+            gone = (changes[place][0], changes[place + 1][0])
+            db.execute("DELETE FROM state_change WHERE id IN (?, ?)", gone)
+            return
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise UserError(f"A {what}'s name has 1 to 64 characters: letters, digits, '-', '_' and '.'.")
+
+
+def _one(db: apsw.Connection, query: str, *values: apsw.SQLiteValue) -> int | None:
+    found = fetch(db, query, *values)
+    return found[0][0] if found else None
+
+
+def _source_id(db: apsw.Connection, name: str) -> int:
+    id_ = _one(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name)
+    if id_ is None:
+        raise UserError(
+            f"There is no source called {name}. See `milonga sources list`, or `milonga sources add {name}`."
+        )
+    return id_
+
+
+def _destination_id(db: apsw.Connection, name: str | int) -> int:
+    column = "id" if isinstance(name, int) else "name"
+    id_ = _one(db, f"SELECT id FROM destination WHERE {column} = ? AND removed_at IS NULL", name)  # noqa: S608
+    if id_ is None:
+        raise _no_destination(name)
+    return id_
+
+
+def _no_destination(name: str | int) -> UserError:
+    return UserError(f"There is no destination {name}. See `milonga destinations list`.")
