@@ -1,0 +1,95 @@
+"""
+The circuit breaker of one destination. A rule with states is a table: docs/how-it-works.md draws it.
+
+closed     requests flow
+open       the destination is down for everybody: nothing is sent until `until`
+half_open  one request goes out to see
+"""
+
+from collections.abc import Hashable
+from enum import StrEnum
+
+from msgspec import Struct
+
+
+class State(StrEnum):
+    closed = "closed"
+    open = "open"
+    half_open = "half_open"
+
+
+class Sign(StrEnum):
+    """What the breaker sees."""
+
+    success = "success"
+    failure = "failure"  #: too many failures in a row, for several keys, without a success between
+    time_up = "time_up"  #: the wait is over
+
+
+TRANSITIONS: dict[State, dict[Sign, State]] = {
+    State.closed: {Sign.failure: State.open},
+    State.open: {Sign.time_up: State.half_open, Sign.success: State.closed},
+    State.half_open: {Sign.success: State.closed, Sign.failure: State.open},
+}
+"""What is not listed changes nothing. An answer may come in late, hence success also closes an open one."""
+
+
+class Policy(Struct, frozen=True):
+    """
+    failures   in a row before it opens
+    keys       different ordering keys among them: one account's trouble is not the destination's
+    first      seconds of the first wait
+    longest    seconds; each further wait doubles up to this
+    """
+
+    failures: int = 10
+    keys: int = 3
+    first: float = 1.0
+    longest: float = 60.0
+
+
+class Breaker:
+    """Told of every answer; asked before every request."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.state = State.closed
+        self.until = 0.0
+        self._policy = policy
+        self._row = 0
+        self._keys: set[Hashable] = set()
+        self._opened = 0
+
+    def success(self) -> bool:
+        """An answer that shows the destination is up. True if that closed the breaker."""
+        self._row = 0
+        self._keys.clear()
+        self._opened = 0
+        return self._move(Sign.success)
+
+    def failure(self, key: Hashable, *, now: float, dice: float) -> bool:
+        """No answer, or one that says "not now". True if that opened the breaker."""
+        self._row += 1
+        if len(self._keys) < self._policy.keys:
+            self._keys.add(key)
+        enough = self._row >= self._policy.failures and len(self._keys) >= self._policy.keys
+        if self.state is not State.half_open and not enough:
+            return False
+        if not self._move(Sign.failure):
+            return False
+        ceiling = min(self._policy.longest, self._policy.first * 2.0 ** min(self._opened, 30))
+        self._opened += 1
+        self.until = now + ceiling * (0.5 + dice / 2)
+        return True
+
+    def may_send(self, now: float, in_flight: int) -> bool:
+        """Whether a request may go out. In half_open only one at a time."""
+        if self.state is State.open and now >= self.until:
+            self._move(Sign.time_up)
+        if self.state is State.half_open:
+            return in_flight == 0
+        return self.state is State.closed
+
+    def _move(self, sign: Sign) -> bool:
+        state = TRANSITIONS[self.state].get(sign, self.state)
+        moved, self.state = state is not self.state, state
+        return moved

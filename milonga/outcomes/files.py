@@ -1,0 +1,256 @@
+"""
+The files that keep outcomes: segments by size and age, dropped whole. Written by the delivery process alone, readable
+by any: `<data>/outcomes/<number>.db`.
+
+Rows are only ever added; where an event has several for one destination (a dead letter that was resent), the newest
+holds.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
+
+from milonga.eventlog.api import Offset, Position
+from milonga.outcomes.model import Outcome, State
+
+SCHEMA_VERSION: Final = 1
+SEGMENT_ROWS: Final = 2_000_000  #: outcomes of one file, about 100 MB
+SEGMENT_AGE: Final = 86_400  #: seconds
+KEEP_OUTCOMES: Final = 30 * 86_400  #: seconds after the newest row of a file
+
+SCHEMA: Final = """
+CREATE TABLE outcomes(
+  partition INTEGER, offset INTEGER, destination INTEGER, ended_at INTEGER,
+  state INTEGER NOT NULL, code TEXT NOT NULL, attempts INTEGER NOT NULL, perhaps INTEGER NOT NULL,
+  received_at INTEGER NOT NULL, settings_version INTEGER NOT NULL,
+  PRIMARY KEY(partition, offset, destination, ended_at)) WITHOUT ROWID;
+CREATE TABLE attempts(
+  partition INTEGER NOT NULL, offset INTEGER NOT NULL, destination INTEGER NOT NULL,
+  at INTEGER NOT NULL, part TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL, status INTEGER,
+  ms INTEGER NOT NULL, perhaps INTEGER NOT NULL, answer BLOB NOT NULL);
+CREATE INDEX attempts_of ON attempts(partition, offset, destination);
+CREATE TABLE counters(
+  minute INTEGER, destination INTEGER, state INTEGER, code TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY(minute, destination, state, code)) WITHOUT ROWID;
+CREATE TABLE about(created_at INTEGER NOT NULL, newest_at INTEGER NOT NULL);
+"""
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """
+    One answer, or the lack of one, for an event that failed at least once.
+
+    destination, position  see Outcome
+    at       unix milliseconds when it came back
+    part     of the event's requests
+    code     of the ending; "" for a success that followed failures
+    reason   in words
+    status   of HTTP; None without an answer
+    ms       how long it took
+    perhaps  True if the receiver may have it although no answer came
+    answer   the first 1,000 bytes of the body
+    """
+
+    destination: int
+    position: Position
+    at: int
+    part: str
+    code: str
+    reason: str
+    status: int | None
+    ms: int
+    perhaps: bool
+    answer: bytes
+
+
+class OutcomeWriter:
+    """
+    One per workspace, used by one thread at a time. `write` is durable on return; an apsw error (a full disk) leaves
+    everything as it was.
+
+    clock  unix seconds
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float], *, segment_rows: int = SEGMENT_ROWS) -> None:
+        self._folder, self._clock, self._segment_rows = folder, clock, segment_rows
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        numbers = segments(folder)
+        self._number = numbers[-1] if numbers else 0
+        if numbers:
+            self._db = _open_to_write(_path(folder, self._number))
+            self._rows, self._created = next(
+                self._db.execute("SELECT (SELECT count(*) FROM outcomes), created_at FROM about")
+            )
+        else:
+            self._begin_segment()
+
+    def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+        if self._rows >= self._segment_rows or (self._rows and self._clock() - self._created > SEGMENT_AGE):
+            self._db.close()
+            self._begin_segment()
+        counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), o.code) for o in outcomes)
+        with self._db:
+            self._db.executemany(
+                "INSERT OR REPLACE INTO outcomes VALUES(?,?,?,?,?,?,?,?,?,?)",
+                map(_row, outcomes),
+            )
+            self._db.executemany(
+                "INSERT INTO attempts VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                (
+                    (*a.position, a.destination, a.at, a.part, a.code, a.reason, a.status, a.ms, a.perhaps, a.answer)
+                    for a in attempts
+                ),
+            )
+            self._db.executemany(
+                "INSERT INTO counters VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+                ((*key, n) for key, n in counted.items()),
+            )
+            self._db.execute("UPDATE about SET newest_at = ?", (int(self._clock()),))
+        self._rows += len(outcomes)
+
+    def drop_old(self, keep: float = KEEP_OUTCOMES) -> int:
+        """Remove the files whose newest row is older than `keep` seconds; return how many."""
+        dropped = 0
+        for number in segments(self._folder)[:-1]:
+            path = _path(self._folder, number)
+            with _opened_to_read(path) as db:
+                newest = next(db.execute("SELECT newest_at FROM about"))[0]
+            if newest < self._clock() - keep:
+                for suffix in ("", "-wal", "-shm"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                dropped += 1
+        return dropped
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _begin_segment(self) -> None:
+        self._number += 1
+        path = _path(self._folder, self._number)
+        self._db = _open_to_write(path)
+        self._rows, self._created = 0, int(self._clock())
+        with self._db:
+            self._db.execute(SCHEMA)
+            self._db.execute("INSERT INTO about VALUES(?, ?)", (self._created, self._created))
+            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+class OutcomeReader:
+    """Reads what another process writes. Every call opens and closes the files it needs: they may be dropped."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def of(self, position: Position) -> list[Outcome]:
+        """All rows of one event, the newest first."""
+        query = "SELECT * FROM outcomes WHERE partition = ? AND offset = ?"
+        found = [_outcome(row) for db in self._each() for row in db.execute(query, position)]
+        return sorted(found, key=lambda o: o.ended_at, reverse=True)
+
+    def attempts(self, position: Position, destination: int) -> list[Attempt]:
+        """Oldest first."""
+        query = (
+            "SELECT at, part, code, reason, status, ms, perhaps, answer FROM attempts"
+            " WHERE partition = ? AND offset = ? AND destination = ?"
+        )
+        found = [
+            Attempt(
+                destination=destination,
+                position=position,
+                at=at,
+                part=part,
+                code=code,
+                reason=reason,
+                status=status,
+                ms=ms,
+                perhaps=bool(perhaps),
+                answer=answer,
+            )
+            for db in self._each()
+            for at, part, code, reason, status, ms, perhaps, answer in db.execute(query, (*position, destination))
+        ]
+        return sorted(found, key=lambda a: a.at)
+
+    def finished_after(self, destination: int, partition: int, offset: Offset) -> set[Offset]:
+        """Offsets beyond this one whose outcome at this destination is known."""
+        query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND destination = ?"
+        return {row[0] for db in self._each() for row in db.execute(query, (partition, offset, destination))}
+
+    def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
+        """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
+        sums: Counter[tuple[int, State, str]] = Counter()
+        query = "SELECT destination, state, code, sum(n) FROM counters WHERE minute >= ? GROUP BY 1, 2, 3"
+        for db in self._each():
+            for destination, state, code, n in db.execute(query, (since // 60_000,)):
+                sums[destination, State(state), code] += n
+        return dict(sums)
+
+    def oldest(self) -> int | None:
+        """Unix seconds since when outcomes are kept; None if there are none."""
+        created = [row[0] for db in self._each() for row in db.execute("SELECT created_at FROM about")]
+        return min(created, default=None)
+
+    def _each(self) -> Iterator[apsw.Connection]:
+        """The newest first."""
+        for number in reversed(segments(self._folder)):
+            try:
+                opened = _opened_to_read(_path(self._folder, number))
+            except apsw.CantOpenError:
+                continue  # dropped a moment ago
+            with opened as db:
+                if next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0]:
+                    yield db
+
+
+class _opened_to_read:  # noqa: N801 - a context manager that reads as a verb
+    def __init__(self, path: Path) -> None:
+        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._db.set_busy_timeout(5_000)
+
+    def __enter__(self) -> apsw.Connection:
+        return self._db
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+
+def segments(folder: Path) -> list[int]:
+    """Numbers of the files there are, ascending."""
+    return sorted(int(path.stem) for path in folder.glob("*.db") if path.stem.isdigit())
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:08}.db"
+
+
+def _open_to_write(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path))
+    path.chmod(0o600)
+    db.set_busy_timeout(5_000)
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+        db.execute(f"PRAGMA {pragma}")
+    return db
+
+
+def _row(o: Outcome) -> tuple[int | str, ...]:
+    what = (int(o.state), o.code, o.attempts, o.perhaps)
+    return (*o.position, o.destination, o.ended_at, *what, o.received_at, o.settings_version)
+
+
+def _outcome(row: tuple[Any, ...]) -> Outcome:
+    partition, offset, destination, ended_at, state, code, attempts, perhaps, received_at, version = row
+    return Outcome(
+        destination=destination,
+        position=Position(partition, offset),
+        state=State(state),
+        code=code,
+        attempts=attempts,
+        perhaps=perhaps,
+        received_at=received_at,
+        ended_at=ended_at,
+        settings_version=version,
+    )
