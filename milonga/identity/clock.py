@@ -1,0 +1,40 @@
+"""When an event happened by our clock, whatever the sender's says. All times are unix milliseconds in UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+
+
+def parse_time(text: str | None) -> int | None:
+    """
+    ISO 8601 as Segment's SDKs write it: any number of fraction digits (those beyond milliseconds are dropped), any
+    offset; without offset it is UTC. None if absent or unreadable.
+    """
+    if text is None:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return (time - _EPOCH) // _MILLISECOND
+    except (ValueError, OverflowError):
+        return None
+
+
+def happened_at(original: int | None, sent: int | None, received: int) -> int:
+    """
+    received - (sent - original): what the sender's clock is ahead or behind is taken off.
+
+    Source: Segment spec, Common fields, "Timestamps". Without `sent` the original as it is; without original, or with
+    a result outside the years 1 to 9999, the time it was received. A lying clock may put it into the future.
+    """
+    if original is None:
+        return received
+    if sent is None:
+        return original
+    time = received - (sent - original)
+    return time if _FIRST <= time <= _LAST else received

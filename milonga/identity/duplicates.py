@@ -1,0 +1,94 @@
+"""What may only ever say "surely new": approximate filters over the message ids of sealed segments."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from rbloom import Bloom
+
+IDS_PER_FILTER = 2_300_000  #: how many ids a filter holds before `FALSE_HITS` is exceeded; makes it about 4 MiB
+FALSE_HITS = 0.001  #: share of new ids that must be looked up although they are new
+MEMORY = 64 * 1024 * 1024  #: bytes of filters; beyond it, filters are merged: slower, never wrong
+SLICE = 2_000  #: ids added without a pause, so that a background thread never holds the interpreter for long
+
+
+def key_of(source: int, message_id: str) -> int:
+    """What the filters and the ids in memory are keyed by. Differs from process to process: never store it."""
+    return hash((source, message_id))
+
+
+class Generation:
+    """One filter and the segments whose ids went into it."""
+
+    def __init__(self, ids: Bloom, count: int, segments: set[int]) -> None:
+        self.ids = ids
+        self.count = count
+        self.segments = segments
+
+
+class SurelyNew:
+    """
+    For a key, the segments that may hold it: most often none. A segment whose filter is not known yet may hold
+    anything. Segments are named by a number that grows with their age, the first offset. One thread at a time,
+    `filter_of` aside.
+    """
+
+    def __init__(self, *, ids_per_filter: int = IDS_PER_FILTER, memory: int = MEMORY) -> None:
+        self._ids_per_filter = ids_per_filter
+        self._most = max(2, memory * 8 // self._empty().size_in_bits)
+        self._generations: list[Generation] = []
+        self._unknown: list[int] = []
+
+    def _empty(self) -> Bloom:
+        return Bloom(self._ids_per_filter, FALSE_HITS)
+
+    def filter_of(self, keys: Iterable[int]) -> Bloom:
+        """A filter for `learn`; may be made in another thread."""
+        ids = self._empty()
+        rest: Iterator[int] = iter(keys)
+        while part := list(islice(rest, SLICE)):
+            ids.update(part)
+        return ids
+
+    def expect(self, segment: int) -> None:
+        """A segment whose filter will follow: until then every id may be in it."""
+        self._unknown = sorted({*self._unknown, segment}, reverse=True)
+
+    def learn(self, segment: int, ids: Bloom, count: int) -> None:
+        """The filter of this segment, which holds `count` ids."""
+        self._unknown = [unknown for unknown in self._unknown if unknown != segment]
+        roomy = [g for g in self._generations if g.count + count <= self._ids_per_filter]
+        if roomy:
+            self._add(roomy[-1], Generation(ids, count, {segment}))
+            return
+        self._generations.append(Generation(ids, count, {segment}))
+        if len(self._generations) > self._most:
+            self._generations.sort(key=lambda generation: -generation.count)
+            self._add(self._generations[-2], self._generations.pop())
+
+    @staticmethod
+    def _add(into: Generation, other: Generation) -> None:
+        into.ids.update(other.ids)
+        into.count += other.count
+        into.segments |= other.segments
+
+    def forget(self, segment: int) -> None:
+        """The segment is gone or too old to matter. Its filter goes when the last of its generation does."""
+        self._unknown = [unknown for unknown in self._unknown if unknown != segment]
+        for generation in self._generations:
+            generation.segments.discard(segment)
+        self._generations = [generation for generation in self._generations if generation.segments]
+
+    def where(self, key: int) -> list[int]:
+        """Segments that may hold this key, newest first."""
+        found: list[int] | None = None
+        for generation in self._generations:
+            if key in generation.ids:
+                found = [*(found or ()), *generation.segments]
+        if found is None:
+            return self._unknown
+        return sorted((*found, *self._unknown), reverse=True)
+
+    @property
+    def memory(self) -> int:
+        """Bytes of all filters."""
+        return sum(generation.ids.size_in_bits // 8 for generation in self._generations)

@@ -1,0 +1,74 @@
+"""Why an event was not accepted: the codes, what each means, and the value that carries one."""
+
+from typing import Final, Literal, TypeAlias, get_args
+
+from msgspec import Struct
+
+SegmentCode: TypeAlias = Literal[
+    "empty_batch",
+    "missing_type",
+    "invalid_type",
+    "no_user_anon_id",
+    "id_required",
+    "id_not_string",
+    "event_not_defined",
+    "event_not_string",
+    "properties_not_object",
+    "traits_not_object",
+    "name_not_string",
+    "category_not_string",
+    "consent_categorypreferences_should_exist",
+    "consent_categorypreferences_fields_should_be_object",
+    "consent_categorypreferences_fields_should_be_bool",
+    "device_advertisingid_should_be_string",
+    "consent_version_should_be_number",
+]
+"""Segment's own. Source: Segment docs, Delivery Overview, "Failed on Ingest"."""
+
+OwnCode: TypeAlias = Literal["malformed_json", "not_an_object", "event_too_large", "event_too_deep", "batch_too_long"]
+"""Ours, where Segment documents none."""
+
+Code: TypeAlias = SegmentCode | OwnCode
+
+MEANING: Final[dict[Code, str]] = {
+    "empty_batch": "The request holds no event.",
+    "missing_type": "The event has no `type`.",
+    "invalid_type": "`type` is none of identify, group, track, page, screen, alias.",
+    "no_user_anon_id": "Neither `userId` nor `anonymousId` is given.",
+    "id_required": "A group without `groupId`, or an alias without `userId` or `previousId`.",
+    "id_not_string": "An id is neither text nor a number, or the only ids given are empty text.",
+    "event_not_defined": "A track without `event`.",
+    "event_not_string": "The `event` of a track is not text.",
+    "properties_not_object": "`properties` is not an object.",
+    "traits_not_object": "`traits` is not an object.",
+    "name_not_string": "The `name` of a page or screen is not text.",
+    "category_not_string": "The `category` of a page or screen is not text.",
+    "consent_categorypreferences_should_exist": "Consent event without `context.consent.categoryPreferences`.",
+    "consent_categorypreferences_fields_should_be_object": "Its `categoryPreferences` is not an object.",
+    "consent_categorypreferences_fields_should_be_bool": "One of its preferences is not true or false.",
+    "device_advertisingid_should_be_string": "Its `context.device.advertisingId` is not text.",
+    "consent_version_should_be_number": "Its `context.consent.version` is not a number.",
+    "malformed_json": "It is not JSON, even after mending.",
+    "not_an_object": "What stands in the place of an event is not an object.",
+    "event_too_large": "The event is larger than 32 KiB.",
+    "event_too_deep": "The event has more than 64 levels of objects and lists.",
+    "batch_too_long": "The event came after the 2,500th of its request, or after what 5 MiB of shared context allow.",
+}
+
+CODES: Final[frozenset[str]] = frozenset((*get_args(SegmentCode), *get_args(OwnCode)))
+
+
+class Rejected(Struct, frozen=True, kw_only=True):
+    """
+    An event, or what stands in its place, that is not accepted.
+
+    code     see MEANING
+    reason   in words, with the place: "Expected text, got a number - at `$.batch[1].event`"
+    excerpt  the first bytes of it, at most limits.MAX_EXCERPT
+    count    how many events this stands for; more than one only where they were left unread
+    """
+
+    code: Code
+    reason: str
+    excerpt: bytes
+    count: int = 1
