@@ -2,7 +2,13 @@
 
 import typer
 
+from milonga.cli import destinations, fake, sources, translate
+
 app = typer.Typer(no_args_is_help=True)
+app.add_typer(sources.app, name="sources")
+app.add_typer(destinations.app, name="destinations")
+app.command("translate")(translate.translate)
+app.command("fake")(fake.fake)
 
 
 def run() -> None:

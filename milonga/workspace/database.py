@@ -14,6 +14,8 @@ from milonga.workspace.migrate import migrate, switch_to_wal
 NAME = "workspace.db"
 PATIENCE = 5_000  #: milliseconds to wait for another process's write
 
+Value: TypeAlias = str | int | bytes | None
+
 Token: TypeAlias = tuple[object, ...]
 """Equal as long as nothing changed."""
 
@@ -91,6 +93,6 @@ def _in_words(error: apsw.Error, path: Path) -> UserError:
             return UserError(f"{path}: {error}.")
 
 
-def fetch(db: apsw.Connection, sql: str, *values: apsw.SQLiteValue) -> list[tuple[Any, ...]]:
+def fetch(db: apsw.Connection, sql: str, *values: Value) -> list[tuple[Any, ...]]:
     """All rows at once, so that no query is left open."""
     return db.execute(sql, values).fetchall()

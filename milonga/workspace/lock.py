@@ -8,7 +8,8 @@ The lock belongs to an open file, not to a process. A parent shares it with a ch
         child = subprocess.Popen([..., str(lock.fileno())], pass_fds=[lock.fileno()])
 
 and the child, first of all, does `DataLock.adopt(int(argv[-1]), "delivery")`. From then on the directory stays locked
-until both have ended: after a SIGKILL of the parent alone nobody else gets in beside the child, and the refusal names it.
+until both have ended: after a SIGKILL of the parent alone nobody else gets in beside the child, and the refusal names
+the child.
 """
 
 import contextlib
@@ -30,6 +31,7 @@ from milonga.workspace.files import FILE_MODE, make_data_directory
 
 NAME = "lock"
 _AGAIN = 0.02  #: seconds between two tries while waiting
+_LEAST = 0.1  #: seconds to wait at least: `holders` takes a free lock for an instant
 
 
 class Holder(Struct, frozen=True, kw_only=True):
@@ -116,7 +118,7 @@ def holders(data: Path) -> tuple[Holder, ...]:
 
 
 def _lock(file: int, path: Path, wait: float, now: Callable[[], float] = time.monotonic) -> None:
-    deadline = now() + wait
+    deadline = now() + max(wait, _LEAST)
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -19,7 +19,7 @@ from milonga.workspace.model import (
     StateChange,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
-from milonga.workspace.settings import MASK, joined
+from milonga.workspace.settings import MASK, forced, joined
 
 _ENDS = msgspec.json.Decoder(dict[int, int])
 
@@ -151,8 +151,8 @@ def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], dest
         raise KeyError((destination, version))
     kind, name, plain = found[0]
     masked = dict.fromkeys(read_secrets(db, destination, version), MASK)
-    settings, _ = joined(kind_named(kinds, kind, name).settings, msgspec.json.decode(plain), masked)
-    return settings
+    settings, _ = joined(kind_named(kinds, kind, name).settings, msgspec.json.decode(plain))
+    return forced(settings, masked)
 
 
 def read_changes(db: apsw.Connection, destination: int) -> tuple[StateChange, ...]:

@@ -5,11 +5,11 @@ import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
 
+from milonga.destinations.http import address_problem
 from milonga.workspace.errors import UserError
 
 LONGEST = 10_000  #: characters of one text setting
@@ -116,10 +116,11 @@ def by_name(kind: type[Struct], changes: Mapping[str, object], label: str) -> di
     return {own[name]: given for name, given in changes.items()}
 
 
-def changed(current: Struct, changes: Mapping[str, object]) -> Struct:
+def changed(current: Struct, changes: Mapping[str, object], label: str) -> Struct:
     """
     New settings with `changes` (name -> what was typed, a value of the right type, or UNSET) laid over `current`.
 
+    label  of the kind, for errors
     UserError names the setting at fault; it never repeats a secret.
     """
     kind = type(current)
@@ -133,7 +134,7 @@ def changed(current: Struct, changes: Mapping[str, object]) -> Struct:
     try:
         return msgspec.convert(msgspec.to_builtins(values), kind)
     except msgspec.ValidationError as error:
-        raise UserError(f"These settings do not fit together: {error}") from None
+        raise UserError(f"{label}: {error}") from None
 
 
 def differences(before: Struct, after: Struct) -> tuple[str, ...]:
@@ -195,13 +196,23 @@ def joined(
                 usable[field.name] = msgspec.convert(stored[field.name], field.type)
             except msgspec.ValidationError:
                 wrong.append(field.name)
+    trouble = f"what is stored for {', '.join(wrong)} is no longer a possible value" if wrong else ""
     try:
-        settings = msgspec.convert(msgspec.to_builtins(usable), kind)
+        return msgspec.convert(msgspec.to_builtins(usable), kind), trouble
     except msgspec.ValidationError as error:
-        return kind(), f"the stored settings do not fit together any more: {error}"
-    if wrong:
-        return settings, f"what is stored for {', '.join(wrong)} is no longer a possible value"
-    return settings, ""
+        trouble = f"the stored settings do not fit together any more: {error}"
+    return forced(kind(), usable), trouble
+
+
+def forced(settings: Struct, values: Mapping[str, Any]) -> Struct:
+    """
+    `settings`, which nobody else may hold yet, with `values` (by name) put in unchecked: to be shown, or to explain
+    the past with, but not to be sent with.
+    """
+    for field in fields_of(type(settings)):
+        if field.name in values:
+            msgspec.structs.force_setattr(settings, field.attribute, values[field.name])
+    return settings
 
 
 def _read(field: Field, given: object) -> Any:
@@ -243,21 +254,13 @@ def _convert(field: Field, given: object) -> Any:
 
 def _check_address(field: Field, address: str) -> None:
     """The address is not repeated: what makes it unusable may be a password within it."""
-    try:
-        parts = urlsplit(address)
-        port = parts.port
-    except ValueError:
-        raise UserError(f"{_called(field)} is not a URL. Write it like https://example.com/path.") from None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{_called(field)} must be an http or https URL, such as https://example.com/path.")
-    if parts.username is not None or parts.password is not None:
-        raise UserError(
-            f"{_called(field)} must not hold a user name or password (the part before @). Use a secret setting for it."
-        )
-    if port == 0 or any(sign.isspace() or sign == "\\" for sign in address):
-        raise UserError(f"{_called(field)} is not a usable URL: no spaces, no backslashes, and a port from 1 to 65535.")
-    if parts.fragment:
-        raise UserError(f"{_called(field)} must not have a # part: it would never be sent.")
+    problem = address_problem(address)
+    if problem is None and "\\" in address:
+        problem = "The address holds a backslash"
+    if problem is None and "#" in address:
+        problem = "The address has a # part, which would never be sent"
+    if problem is not None:
+        raise UserError(f"{_called(field)}: {problem}. Write it like https://example.com/path.")
 
 
 def _called(field: Field) -> str:

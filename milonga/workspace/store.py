@@ -16,10 +16,11 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from milonga.destinations import registry
 from milonga.destinations.contract import Destination
 from milonga.workspace import rows
 from milonga.workspace.commands import Commands, milliseconds
-from milonga.workspace.database import Database, Token, fetch
+from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import (
     DestinationConfig,
@@ -51,12 +52,13 @@ class Workspace:
     Make one with `open`; one connection, not to be carried over a fork.
 
     commands  what a running server is asked to do
+    kinds     the destinations that can be configured
     """
 
     def __init__(self, database: Database, keys: KeyProvider, kinds: Kinds, now: Callable[[], int]) -> None:
         self._database = database
         self._keys = keys
-        self._kinds = kinds
+        self.kinds = kinds
         self._now = now
         self._write_keys: tuple[Token, WriteKeys] | None = None
         self.commands = Commands(database, now)
@@ -151,7 +153,7 @@ class Workspace:
         reason; the others are as ever.
         """
         with self._database.read() as db:
-            return rows.read_destinations(db, self._kinds, self._keys)
+            return rows.read_destinations(db, self.kinds, self._keys)
 
     def destination(self, name: str | int) -> DestinationConfig:
         """By name or id."""
@@ -183,9 +185,9 @@ class Workspace:
         new_key   see set_settings
         """
         _check_name(name, "destination")
-        of = rows.kind_named(self._kinds, kind)
+        of = rows.kind_named(self.kinds, kind)
         wanted = by_name(of.settings, settings, of.label)
-        whole = changed(of.settings(), wanted)
+        whole = changed(of.settings(), wanted, of.label)
         with self._database.write() as db:
             source_id = _source_id(db, source)
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
@@ -217,9 +219,9 @@ class Workspace:
         """
         with self._database.write() as db:
             before = self.destination(name)
-            of = rows.kind_named(self._kinds, before.kind)
+            of = rows.kind_named(self.kinds, before.kind)
             wanted = by_name(of.settings, changes, of.label)
-            after = changed(before.settings, wanted)
+            after = changed(before.settings, wanted, of.label)
             unreadable = unreadable_secrets(db, before)
             new = tuple(dict.fromkeys((*differences(before.settings, after), *(unreadable & set(wanted)))))
             if new:
@@ -275,7 +277,7 @@ class Workspace:
         KeyError if there was no such version.
         """
         with self._database.read() as db:
-            return rows.read_settings_at(db, self._kinds, destination, version)
+            return rows.read_settings_at(db, self.kinds, destination, version)
 
     def history(self, name: str | int) -> tuple[StateChange | SettingsVersion, ...]:
         """Of its state and its settings, oldest first."""
@@ -297,10 +299,11 @@ class Workspace:
 
 
 def registered() -> Kinds:
-    """Every kind there is a folder for."""
-    from milonga.destinations import registry
-
-    return registry.kinds()
+    """Every kind there is a folder for. UserError if a folder lacks something."""
+    try:
+        return registry.kinds()
+    except registry.HalfDone as error:
+        raise UserError(str(error)) from error
 
 
 def _may_change(now: StateChange, state: DestinationState, by: str) -> bool:
@@ -332,7 +335,7 @@ def _check_name(name: str, what: str) -> None:
         raise UserError(f"A {what}'s name has 1 to 64 characters: letters, digits, '-', '_' and '.'.")
 
 
-def _one(db: apsw.Connection, query: str, *values: apsw.SQLiteValue) -> int | None:
+def _one(db: apsw.Connection, query: str, *values: Value) -> int | None:
     found = fetch(db, query, *values)
     return found[0][0] if found else None
 
