@@ -1,0 +1,134 @@
+"""The segment that is written to."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import structlog
+
+from milonga.eventlog.api import Discard, Offset
+from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, counts_of, tally_discards
+from milonga.eventlog.reading import UNREADABLE
+from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
+from milonga.eventlog.segment import Step, newest, open_to_write, path_of, with_companions
+from milonga.identity.duplicates import key_of
+
+ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
+MOST_ROWS_A_PAGE = 80  #: of 16 kB; a stamp alone has over 200 bytes
+
+SCAN = """
+SELECT offset, received_at, source, message_id, length(stamp) + length(body), stamp ->> 'own_message_id' FROM events
+"""
+
+FULL_STATEMENT = insert(ROWS_PER_STATEMENT)
+
+log = structlog.get_logger("milonga.eventlog")
+
+
+class ActiveSegment:
+    """
+    first        its first offset, and its name
+    next_offset  what the next event gets
+    events       how many it holds, with `size` in bytes
+    created_at   unix milliseconds
+    ids          key -> offset of all events with an id of their sender's
+    damaged      a page of it is: it must not be written to
+    wal_frames   pages in its write-ahead log after the last commit
+    """
+
+    def __init__(self, folder: Path, first: Offset, on_step: Step) -> None:
+        """Open it, and read what is in it."""
+        self.first = first
+        self.path = path_of(folder, first)
+        self.connection = open_to_write(self.path)
+        self.connection.set_wal_hook(self._committed)
+        self.wal_frames = 0
+        self._on_step = on_step
+        self._tally: Tally = {}
+        self.ids: dict[int, Offset] = {}
+        self.events = self.size = 0
+        self.damaged = False
+        try:
+            found = self.connection.execute("SELECT value FROM meta WHERE key = 'created_at'").get
+            self.created_at = int(found) if isinstance(found, int) else 0
+            self.next_offset = newest(self.connection, first) + 1
+            self._samples = Samples(self.connection)
+            self._scan()
+        except UNREADABLE as error:
+            self.damaged = True
+            self.created_at = 0
+            self.next_offset = _beyond(self.path, first)
+            log.error("segment_damaged", segment=str(self.path), error=str(error), next_offset=self.next_offset)
+
+    def _scan(self) -> None:
+        """Ids and sizes, and the counts of accepted events, which a crash may have left a second behind."""
+        accepted: Tally = {}
+        for offset, at, source, message_id, size, own in self.connection.execute(SCAN):
+            if own:
+                self.ids[key_of(source, message_id)] = offset
+            minute = (at // MINUTE, source, ACCEPTED)
+            accepted[minute] = accepted.get(minute, 0) + 1
+            self.events += 1
+            self.size += size + ROW_OVERHEAD
+        for minute_, source, name, n in counts_of(self.connection):
+            if name == ACCEPTED:
+                accepted[minute_, source, name] = accepted.get((minute_, source, name), 0) - n
+        self._tally = {key: n for key, n in accepted.items() if n}
+
+    def _committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        self.wal_frames = frames
+        return apsw.SQLITE_OK
+
+    def write(self, rows: list[Any], count: int, discards: Sequence[Discard], *, counters: bool) -> None:
+        """
+        In one transaction. On return it is durable; apsw.Error if nothing of it was kept.
+
+        rows      the columns of all rows, one after the other, offsets included
+        count     of rows
+        discards  counted, and some kept to look at
+        counters  write the tally, too
+        """
+        execute, width = self.connection.execute, len(rows) // count if count else 0
+        self._on_step("before-begin")
+        execute("BEGIN IMMEDIATE")
+        try:
+            done = 0
+            while count - done >= ROWS_PER_STATEMENT:
+                execute(FULL_STATEMENT, rows[done * width : (done + ROWS_PER_STATEMENT) * width])
+                done += ROWS_PER_STATEMENT
+            if done < count:
+                execute(insert(count - done), rows[done * width :] if done else rows)
+            if discards:
+                add(self.connection, tally_discards(discards))
+                self._samples.keep(discards)
+            if counters:
+                add(self.connection, self._tally)
+            self._on_step("after-insert")
+            execute("COMMIT")
+        except BaseException:
+            if self.connection.in_transaction:
+                execute("ROLLBACK")
+            raise
+        if counters:
+            self._tally.clear()
+        self._on_step("after-commit")
+
+    def count(self, minute: int, source: int, name: str, n: int) -> None:
+        """To be written within a second or so."""
+        key = (minute, source, name)
+        self._tally[key] = self._tally.get(key, 0) + n
+
+    @property
+    def has_counts(self) -> bool:
+        return bool(self._tally)
+
+    def checkpoint(self) -> None:
+        """Move what the write-ahead log still holds into the file, as far as no reader is in the way."""
+        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def _beyond(path: Path, first: Offset) -> Offset:
+    """An offset that a file whose newest rows cannot be read has surely not reached."""
+    pages = sum(part.stat().st_size for part in with_companions(path) if part.exists()) // 16384 + 1
+    return first + pages * MOST_ROWS_A_PAGE

@@ -1,0 +1,130 @@
+"""
+What was accepted, dropped as a duplicate, or discarded, per minute and source: first in the active segment, so
+that it is durable with the events; then, when the segment is sealed, added to `counters.db`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
+
+import apsw
+
+from milonga.eventlog.api import Discard, Offset
+
+ACCEPTED = "accepted"
+DUPLICATE = "duplicate"
+DISCARDED = "discarded:"  #: followed by the code
+MINUTE = 60_000  #: milliseconds
+KEPT_MINUTES = 400 * 24 * 60
+SAMPLES = 100  #: discarded events kept to look at, of each code, in each segment
+CODES = 20  #: codes with samples in each segment
+EXCERPT = 2_000  #: bytes
+
+TABLES = """
+CREATE TABLE counters (minute INTEGER, source INTEGER, name TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY (minute, source, name)) WITHOUT ROWID;
+CREATE TABLE discarded (code TEXT, slot INTEGER, at INTEGER NOT NULL, source INTEGER NOT NULL, reason TEXT NOT NULL,
+  excerpt BLOB NOT NULL, PRIMARY KEY (code, slot)) WITHOUT ROWID;
+"""
+
+TOTALS = """
+CREATE TABLE IF NOT EXISTS counters (minute INTEGER, source INTEGER, name TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY (minute, source, name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rolled (segment INTEGER PRIMARY KEY);
+"""
+
+ADD = "INSERT INTO counters VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
+
+
+class Count(NamedTuple):
+    """
+    minute  unix milliseconds / 60,000
+    source  id; 0 for discards with an unknown write key
+    name    ACCEPTED, DUPLICATE, or DISCARDED and the code
+    """
+
+    minute: int
+    source: int
+    name: str
+    n: int
+
+
+Tally: TypeAlias = dict[tuple[int, int, str], int]
+"""(minute, source, name) -> n"""
+
+
+def add(connection: apsw.Connection, tally: Mapping[tuple[int, int, str], int]) -> None:
+    """Within the caller's transaction."""
+    if tally:
+        connection.executemany(ADD, [(*key, n) for key, n in tally.items()])
+
+
+def tally_discards(discards: Iterable[Discard]) -> Tally:
+    tally: Tally = {}
+    for discard in discards:
+        key = (discard.at // MINUTE, discard.source, DISCARDED + discard.code)
+        tally[key] = tally.get(key, 0) + 1
+    return tally
+
+
+class Samples:
+    """The newest discarded events of each code in one segment, in a ring."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+        #: code -> how many were kept, the overwritten ones too (after a restart: as many as are there)
+        self._kept: dict[str, int] = dict(connection.execute("SELECT code, count(*) FROM discarded GROUP BY code"))
+
+    def keep(self, discards: Sequence[Discard]) -> None:
+        """Within the caller's transaction."""
+        rows = []
+        for discard in discards:
+            if discard.code not in self._kept and len(self._kept) >= CODES:
+                continue
+            kept = self._kept.get(discard.code, 0)
+            self._kept[discard.code] = kept + 1
+            excerpt = discard.excerpt[:EXCERPT]
+            rows.append((discard.code, kept % SAMPLES, discard.at, discard.source, discard.reason, excerpt))
+        if rows:
+            self._connection.executemany("INSERT OR REPLACE INTO discarded VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+
+def totals_path(folder: Path) -> Path:
+    return folder / "counters.db"
+
+
+def open_totals(folder: Path) -> apsw.Connection:
+    path = totals_path(folder)
+    path.touch(mode=0o600)
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5_000)
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.execute(TOTALS)
+    return connection
+
+
+def is_rolled(totals: apsw.Connection, segment: Offset) -> bool:
+    return totals.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).get is not None
+
+
+def roll(totals: apsw.Connection, segment: Offset, counts: Sequence[Count], now: int) -> None:
+    """
+    Add a sealed segment's counts, once, however often it is asked.
+
+    now  unix milliseconds
+    """
+    with totals:
+        if is_rolled(totals, segment):
+            return
+        totals.execute("INSERT INTO rolled VALUES (?)", (segment,))
+        totals.executemany(ADD, counts)
+        totals.execute("DELETE FROM counters WHERE minute < ?", (now // MINUTE - KEPT_MINUTES,))
+
+
+def counts_of(connection: apsw.Connection, since: int = 0, until: int = 2**62) -> list[Count]:
+    """Of one file. since, until: minutes, until not included."""
+    found = connection.execute(
+        "SELECT minute, source, name, n FROM counters WHERE minute >= ? AND minute < ?", (since, until)
+    )
+    return [Count(*row) for row in found]

@@ -1,0 +1,219 @@
+"""
+The event log of one machine: SQLite files in one folder, one writing process. Shape and reasons:
+docs/decisions/0003-event-log-files.md.
+"""
+
+import asyncio
+import fcntl
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import pairwise
+from pathlib import Path
+
+from milonga.eventlog.active import ActiveSegment
+from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
+from milonga.eventlog.keeper import Keeper, Sealed
+from milonga.eventlog.known import KnownIds
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.eventlog.record import record
+from milonga.eventlog.segment import Step, create, list_segments, make_folder, no_step, remove_strays
+from milonga.eventlog.writer import Answers, Appending, Discarding, SealAt, Writer
+from milonga.identity.duplicates import SurelyNew, key_of
+from milonga.spec.stored import Stamped
+
+WAITING_EVENTS = 20_000  #: more are refused: the disk is slower than the senders
+WAITING_BYTES = 64 * 1024 * 1024
+
+
+class LogInUse(Exception):
+    """Another process writes this log. Stop it first, or give this one another data directory."""
+
+
+def now_ms() -> int:
+    """Unix milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class SqliteLog:
+    """An EventLog and its Ledger. Belongs to the event loop it was opened on."""
+
+    def __init__(self, folder: Path, lock: int) -> None:
+        self._lock = lock
+        self._loop = asyncio.get_running_loop()
+        self._reader = SqliteLogReader(folder)
+        self._waiting_events = 0
+        self._waiting_bytes = 0
+        self._closed = False
+        self._writer: Writer
+        self._keeper: Keeper
+
+    @classmethod
+    async def open(
+        cls,
+        folder: Path,
+        *,
+        clock: Callable[[], int] = now_ms,
+        seal_at: SealAt | None = None,
+        filter_memory: int | None = None,
+        on_step: Step = no_step,
+    ) -> "SqliteLog":
+        """
+        folder         the log's own, such as `<data>/log`; made if need be
+        clock          unix milliseconds
+        seal_at        when a segment has had enough
+        filter_memory  bytes for the filters of message ids
+        on_step        for tests: called, in the thread that does it, at each step of the write path
+        LogInUse, UnknownFormat, OSError or apsw.Error if it cannot be opened.
+        """
+        log = cls(folder, _lock(folder))
+        try:
+            await asyncio.to_thread(
+                log._open, folder, clock=clock, seal_at=seal_at or SealAt(), memory=filter_memory, on_step=on_step
+            )
+        except BaseException:
+            os.close(log._lock)
+            raise
+        return log
+
+    def _open(
+        self, folder: Path, *, clock: Callable[[], int], seal_at: SealAt, memory: int | None, on_step: Step
+    ) -> None:
+        remove_strays(folder)
+        if not list_segments(folder):
+            create(folder, 1, clock(), on_step)
+        firsts = list_segments(folder)
+        active = ActiveSegment(folder, firsts[-1], on_step)
+        known = KnownIds(folder, SurelyNew() if memory is None else SurelyNew(memory=memory))
+        known.hold(active.first, active.ids)
+        self._keeper = Keeper(
+            folder, known, clock=clock, on_step=on_step, tell_writer=lambda call: self._writer.submit(call)
+        )
+        sealed = [Sealed(first, after - 1) for first, after in pairwise(firsts)]
+        self._keeper.take_over(sealed)
+        self._writer = Writer(
+            folder,
+            active,
+            known,
+            clock=clock,
+            seal_at=seal_at,
+            on_step=on_step,
+            on_group=self._on_group,
+            on_sealed=self._keeper.sealed,
+        )
+        self._writer.start()
+        self._keeper.start()
+
+    # Writing
+
+    async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
+        """See EventLog. LogFull also if too much waits for the disk already."""
+        if not events:
+            return []
+        rows = [record(event) for event in events]
+        keys = [
+            key_of(stamp.source, stamp.message_id) if (stamp := event.stamp).own_message_id else None
+            for event in events
+        ]
+        size = sum(len(row[5]) + len(row[6]) for row in rows)
+        answer: asyncio.Future[list[Position | Duplicate]] = self._loop.create_future()
+        self._submit(Appending(rows, keys, size, answer))
+        return await answer
+
+    async def discard(self, discards: Sequence[Discard]) -> None:
+        """See Ledger."""
+        if not discards:
+            return
+        answer: asyncio.Future[None] = self._loop.create_future()
+        self._submit(Discarding(discards, sum(len(discard.excerpt) for discard in discards), answer))
+        await answer
+
+    def _submit(self, work: Appending | Discarding) -> None:
+        if self._closed:
+            raise LogFull("the log is closed")
+        if self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES:
+            raise LogFull(f"{self._waiting_events} events wait for the disk already")
+        self._waiting_events += work.events
+        self._waiting_bytes += work.size
+        self._writer.submit(work)
+
+    def _on_group(self, answers: Answers) -> None:
+        """In the writer's thread."""
+        with suppress(RuntimeError):  # the loop is closed: nobody is left to be told
+            self._loop.call_soon_threadsafe(self._answer, answers)
+
+    def _answer(self, answers: Answers) -> None:
+        for work, result in answers:
+            self._waiting_events -= work.events
+            self._waiting_bytes -= work.size
+            if work.answer.done():
+                continue  # cancelled; kept all the same
+            if isinstance(result, Exception):
+                work.answer.set_exception(result)
+            else:
+                work.answer.set_result(result)
+        self._reader.wake()
+
+    # Reading
+
+    async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
+        """See EventLog; at most about 8 MiB at once."""
+        return await self._reader.read(partition, after, limit)
+
+    async def wait(self, partition: int, after: Offset, timeout: float) -> bool:
+        """See EventLog."""
+        return await self._reader.wait(partition, after, timeout)
+
+    async def end(self, partition: int) -> Offset:
+        """See EventLog."""
+        return await self._reader.end(partition)
+
+    async def begin(self, partition: int) -> Offset:
+        """See EventLog."""
+        return await self._reader.begin(partition)
+
+    def assignments(self, reader: str) -> list[int]:
+        """One machine has one partition."""
+        return [0]
+
+    # Giving up
+
+    async def trim(self, partition: int, upto: Offset) -> Offset:
+        """See EventLog. The active segment stays; a quiet one is sealed after a day."""
+        if partition != 0:
+            raise ValueError(f"A log on one machine has partition 0 only, not {partition}")
+        return await asyncio.wrap_future(self._keeper.trim(upto))
+
+    async def drop_older_than(self, age: int, keep_from: Offset) -> Offset:
+        """
+        Retention: give up segments whose events are all older than `age` milliseconds and before `keep_from`.
+        Return the last offset that is gone.
+        """
+        return await asyncio.wrap_future(self._keeper.drop(age, keep_from))
+
+    async def close(self) -> None:
+        """Keep what was acknowledged, release files and threads. Appends under way finish first."""
+        if self._closed:
+            return
+        self._closed = True
+        self._writer.submit(None)
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._keeper.stop)
+        await self._reader.close()
+        os.close(self._lock)
+
+
+def _lock(folder: Path) -> int:
+    """Held until the process ends, however it ends."""
+    make_folder(folder)
+    lock = os.open(folder / "writer.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(lock, 20).decode(errors="replace").strip()
+        os.close(lock)
+        raise LogInUse(f"Process {holder or '?'} writes {folder}: stop it, or use another data directory") from None
+    os.ftruncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock

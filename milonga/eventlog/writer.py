@@ -1,0 +1,285 @@
+"""
+The one thread that writes. It takes all that waits, decides what is a duplicate, writes the rest in one transaction and
+answers: the next group forms while this one is being made durable, and nobody waits on purpose.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, TypeAlias
+
+import apsw
+import structlog
+from msgspec import Struct
+
+from milonga.eventlog.active import ROW_OVERHEAD, ActiveSegment
+from milonga.eventlog.api import Discard, Duplicate, LogFull, Offset, Position
+from milonga.eventlog.bell import Bells
+from milonga.eventlog.checkpoint import Checkpointer
+from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE
+from milonga.eventlog.known import KnownIds
+from milonga.eventlog.record import Record
+from milonga.eventlog.segment import Step, create
+
+GROUP_EVENTS = 2_000  #: of one transaction
+GROUP_BYTES = 4 * 1024 * 1024
+TICK = 1.0  #: seconds; counters are at most this late, and a quiet segment is sealed this soon
+
+log = structlog.get_logger("milonga.eventlog")
+
+
+class SealAt(Struct, frozen=True):
+    """
+    When a segment has had enough; whichever comes first.
+
+    size    bytes
+    events  number; about 100 bytes of memory each
+    age     milliseconds since it was made
+    """
+
+    size: int = 128 * 1024 * 1024
+    events: int = 200_000
+    age: int = 24 * 60 * 60 * 1000
+
+
+class Appending(Struct, frozen=True):
+    """
+    rows  of one append
+    keys  of each, see milonga.identity.duplicates.key_of; None if it has no message id of its sender's
+    size  bytes
+    """
+
+    rows: list[Record]
+    keys: list[int | None]
+    size: int
+    answer: "asyncio.Future[list[Position | Duplicate]]"
+
+    @property
+    def events(self) -> int:
+        return len(self.rows)
+
+
+class Discarding(Struct, frozen=True):
+    """size  bytes"""
+
+    discards: Sequence[Discard]
+    size: int
+    answer: "asyncio.Future[None]"
+
+    @property
+    def events(self) -> int:
+        return len(self.discards)
+
+
+Work: TypeAlias = Appending | Discarding | Callable[[], None] | None
+"""A function is called between two groups; None ends the thread."""
+
+Answers: TypeAlias = list[tuple[Appending | Discarding, Any]]
+"""What each gets; an Exception is raised."""
+
+
+class Writer:
+    """Everything below `run` happens in the writer's thread."""
+
+    def __init__(
+        self,
+        folder: Path,
+        active: ActiveSegment,
+        known: KnownIds,
+        *,
+        clock: Callable[[], int],
+        seal_at: SealAt,
+        on_step: Step,
+        on_group: Callable[[Answers], None],
+        on_sealed: Callable[[ActiveSegment], None],
+    ) -> None:
+        """
+        clock      unix milliseconds
+        on_group   gets the answers of a group
+        on_sealed  gets the former active segment, to look after it in another thread
+        """
+        self._folder = folder
+        self._active = active
+        self._known = known
+        self._clock = clock
+        self._seal_at = seal_at
+        self._on_step = on_step
+        self._on_group = on_group
+        self._on_sealed = on_sealed
+        self._bells = Bells(folder)
+        self._checkpointer = Checkpointer()
+        self._work: SimpleQueue[Work] = SimpleQueue()
+        self._flushed = time.monotonic()
+        self._thread = threading.Thread(target=self.run, name="eventlog-writer", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def submit(self, work: Work) -> None:
+        """From any thread."""
+        self._work.put(work)
+
+    def join(self) -> None:
+        self._thread.join()
+
+    def run(self) -> None:
+        self._checkpointer.start()
+        ended = False
+        while not ended:
+            group, ended = self._take()
+            if group:
+                self._write(group)
+            elif not ended:
+                self._tick()
+        self._end()
+
+    def _take(self) -> tuple[list[Appending | Discarding], bool]:
+        """What waits now, or what comes within a tick; and whether it is time to end."""
+        group: list[Appending | Discarding] = []
+        events = size = 0
+        while events < GROUP_EVENTS and size < GROUP_BYTES:
+            try:
+                work = self._work.get_nowait() if group else self._work.get(timeout=TICK)
+            except Empty:
+                break
+            if work is None:
+                return group, True
+            if isinstance(work, Appending | Discarding):
+                events += work.events
+                size += work.size
+                group.append(work)
+            else:
+                self._call(work)
+        return group, False
+
+    @staticmethod
+    def _call(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception:
+            log.exception("writer_call_failed")
+
+    def _write(self, group: list[Appending | Discarding]) -> None:
+        """All of the group, or nothing of it."""
+        try:
+            if self._is_enough():
+                self._seal()
+            answers = self._write_group(group)
+        except (apsw.Error, OSError) as error:
+            self._failed(error)
+            full = LogFull(f"{type(error).__name__}: {error}")
+            answers = [(work, full) for work in group]
+        except Exception as error:  # a fault of ours must not end the thread that everybody waits for
+            log.exception("append_failed")
+            answers = [(work, error) for work in group]
+        self._on_step("before-answer")
+        self._on_group(answers)
+        self._checkpointer.after_commit(self._active)
+
+    def _write_group(self, group: list[Appending | Discarding]) -> Answers:
+        active, find = self._active, self._known.find
+        offset = active.next_offset
+        answers: Answers = []
+        flat: list[Any] = []
+        discards: list[Discard] = []
+        here: dict[tuple[int, str], Offset] = {}  # ids of this group
+        ids: dict[int, Offset] = {}
+        counts: dict[tuple[int, int, str], int] = {}
+        size = 0
+        for work in group:
+            if isinstance(work, Discarding):
+                discards += work.discards
+                answers.append((work, None))
+                continue
+            places: list[Position | Duplicate] = []
+            for row, key in zip(work.rows, work.keys, strict=True):
+                at, source = row[0], row[1]
+                if key is not None:
+                    own = (source, row[2])
+                    first = here.get(own)
+                    if first is None:
+                        first = find(key, source, row[2], at)
+                    if first is not None:
+                        places.append(Duplicate(Position(0, first)))
+                        minute = (at // MINUTE, source, DUPLICATE)
+                        counts[minute] = counts.get(minute, 0) + 1
+                        continue
+                    here[own] = ids[key] = offset
+                flat.append(offset)
+                flat += row
+                places.append(Position(0, offset))
+                offset += 1
+                minute = (at // MINUTE, source, ACCEPTED)
+                counts[minute] = counts.get(minute, 0) + 1
+            size += work.size
+            answers.append((work, places))
+        written = offset - active.next_offset
+        if written or discards:
+            now = time.monotonic()
+            due = active.has_counts and now - self._flushed >= TICK
+            active.write(flat, written, discards, counters=due)
+            if due:
+                self._flushed = now
+            active.next_offset = offset
+            active.events += written
+            active.size += size + written * ROW_OVERHEAD
+            active.ids.update(ids)
+            self._bells.ring()
+        for (minute_, source, name), n in counts.items():
+            active.count(minute_, source, name, n)
+        return answers
+
+    def _failed(self, error: Exception) -> None:
+        """Leave a state in which the next append can succeed."""
+        log.error("append_refused", segment=str(self._active.path), error=f"{type(error).__name__}: {error}")
+        if isinstance(error, apsw.CorruptError | apsw.NotADBError):
+            self._active.damaged = True
+
+    def _is_enough(self) -> bool:
+        active, at = self._active, self._seal_at
+        if active.damaged:
+            return True
+        if not active.events:
+            return False
+        return active.size >= at.size or active.events >= at.events or self._clock() - active.created_at >= at.age
+
+    def _seal(self) -> None:
+        """
+        The next segment's being there is what seals this one. Its counts must be in it before.
+        """
+        old = self._active
+        if not old.damaged and old.has_counts:
+            old.write([], 0, (), counters=True)
+        first = old.next_offset
+        create(self._folder, first, self._clock(), self._on_step)
+        self._active = ActiveSegment(self._folder, first, self._on_step)
+        self._known.hold(first, self._active.ids)
+        self._checkpointer.leave()
+        self._on_sealed(old)
+        self._bells.ring()
+        self._on_step("sealed")
+
+    def _tick(self) -> None:
+        """Nothing to write: what else is due."""
+        try:
+            if self._active.has_counts and not self._active.damaged:
+                self._active.write([], 0, (), counters=True)
+                self._flushed = time.monotonic()
+            if self._is_enough():
+                self._seal()
+        except (apsw.Error, OSError) as error:
+            self._failed(error)
+
+    def _end(self) -> None:
+        self._checkpointer.stop()
+        try:
+            if self._active.has_counts and not self._active.damaged:
+                self._active.write([], 0, (), counters=True)
+        except (apsw.Error, OSError) as error:
+            self._failed(error)
+        self._bells.close()
+        self._known.close()
+        self._active.connection.close()
