@@ -1,0 +1,59 @@
+"""`milonga fake KIND`: a pretend receiver to send to, for trying things out."""
+
+import asyncio
+import signal
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from milonga.destinations.pretend import Pretend
+from milonga.destinations.registry import UnknownKind, kind
+
+Unused = Annotated[
+    Path | None, typer.Option("--data", envvar="MILONGA_DATA", help="Taken by every command, not needed by this one.")
+]
+Start = Callable[..., Pretend[Any]]
+
+
+def fake(
+    kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
+    data: Unused = None,
+) -> None:
+    """Run a pretend receiver: it answers as the real one would, shows what it would hold, and misbehaves on demand."""
+    try:
+        label = kind(kind_).label
+        pretend = _starter(kind_)(host=host, port=port)
+    except (UnknownKind, LookupError) as error:
+        typer.echo(f"milonga: {error}", err=True)
+        raise typer.Exit(2) from None
+    try:
+        asyncio.run(_run(label, pretend))
+    except OSError as error:
+        typer.echo(f"milonga: Cannot listen on {host}:{port}: {error.strerror or error}.", err=True)
+        raise typer.Exit(1) from None
+
+
+def _starter(name: str) -> Start:
+    """The `pretend` of the destination's fake.py. LookupError in words if it has none."""
+    module = f"milonga.destinations.{name}.fake"
+    try:
+        start: Start = import_module(module).pretend
+    except ModuleNotFoundError as error:
+        if error.name != module:
+            raise
+        raise LookupError(f"{name} has no pretend receiver.") from None
+    return start
+
+
+async def _run(label: str, pretend: Pretend[Any]) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with pretend:
+        typer.echo(f"Pretend {label} listens on {pretend.url} (what it holds: {pretend.url}/). Ctrl-C ends it.")
+        await stop.wait()

@@ -1,0 +1,165 @@
+"""
+A pretend Totango: takes what the real one takes, answers as it does, and remembers what it would hold.
+Source: docs/totango.md, "A pretend Totango".
+"""
+
+from collections.abc import Iterable, Mapping
+from html import escape
+from itertools import islice
+from typing import Any, Final, TypeVar
+
+from msgspec import Struct, field
+
+from milonga.destinations.listener import Call, Reply
+from milonga.destinations.pretend import KEEP, Pretend, Seen, form
+
+PATHS: Final = frozenset({"/pixel.gif", "/pixel.gif/"})
+GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+"""One transparent pixel, 43 bytes."""
+
+MAX_ACCOUNTS: Final = 10_000  #: the least recently named is forgotten
+MAX_EACH: Final = 500  #: attributes, users or activities of one account
+SHOWN: Final = 50  #: of anything, on the page
+
+
+class User(Struct):
+    attributes: dict[str, str] = field(default_factory=dict)
+
+
+class Account(Struct):
+    """activities  how often, by (module, activity)"""
+
+    attributes: dict[str, str] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    activities: dict[tuple[str, str], int] = field(default_factory=dict)
+
+
+class Totango:
+    """What Totango would hold; the least recently named account first."""
+
+    usual: Reply = Reply(200, "image/gif", GIF)
+
+    def __init__(self) -> None:
+        self.accounts: dict[str, Account] = {}
+
+    def params(self, call: Call) -> Mapping[str, Any] | None:
+        """Query and form together, as GET and POST are equal to Totango; the form wins."""
+        if call.path not in PATHS:
+            return None
+        posted = form(call.body) if call.body else {}
+        return {**form(call.query), **posted} if call.query else posted
+
+    def keep(self, seen: Seen) -> None:
+        """Everything is an upsert. Without an account nothing is kept, and nothing is said about it either."""
+        params = seen.params
+        id_ = params.get("sdr_o")
+        if not id_:
+            return
+        account = self.accounts.pop(id_, None) or Account()
+        self.accounts[id_] = account
+        if len(self.accounts) > MAX_ACCOUNTS:
+            del self.accounts[next(iter(self.accounts))]
+        user_id = params.get("sdr_u")
+        user = _upsert(account.users, user_id, User()) if user_id else None
+        for name, value in params.items():
+            if name.startswith("sdr_o."):
+                _set(account.attributes, name[6:], value)
+            elif user is not None and name.startswith("sdr_u."):
+                _set(user.attributes, name[6:], value)
+        if activity := params.get("sdr_a"):
+            done = params.get("sdr_m", ""), activity
+            _set(account.activities, done, account.activities.get(done, 0) + 1)
+
+    def summary(self) -> dict[str, Any]:
+        accounts = self.accounts.values()
+        return {
+            "accounts": len(accounts),
+            "users": sum(len(account.users) for account in accounts),
+            "activities": sum(sum(account.activities.values()) for account in accounts),
+        }
+
+    def clear(self) -> None:
+        self.accounts.clear()
+
+    def page(self) -> str:
+        """The most recently named accounts, and what is known of each."""
+        shown = [_account(id_, account) for id_, account in islice(reversed(self.accounts.items()), SHOWN)]
+        numbers = ", ".join(f"{number:,} {what}" for what, number in self.summary().items())
+        rest = len(self.accounts) - len(shown)
+        note = f"<p>{rest:,} accounts named longer ago are not shown.</p>" if rest else ""
+        nothing = "" if shown else "<p>Nothing has arrived yet.</p>"
+        return _PAGE.format(numbers=numbers, body="".join(shown) + nothing + note)
+
+
+def PretendTotango(  # noqa: N802 - reads as what it makes
+    *, host: str = "127.0.0.1", port: int = 0, keep: int = KEEP
+) -> Pretend[Totango]:
+    """For `async with`; port 0 takes any free one."""
+    return Pretend(Totango(), host=host, port=port, keep=keep)
+
+
+pretend = PretendTotango  #: what `milonga fake totango` starts
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _upsert(held: dict[K, V], key: K, new: V) -> V:
+    if key in held or len(held) < MAX_EACH:
+        return held.setdefault(key, new)
+    return new
+
+
+def _set(held: dict[K, V], key: K, value: V) -> None:
+    if key in held or len(held) < MAX_EACH:
+        held[key] = value
+
+
+def _account(id_: str, account: Account) -> str:
+    name = account.attributes.get("account_name")
+    heading = f"{escape(name)} <small>{escape(id_)}</small>" if name else escape(id_)
+    users = [
+        (user_id, "; ".join(f"{name}: {value}" for name, value in islice(user.attributes.items(), SHOWN)))
+        for user_id, user in islice(account.users.items(), SHOWN)
+    ]
+    activities = [(module, activity, f"{count:,}") for (module, activity), count in account.activities.items()]
+    return (
+        f"<section><h2>{heading}</h2>"
+        + _table(("Attribute", "Value"), account.attributes.items(), len(account.attributes))
+        + _table(("User", "Attributes"), users, len(account.users))
+        + _table(("Module", "Activity", "Times"), activities, len(activities))
+        + "</section>"
+    )
+
+
+def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]], total: int) -> str:
+    if not total:
+        return ""
+    lines = ["<tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in islice(rows, SHOWN)]
+    more = f"<p>and {total - SHOWN:,} more</p>" if total > SHOWN else ""
+    return f"<table>{''.join(lines)}</table>{more}"
+
+
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Pretend Totango</title>
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 56rem; margin: 2rem auto;
+  padding: 0 1rem }}
+h1 {{ font-size: 1.4rem }}
+h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem }}
+small {{ color: #666; font-weight: normal }}
+table {{ border-collapse: collapse; width: 100%; margin: 0 0 1rem; table-layout: fixed }}
+th, td {{ text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid #ddd;
+  overflow-wrap: anywhere }}
+th {{ color: #666; font-weight: normal }}
+</style>
+<h1>Pretend Totango</h1>
+<p>What Totango would hold after the requests that reached this stand-in: {numbers}. Reload to look again.</p>
+{body}
+</html>
+"""
