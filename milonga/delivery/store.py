@@ -279,6 +279,11 @@ class DeliveryReader:
         rows = self._db.execute(query, (destination, partition, offset))
         return {at: _progress(*rest) for at, *rest in rows}
 
+    def watermarks(self, partition: int) -> list[Offset]:
+        """Of every destination that reads this partition."""
+        rows = self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,))
+        return [row[0] for row in rows]
+
     def parked(self, destination: int, position: Position) -> Parked | None:
         query = (
             "SELECT parked_at, received_at, keys, resent, stamp, body FROM parked"
