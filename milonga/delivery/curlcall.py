@@ -5,6 +5,7 @@ No callback here may raise: libcurl's caller would only print it.
 """
 
 import asyncio
+import select
 import socket
 from collections.abc import Callable
 from time import perf_counter
@@ -20,6 +21,9 @@ from milonga.destinations.contract import Answer
 
 Done = Callable[[Reply, float], None]
 """(how it ended, seconds from the start of the transfer to the end)"""
+
+Ends = tuple[str | int, ...]
+"""A connection, as libcurl's pre-request callback names it: remote address, local address, remote port, local port."""
 
 CONNECT_TIMEOUT = 10.0  #: seconds at most for name resolution, TCP and TLS together
 KEPT_BODY = 1_000  #: bytes of an answer's body
@@ -43,16 +47,49 @@ KEPT_HEADERS = (
 _KEPT = {name.encode(): name for name in KEPT_HEADERS}
 
 
+class Kept:
+    """
+    The connections that may be used again, to ask each whether its receiver has closed it meanwhile.
+
+    libcurl asks only after a second of idleness. Without asking, every connection of a receiver that restarts, or
+    closes after each answer without saying so, would cost a request that was "perhaps delivered".
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit  #: a connection that is forgotten is merely not asked
+        self._polls: dict[Ends, select.poll] = {}
+
+    def add(self, ends: Ends, fd: int) -> None:
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        self._polls.pop(ends, None)
+        self._polls[ends] = poll
+        if len(self._polls) > self._limit:
+            del self._polls[next(iter(self._polls))]
+
+    def is_dead(self, ends: Ends) -> bool:
+        """Closed, or unasked for bytes have come: nothing of use can be between two requests."""
+        poll = self._polls.get(ends)
+        return poll is not None and bool(poll.poll(0))
+
+
 class Call:
-    """One easy handle, used again and again, and the request it carries now."""
+    """
+    One easy handle, used again and again, and the request it carries now.
+
+    written  the request has begun to be written: the receiver may have it
+    stale    libcurl chose a kept connection that was dead, so that nothing was written: add the handle again
+    """
 
     __slots__ = (
         "_allow_private",
         "_answered",
         "_body",
         "_body_size",
+        "_ends",
         "_head_size",
         "_headers",
+        "_kept",
         "_loop",
         "_opened",
         "_outgoing",
@@ -61,12 +98,14 @@ class Call:
         "_status",
         "done",
         "easy",
+        "stale",
         "started",
         "written",
     )
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str, allow_private: bool) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, ca_file: str, allow_private: bool, kept: Kept) -> None:
         self._loop = loop
+        self._kept = kept
         self._allow_private = allow_private
         self._shape: Any = None
         self.easy = easy = pycurl.Curl()
@@ -81,7 +120,9 @@ class Call:
     def begin(self, outgoing: Outgoing, done: Done) -> None:
         self.done = done
         self.written = False
+        self.stale = False
         self._outgoing = outgoing
+        self._ends: Ends = ()
         self._answered = False
         self._status = 0
         self._headers: dict[str, str] = {}
@@ -121,10 +162,14 @@ class Call:
         self._loop.call_soon(opened.close)
         return opened
 
-    def _may_write(self, *_: object) -> int:
+    def _may_write(self, *ends: str | int) -> int:
         """Called when a connection stands ready, before each writing of the request: the second is a silent resend."""
         if self.written:
             return int(pycurl.PREREQFUNC_ABORT)
+        if not self._opened and self._kept.is_dead(ends):
+            self.stale = True
+            return int(pycurl.PREREQFUNC_ABORT)
+        self._ends = ends
         self.written = True
         return int(pycurl.PREREQFUNC_OK)
 
@@ -135,9 +180,10 @@ class Call:
         if self._answered:  # a trailer
             return None
         if line.startswith(b"HTTP/"):
-            self._status = int(line[8:].split(maxsplit=1)[0])
+            status = line.split(maxsplit=2)[1:2]  # libcurl has checked that it is three digits
+            self._status = int(status[0]) if status and status[0].isdigit() else 0
             self._headers.clear()
-        elif line == b"\r\n" or line == b"\n":
+        elif line in (b"\r\n", b"\n"):
             self._answered = self._status >= 200
         else:
             name, _, value = line.partition(b":")
@@ -153,7 +199,11 @@ class Call:
         return 0 if self._body_size > MAX_BODY else None
 
     def reply(self, code: int, text: str) -> Reply:
-        """How it ended. `code` and `text` are libcurl's."""
+        """How it ended. `code` and `text` are libcurl's. To be called before the handle is removed."""
+        if self._opened and code == pycurl.E_OK:
+            fd = self.easy.getinfo(pycurl.ACTIVESOCKET)
+            if fd >= 0:
+                self._kept.add(self._ends, fd)
         if self._answered:
             return Answer(self._status, self._headers, self._body)
         return self._no_answer(code, text[:200])
@@ -161,16 +211,17 @@ class Call:
     def _no_answer(self, code: int, text: str) -> NoAnswer:
         where, limit = _where(self._outgoing.url), self._outgoing.timeout
         if code == pycurl.E_OPERATION_TIMEDOUT:
-            what = f"{where} did not answer" if self.written else f"No connection to {where}"
-            return NoAnswer("timeout", f"{what} within {limit:g} s.", self.written)
+            if self.written:
+                return NoAnswer("timeout", f"{where} did not answer within {limit:g} s.", True)
+            return NoAnswer("timeout", f"No connection to {where} within {min(limit, CONNECT_TIMEOUT):g} s.", False)
         if self.written:
-            if code in _LOST:
+            if code in _LOST and not self._head_size:
                 return NoAnswer("connection_lost", f"{where} closed the connection before it answered ({text}).", True)
-            return NoAnswer("bad_answer", f"{where} answered, but not as HTTP demands ({text}).", True)
+            return NoAnswer("bad_answer", f"{where} answered, but not a whole answer of HTTP ({text}).", True)
         if self._refused and not self._opened:
             reason = (
-                f"{where} leads to {self._refused}. Milonga connects only to public addresses unless it was started with "
-                "`milonga serve --allow-private-destinations`."
+                f"{where} leads to {self._refused}. Milonga connects only to public addresses unless it was started "
+                "with `milonga serve --allow-private-destinations`."
             )
             return NoAnswer("forbidden_address", reason, False)
         name, words = _UNSENT.get(code, ("no_connection", "could not be reached"))
@@ -209,29 +260,29 @@ _OPTIONS = (
     (pycurl.USERAGENT, f"milonga/{__version__}"),
 )
 
-_LOST = frozenset(
+_TLS = frozenset(
     {
-        pycurl.E_ABORTED_BY_CALLBACK,  # our refusal to write it again
-        pycurl.E_COULDNT_CONNECT,  # while libcurl was about to write it again; so are the next two
-        pycurl.E_COULDNT_RESOLVE_HOST,
+        pycurl.E_PEER_FAILED_VERIFICATION,
+        pycurl.E_SSL_CACERT_BADFILE,
+        pycurl.E_SSL_CERTPROBLEM,
+        pycurl.E_SSL_CIPHER,
         pycurl.E_SSL_CONNECT_ERROR,
-        pycurl.E_GOT_NOTHING,
-        pycurl.E_PARTIAL_FILE,
-        pycurl.E_RECV_ERROR,
-        pycurl.E_SEND_ERROR,
+        pycurl.E_SSL_INVALIDCERTSTATUS,
+        pycurl.E_SSL_ISSUER_ERROR,
     }
 )
-_TLS = ("tls", "was refused: its TLS certificate or handshake is not acceptable")
-#: ends before anything was written; all others are no_connection
-_UNSENT = {
-    pycurl.E_COULDNT_RESOLVE_HOST: ("no_address", "has no address: the look-up of its name failed"),
-    pycurl.E_URL_MALFORMAT: ("bad_url", "stands in a URL that libcurl cannot read"),
+#: ends after the request was written, of which nothing of an answer can be said
+_LOST = _TLS | {  # TLS, connect and look-up: while libcurl was about to write it a second time
+    pycurl.E_ABORTED_BY_CALLBACK,  # our refusal of that
+    pycurl.E_COULDNT_CONNECT,
+    pycurl.E_COULDNT_RESOLVE_HOST,
+    pycurl.E_GOT_NOTHING,
+    pycurl.E_RECV_ERROR,
+    pycurl.E_SEND_ERROR,
+}
+#: ends before anything was written; what is not here is no_connection
+_UNSENT: dict[int, tuple[str, str]] = dict.fromkeys(_TLS, ("tls", "did not offer acceptable TLS")) | {
+    pycurl.E_COULDNT_RESOLVE_HOST: ("no_address", "has no address: looking up its name failed"),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("bad_url", "stands in a URL that is neither http nor https"),
-    pycurl.E_SSL_CONNECT_ERROR: _TLS,
-    pycurl.E_PEER_FAILED_VERIFICATION: _TLS,
-    pycurl.E_SSL_CACERT_BADFILE: _TLS,
-    pycurl.E_SSL_CERTPROBLEM: _TLS,
-    pycurl.E_SSL_CIPHER: _TLS,
-    pycurl.E_SSL_ISSUER_ERROR: _TLS,
-    pycurl.E_SSL_INVALIDCERTSTATUS: _TLS,
+    pycurl.E_URL_MALFORMAT: ("bad_url", "stands in a URL that libcurl cannot read"),
 }

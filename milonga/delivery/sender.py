@@ -24,7 +24,7 @@ from time import perf_counter
 import certifi
 import pycurl
 
-from milonga.delivery.curlcall import Call, Done
+from milonga.delivery.curlcall import Call, Done, Kept
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.sendable import flaw_of
 
@@ -54,6 +54,7 @@ class Sender:
         self._allow_private = allow_private
         self._ca_file = ca_file or certifi.where()
         self._max = max_connections
+        self._kept = Kept(4 * max_connections)
         self._idle: list[Call] = []
         self._busy: dict[pycurl.Curl, Call] = {}
         self._waiting: deque[tuple[Outgoing, Done]] = deque()
@@ -77,12 +78,13 @@ class Sender:
 
     async def close(self, grace: float) -> None:
         """
-        Take no more, wait up to `grace` seconds for what is under way, break off the rest. Every `done` has been called
-        when this returns.
+        Take no more, wait up to `grace` seconds for what was sent or queued, break off the rest: connections too are
+        closed then. When this returns, or is cancelled, `done` has been called for all of it.
         """
-        self._empty = asyncio.Event()
+        if self._empty is None:
+            self._empty = asyncio.Event()
         try:
-            if self._busy or self._waiting:
+            if self._busy:
                 async with asyncio.timeout(grace):
                     await self._empty.wait()
         except TimeoutError:
@@ -91,11 +93,12 @@ class Sender:
             self._break_off()
 
     def _start(self, outgoing: Outgoing, done: Done) -> None:
-        call = self._idle.pop() if self._idle else Call(self._loop, self._ca_file, self._allow_private)
+        call = self._idle.pop() if self._idle else Call(self._loop, self._ca_file, self._allow_private, self._kept)
         try:
             call.begin(outgoing, done)
             self._multi.add_handle(call.easy)
         except (pycurl.error, UnicodeError, ValueError, OverflowError) as flaw:
+            call.easy.close()
             reason = f"This request cannot be sent: {flaw}."
             self._loop.call_soon(self._report, done, NoAnswer("bad_url", reason, perhaps=False), 0.0)
         else:
@@ -113,11 +116,17 @@ class Sender:
                 return
 
     def _end(self, easy: pycurl.Curl, code: int, text: str) -> None:
-        self._multi.remove_handle(easy)
-        call = self._busy.pop(easy)
+        call = self._busy[easy]
+        if call.stale:
+            call.stale = False
+            self._multi.remove_handle(easy)
+            self._multi.add_handle(easy)
+            return
         reply, done, seconds = call.reply(code, text), call.done, perf_counter() - call.started
+        self._multi.remove_handle(easy)
+        del self._busy[easy]
         self._idle.append(call)
-        if self._waiting:
+        while self._waiting and len(self._busy) < self._max:
             self._start(*self._waiting.popleft())
         self._report(done, reply, seconds)
         if self._empty is not None and not self._busy:
@@ -131,8 +140,8 @@ class Sender:
         self._waiting.clear()
         for call in busy:
             self._multi.remove_handle(call.easy)
-        self._wheel.close()
         self._multi.close()
+        self._wheel.close()
         now = perf_counter()
         for call in busy:
             self._report(call.done, NoAnswer("connection_lost", STOPPED, perhaps=call.written), now - call.started)
