@@ -1,0 +1,63 @@
+"""What the collector answers. Every body is a JSON object: Ruby's SDK resends a batch that was answered otherwise."""
+
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+RETRY_AFTER: Final = 5
+"""Seconds a sender is asked to wait after a 503. Whole seconds, as Python's and Java's SDKs read them."""
+
+
+class Answer(Struct, frozen=True):
+    """headers  names in lower case"""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+def _json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:
+    body = msgspec.json.encode(value)
+    length = str(len(body)).encode()
+    return Answer(status, [(b"content-type", b"application/json"), (b"content-length", length), *headers], body)
+
+
+def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+    """`error` is for Ruby's SDK, `code` and `message` for Python's."""
+    return _json(status, {"success": False, "error": message, "code": code, "message": message}, *headers)
+
+
+def try_again(code: str, message: str) -> Answer:
+    """503: every SDK retries it, those that read the header after RETRY_AFTER seconds."""
+    return refusal(503, code, message, (b"retry-after", str(RETRY_AFTER).encode()))
+
+
+OK: Final = _json(200, {"success": True})
+ALIVE: Final = _json(200, {"status": "alive"})
+READY: Final = _json(200, {"status": "ready"})
+
+NOT_FOUND: Final = refusal(404, "not_found", "There is nothing here. Events go to POST /v1/batch or /v1/track.")
+ONLY_POST: Final = refusal(405, "method_not_allowed", "Use POST here.", (b"allow", b"POST"))
+ONLY_GET: Final = refusal(405, "method_not_allowed", "Use GET here.", (b"allow", b"GET, HEAD"))
+TOO_LARGE: Final = refusal(
+    400, "body_too_large", "The body is larger than 5 MiB, as sent or unpacked. Send smaller batches."
+)
+BROKEN_GZIP: Final = refusal(400, "invalid_gzip", "The body is not what its Content-Encoding says, or it is cut off.")
+UNKNOWN_ENCODING: Final = refusal(
+    415, "unsupported_encoding", "Send the body as it is, or with Content-Encoding: gzip."
+)
+NO_WRITE_KEY: Final = refusal(
+    400,
+    "missing_write_key",
+    "No write key: send it as the user name of Basic authorization, or as `writeKey` in the body.",
+)
+UNKNOWN_WRITE_KEY: Final = refusal(
+    401, "unknown_write_key", "No source has this write key. Copy it from `milonga sources list`."
+)
+SLOW_BODY: Final = refusal(408, "slow_body", "The body did not arrive in time. Send it again.")
+NOT_READY: Final = try_again("not_ready", "Starting, or the event log cannot be written. Send it again.")
+BUSY: Final = try_again("busy", "Too much is being received at once. Send it again.")
+LOG_FULL: Final = try_again("log_full", "The event log cannot keep more at the moment. Send it again.")
+STOPPING: Final = try_again("stopping", "The server is stopping. Send it again.")
+TROUBLE: Final = try_again("trouble", "Something went wrong here, not with the request. Send it again.")

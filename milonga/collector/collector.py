@@ -1,0 +1,175 @@
+"""The tracking API, independent of any HTTP server: the parts of a request in, an answer out."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from milonga.collector import answers
+from milonga.collector.answers import Answer
+from milonga.collector.counts import Counts, What
+from milonga.collector.room import MAX_HELD, Room
+from milonga.collector.routes import Kind, Route
+from milonga.collector.stamp import discards, stamp
+from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
+from milonga.collector.write_key import key_in_header
+from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull
+from milonga.spec.decode import Arrived, Decoded, NotJson, decode, decode_mended
+from milonga.spec.discards import Rejected
+from milonga.spec.event import EventType
+from milonga.spec.stored import Stamped
+
+_MEND_ASIDE: Final = 64 * 1024
+"""Bytes above which a broken body is mended in a thread, so that nobody waits for it: it may take seconds."""
+
+
+class Collector:
+    """
+    log, ledger     where events and discards are kept
+    source_of       id of the source that has this write key, or None
+    clock           unix seconds
+    new_id          a messageId for an event that has none
+    ready           whether events can be kept: workspace loaded, log writable
+    accept_unknown  answer an unknown write key as Segment does: with 200, and keep nothing
+    notice          told of everything that `counts` counts
+    max_held        bytes of bodies in memory at once; beyond it 503
+    """
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        ledger: Ledger,
+        source_of: Callable[[str], int | None],
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        ready: Callable[[], bool],
+        accept_unknown: bool = False,
+        notice: Callable[[What, int], None] | None = None,
+        max_held: int = MAX_HELD,
+    ) -> None:
+        self._log = log
+        self._ledger = ledger
+        self._source_of = source_of
+        self._clock = clock
+        self._new_id = new_id
+        self._ready = ready
+        self._accept_unknown = accept_unknown
+        self._notice = notice
+        self.room = Room(max_held)
+        self.counts = Counts()
+
+    async def handle(self, route: Route, authorization: bytes | None, encoding: bytes | None, body: bytes) -> Answer:
+        """
+        authorization, encoding  values of the headers Authorization and Content-Encoding
+
+        Raises nothing of its own but what log and ledger raise beyond LogFull.
+        """
+        match route.kind:
+            case Kind.single | Kind.batch:
+                return await self._take(route.type, authorization, encoding, body)
+            case Kind.metrics:
+                self.count("sdk_metrics")
+                return answers.OK
+            case Kind.alive:
+                return answers.ALIVE
+            case Kind.ready:
+                return answers.READY if self._ready() else answers.NOT_READY
+
+    def count(self, what: What, number: int = 1) -> None:
+        self.counts.add(what, number)
+        if self._notice is not None:
+            self._notice(what, number)
+
+    async def _take(
+        self, implied: EventType | None, authorization: bytes | None, encoding: bytes | None, body: bytes
+    ) -> Answer:
+        if not self._ready():
+            return answers.NOT_READY
+        key = key_in_header(authorization)
+        # A header's key is judged before the body is read, so that strangers cost little; it goes before the body's.
+        source = None if key is None else self._source_of(key)
+        if key is not None and source is None:
+            return self._unknown_key()
+        if encoding is None:
+            return await self._read(implied, source, body)
+        try:
+            body = unpack(body, encoding)
+        except UnknownEncoding:
+            return self._refuse(answers.UNKNOWN_ENCODING)
+        except Broken:
+            return self._refuse(answers.BROKEN_GZIP)
+        except TooLarge:
+            return self._refuse(answers.TOO_LARGE)
+        if not self.room.take(len(body)):
+            return self.busy()
+        try:
+            return await self._read(implied, source, body)
+        finally:
+            self.room.give_back(len(body))
+
+    async def _read(self, implied: EventType | None, source: int | None, body: bytes) -> Answer:
+        """source  None if the header names no key: then the body must"""
+        try:
+            decoded = decode(body, implied) or await _mended(body, implied)
+        except NotJson as error:
+            return self._refuse(answers.refusal(400, "invalid_json", str(error)))
+        if source is None:
+            if decoded.write_key is None:
+                return self._refuse(answers.NO_WRITE_KEY)
+            source = self._source_of(decoded.write_key)
+            if source is None:
+                return self._unknown_key()
+        return await self._keep(source, decoded.events, decoded.rejected)
+
+    async def _keep(self, source: int, events: list[Arrived], rejected: list[Rejected]) -> Answer:
+        received_at = int(self._clock() * 1000)
+        # From here to the append nothing may wait: accounts are resolved in the order in which events reach the log.
+        stamped = stamp(events, source, received_at, self._new_id)
+        if not rejected:
+            return await self._append(stamped)
+        found = discards(rejected, source, received_at)
+        async with asyncio.TaskGroup() as group:
+            counted = group.create_task(self._count_discards(found))
+            answer = await self._append(stamped)
+        return answer if answer is not answers.OK else counted.result()
+
+    async def _append(self, stamped: list[Stamped]) -> Answer:
+        if not stamped:
+            return answers.OK
+        try:
+            found = await self._log.append(stamped)
+        except LogFull:
+            self.count("log_full")
+            return answers.LOG_FULL
+        duplicates = sum(1 for one in found if type(one) is Duplicate)
+        if duplicates:
+            self.count("duplicate", duplicates)
+        self.count("accepted", len(found) - duplicates)
+        return answers.OK
+
+    async def _count_discards(self, found: list[Discard]) -> Answer:
+        try:
+            await self._ledger.discard(found)
+        except LogFull:
+            self.count("log_full")
+            return answers.LOG_FULL
+        self.count("discarded", len(found))
+        return answers.OK
+
+    def busy(self) -> Answer:
+        self.count("busy")
+        return answers.BUSY
+
+    def _unknown_key(self) -> Answer:
+        self.count("unknown_write_key")
+        return answers.OK if self._accept_unknown else answers.UNKNOWN_WRITE_KEY
+
+    def _refuse(self, answer: Answer) -> Answer:
+        self.count("refused")
+        return answer
+
+
+async def _mended(body: bytes, implied: EventType | None) -> Decoded:
+    if len(body) <= _MEND_ASIDE:
+        return decode_mended(body, implied)
+    return await asyncio.to_thread(decode_mended, body, implied)
