@@ -2,9 +2,10 @@
 
 import typer
 
-from milonga.cli import destinations, fake, sources, translate
+from milonga.cli import destinations, fake, serve, sources, translate
 
 app = typer.Typer(no_args_is_help=True)
+app.command("serve")(serve.command)
 app.add_typer(sources.app, name="sources")
 app.add_typer(destinations.app, name="destinations")
 app.command("translate")(translate.translate)

@@ -17,7 +17,7 @@ from milonga.delivery.runner import Runner, Tools
 from milonga.delivery.sender import Sender
 from milonga.delivery.store import DeliveryReader, DeliveryStore
 from milonga.destinations import registry
-from milonga.eventlog.api import EventLog, Position
+from milonga.eventlog.api import LogReader, Position
 from milonga.outcomes.files import OutcomeReader, OutcomeWriter
 from milonga.workspace.model import Command, DestinationState
 from milonga.workspace.store import Workspace
@@ -35,7 +35,7 @@ class Delivery:
         self,
         data: Path,
         workspace: Workspace,
-        event_log: EventLog,
+        event_log: LogReader,
         *,
         allow_private: bool = False,
         limits: Limits | None = None,

@@ -11,7 +11,7 @@ from milonga.delivery.recorder import Record, Recorder, StoreOp
 from milonga.delivery.store import DeliveryReader, Progress
 from milonga.delivery.switching import Fate, fate, first_offset, gap_end, spans
 from milonga.delivery.window import Window
-from milonga.eventlog.api import Damaged, EventLog, Offset, Position, Stored
+from milonga.eventlog.api import Damaged, LogReader, Offset, Position, Stored
 from milonga.outcomes.files import OutcomeReader
 from milonga.workspace.model import DestinationConfig
 
@@ -37,7 +37,7 @@ class Reading:
     def __init__(
         self,
         config: DestinationConfig,
-        log: EventLog,
+        log: LogReader,
         reader: DeliveryReader,
         recorder: Recorder,
         outcomes: OutcomeReader,

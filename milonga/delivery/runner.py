@@ -38,7 +38,7 @@ from milonga.destinations.contract import (
     Skip,
     TryAgain,
 )
-from milonga.eventlog.api import Damaged, EventLog, Position, Stored
+from milonga.eventlog.api import Damaged, LogReader, Position, Stored
 from milonga.outcomes.files import Attempt, OutcomeReader
 from milonga.outcomes.model import Outcome, State
 from milonga.spec.read import read_stamped
@@ -66,7 +66,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     change_state  (destination id, state, by, reason): tell the workspace what the pipeline has decided
     """
 
-    log: EventLog
+    log: LogReader
     reader: DeliveryReader
     outcomes: OutcomeReader
     recorder: Recorder

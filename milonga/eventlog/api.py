@@ -42,15 +42,8 @@ class LogFull(Exception):
     """The log cannot keep more: the disk is full or unwritable. Nothing of the append was kept; try again."""
 
 
-class EventLog(Protocol):
-    """The collector's side and the reader's side of one log."""
-
-    async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
-        """
-        Store all or none. On return they survive a power cut. A duplicate is named, not stored: the first copy
-        is durable by then. Appends of one caller keep their order. LogFull if they cannot be kept.
-        """
-        ...
+class LogReader(Protocol):
+    """The reading half of a log, in any process."""
 
     async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
         """In order, without gaps but for trimmed ones; an empty list at the end, never a wait."""
@@ -68,16 +61,27 @@ class EventLog(Protocol):
         """Offset of the oldest event still kept; end + 1 if none is."""
         ...
 
-    async def trim(self, partition: int, upto: Offset) -> Offset:
-        """Give up events at or before `upto`, in whole segments; return the last offset that is gone."""
-        ...
-
     def assignments(self, reader: str) -> list[int]:
         """Partitions this reader is to read now. One machine: always [0]."""
         ...
 
     async def close(self) -> None:
-        """Keep what was acknowledged, release files and threads. Appends under way finish first."""
+        """Release files and threads. The writing half first keeps what was acknowledged and ends what is under way."""
+        ...
+
+
+class EventLog(LogReader, Protocol):
+    """Both halves, where events are appended."""
+
+    async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
+        """
+        Store all or none. On return they survive a power cut. A duplicate is named, not stored: the first copy
+        is durable by then. Appends of one caller keep their order. LogFull if they cannot be kept.
+        """
+        ...
+
+    async def trim(self, partition: int, upto: Offset) -> Offset:
+        """Give up events at or before `upto`, in whole segments; return the last offset that is gone."""
         ...
 
 

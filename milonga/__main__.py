@@ -1,0 +1,3 @@
+from milonga.cli.main import run
+
+run()

@@ -1,0 +1,139 @@
+"""
+The two halves of a running Milonga, as coroutines: the collector with its log, and delivery. `milonga serve` runs each
+in a process of its own (milonga.cli.processes), or both in one.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import apsw
+import structlog
+
+from milonga.cli.common import LOG_FOLDER
+from milonga.collector.asgi import TrackingApp
+from milonga.collector.collector import Collector
+from milonga.collector.server import HttpServer
+from milonga.delivery.limits import Limits
+from milonga.delivery.manager import Delivery
+from milonga.delivery.store import DeliveryReader
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.eventlog.sqlite import SqliteLog
+from milonga.workspace.model import WriteKeys
+from milonga.workspace.store import Workspace
+
+log = structlog.get_logger("milonga")
+
+KEEP_EVENTS = 7 * 86_400_000  #: milliseconds that events stay in the log
+CLEAN_UP = 60.0  #: seconds between two looks for segments that may go
+POLL = 0.5  #: seconds between two looks at the workspace
+
+
+class SourceKeys:
+    """Which source a write key lets in: the workspace's keys, read again when something changed there."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._read()
+
+    def source_of(self, write_key: str) -> int | None:
+        source = self._keys.source(write_key)
+        if source is None and self._workspace.changed_since(self._token):
+            self._read()  # it may have been added a moment ago
+            source = self._keys.source(write_key)
+        return None if source is None else source.id
+
+    async def follow(self) -> None:
+        """A key that was taken away is refused within a second."""
+        while True:
+            await asyncio.sleep(POLL)
+            if self._workspace.changed_since(self._token):
+                self._read()
+
+    def _read(self) -> None:
+        self._token = self._workspace.token()
+        self._keys = WriteKeys(self._workspace.sources())
+
+
+async def collect(
+    data: Path,
+    *,
+    host: str,
+    port: int,
+    accept_unknown: bool,
+    stop: asyncio.Event,
+    listening: Callable[[str], None],
+) -> None:
+    """
+    Take events until `stop` is set; then finish what is under way.
+
+    port       0: any free one
+    listening  called with the address once events are taken
+    """
+    with Workspace.open(data) as workspace:
+        keys = SourceKeys(workspace)
+        event_log = await SqliteLog.open(data / LOG_FOLDER)
+        collector = Collector(
+            log=event_log,
+            ledger=event_log,
+            source_of=keys.source_of,
+            clock=time.time,
+            new_id=lambda: f"milonga-{uuid4()}",
+            ready=lambda: True,
+            accept_unknown=accept_unknown,
+        )
+        chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log))]
+        try:
+            server = await HttpServer.start(TrackingApp(collector), host, port)
+            try:
+                listening(server.url)
+                await stop.wait()
+            finally:
+                await server.stop()
+        finally:
+            for chore in chores:
+                chore.cancel()
+            await event_log.close()
+
+
+async def deliver(data: Path, *, allow_private: bool, stop: asyncio.Event, limits: Limits | None = None) -> None:
+    """Deliver until `stop` is set; then finish, or hand back, what is under way."""
+    reader = SqliteLogReader(data / LOG_FOLDER, bell="delivery")
+    with Workspace.open(data) as workspace:
+        delivery = Delivery(data, workspace, reader, allow_private=allow_private, limits=limits)
+        stopper = asyncio.create_task(_call_when(stop, delivery.stop))
+        try:
+            await delivery.run()
+        finally:
+            stopper.cancel()
+            await reader.close()
+
+
+async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
+    await event.wait()
+    call()
+
+
+async def _clean_up(data: Path, event_log: SqliteLog) -> None:
+    """Segments go whole when they are old enough, but not what a destination has not read yet."""
+    while True:
+        await asyncio.sleep(CLEAN_UP)
+        try:
+            await event_log.drop_older_than(KEEP_EVENTS, await _keep_from(data, event_log))
+        except (OSError, apsw.Error) as error:
+            log.error("log.cannot_clean_up", error=f"{type(error).__name__}: {error}")
+
+
+async def _keep_from(data: Path, event_log: SqliteLog) -> int:
+    """The first offset some reader still needs."""
+    end = await event_log.end(0) + 1
+    try:
+        reader = DeliveryReader(data / "delivery.db")
+    except apsw.CantOpenError:
+        return end
+    try:
+        return min([end, *(watermark + 1 for watermark in reader.watermarks(0))])
+    finally:
+        reader.close()

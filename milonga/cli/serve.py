@@ -1,0 +1,125 @@
+"""`milonga serve`: take events and deliver them."""
+
+import asyncio
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+import uvloop
+
+from milonga.cli import logs
+from milonga.cli.common import DATA, DataOption, fail, told
+from milonga.cli.halves import collect, deliver
+from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
+from milonga.delivery.store import NewerStore
+from milonga.eventlog.record import UnknownFormat
+from milonga.eventlog.sqlite import LogInUse
+from milonga.workspace.errors import UserError
+from milonga.workspace.lock import DataLock
+
+HANDOVER = 5.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
+
+
+class Role(StrEnum):
+    all = "all"
+    collector = "collector"
+    delivery = "delivery"
+
+
+class UnknownKey(StrEnum):
+    reject = "reject"
+    accept = "accept"
+
+
+Host = Annotated[str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to others: put TLS in front.")]
+Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one and prints it.", min=0, max=65535)]
+
+
+def command(
+    host: Host = "127.0.0.1",
+    port: Port = 8080,
+    data: DataOption = DATA,
+    allow_private_destinations: Annotated[
+        bool, typer.Option(help="Let destinations be on private, loopback and link-local addresses.")
+    ] = False,
+    single: Annotated[bool, typer.Option(help="One process instead of two, for tiny machines.")] = False,
+    unknown_key: Annotated[
+        UnknownKey, typer.Option(help="Answer to an unknown write key: 401, or 200 as Segment does (not kept).")
+    ] = UnknownKey.reject,
+    role: Annotated[Role, typer.Option(hidden=True)] = Role.all,
+    lock_file: Annotated[int | None, typer.Option(hidden=True)] = None,
+    life: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> None:
+    """Take events from SDKs and deliver them, until Ctrl-C."""
+    logs.configure()
+    serving = Serving(data, host, port, allow_private_destinations, single, unknown_key, role)
+    with told():
+        lock = (
+            DataLock.acquire(data, role.value, HANDOVER) if lock_file is None else DataLock.adopt(lock_file, role.value)
+        )
+    trouble = ""
+    with lock:
+        try:
+            uvloop.run(serving.run(lock, life))
+        except* OSError as errors:
+            words = "; ".join(str(error) for error in errors.exceptions)
+            trouble = f"{words}. If another program uses {host}:{port}, choose another port with --port."
+        except* (LogInUse, UnknownFormat, NewerStore, UserError) as errors:
+            trouble = "; ".join(str(error) for error in errors.exceptions)
+    if trouble:
+        fail(trouble)
+
+
+class Serving:
+    def __init__(
+        self,
+        data: Path,
+        host: str,
+        port: int,
+        allow_private: bool,
+        single: bool,
+        unknown_key: UnknownKey,
+        role: Role,
+    ) -> None:
+        self._data, self._host, self._port, self._allow_private = data, host, port, allow_private
+        self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
+
+    async def run(self, lock: DataLock, life: int | None) -> None:
+        """Both halves side by side; if one fails, the other stops too and the error comes out."""
+        stop = asyncio.Event()
+        stop_on_signals(stop)
+        if life is not None:
+            stop_at_end_of(life, stop)
+        collected = asyncio.Event()  # delivery goes last: what was accepted a moment ago may still leave
+        async with asyncio.TaskGroup() as halves:
+            if self._role is not Role.delivery:
+                halves.create_task(self._collect(stop, collected))
+            else:
+                halves.create_task(_pass_on(stop, collected))
+            if self._role is Role.delivery or self._single:
+                halves.create_task(deliver(self._data, allow_private=self._allow_private, stop=collected))
+            elif self._role is Role.all:
+                options = ["--allow-private-destinations"] if self._allow_private else []
+                halves.create_task(keep_delivery(self._data, lock.fileno(), options, collected))
+
+    async def _collect(self, stop: asyncio.Event, collected: asyncio.Event) -> None:
+        try:
+            await collect(
+                self._data,
+                host=self._host,
+                port=self._port,
+                accept_unknown=self._accept_unknown,
+                stop=stop,
+                listening=self._announce,
+            )
+        finally:
+            collected.set()
+
+    def _announce(self, url: str) -> None:
+        typer.echo(f"Milonga takes events at {url} (data: {self._data}). Ctrl-C stops it.")
+
+
+async def _pass_on(first: asyncio.Event, then: asyncio.Event) -> None:
+    await first.wait()
+    then.set()
