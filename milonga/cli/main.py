@@ -2,10 +2,11 @@
 
 import typer
 
-from milonga.cli import destinations, fake, serve, sources, translate
+from milonga.cli import demo, destinations, fake, serve, sources, translate
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
+app.command("demo")(demo.command)
 app.add_typer(sources.app, name="sources")
 app.add_typer(destinations.app, name="destinations")
 app.command("translate")(translate.translate)
