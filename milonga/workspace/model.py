@@ -34,8 +34,8 @@ class StateChange(Struct, frozen=True, kw_only=True):
     """
     at      unix milliseconds
     state   from then on
-    by      who: "cli", "settings" (the pipeline paused it), "probe" (the pipeline resumed it), "key" (its secrets
-            cannot be read at the moment; ends by itself once they can), ...
+    by      who: "cli", "settings" (the pipeline paused it), "probe" (the pipeline resumed it), "workspace"
+            (its secrets or settings cannot be read at the moment; never stored, ends by itself once they can), ...
     reason  in words; "" if there is none to give
     end     the log's newest offset of each partition at that moment. Switching on begins behind it; switching off
             ends what waits up to it

@@ -43,8 +43,8 @@ def read_destinations(
     db: apsw.Connection, kinds: Mapping[str, Destination], keys: KeyProvider
 ) -> tuple[DestinationConfig, ...]:
     """
-    Those not removed, by id. One whose secrets cannot be read now shows as paused with the reason, by "key", if it is
-    on; one whose stored settings its kind takes no more likewise, by "settings". UserError for an unknown kind.
+    Those not removed, by id. One whose secrets cannot be read now, or whose stored settings its kind takes no more,
+    shows as paused with the reason, by "workspace", if it is on. UserError for an unknown kind.
     """
     rows = fetch(db, "SELECT id, name, kind, source FROM destination WHERE removed_at IS NULL ORDER BY id")
     return tuple(
@@ -65,7 +65,7 @@ def _destination(
             StateChange(
                 at=max(at, now.at),
                 state=DestinationState.paused,
-                by="key" if key_trouble else "settings",
+                by="workspace",
                 reason=key_trouble or f"{settings_trouble}; give it anew with `milonga destinations set {name}`",
                 end=now.end,
             ),
