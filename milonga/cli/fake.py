@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import uvloop
 
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.registry import UnknownKind, kind
@@ -32,7 +33,8 @@ def fake(
         typer.echo(f"milonga: {error}", err=True)
         raise typer.Exit(2) from None
     try:
-        asyncio.run(_run(label, pretend))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(label, pretend))
     except OSError as error:
         typer.echo(f"milonga: Cannot listen on {host}:{port}: {error.strerror or error}.", err=True)
         raise typer.Exit(1) from None

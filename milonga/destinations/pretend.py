@@ -262,16 +262,14 @@ def form(encoded: bytes) -> dict[str, str]:
     counts; what is not UTF-8 is replaced by U+FFFD.
     """
     found: dict[str, str] = {}
-    for pair in encoded.split(b"&"):
-        name, _, value = pair.partition(b"=")
+    for pair in encoded.replace(b"+", b" ").decode("latin-1").split("&"):
+        name, _, value = pair.partition("=")
         if name or value:
             found[_unquoted(name)] = _unquoted(value)
     return found
 
 
-def _unquoted(encoded: bytes) -> str:
-    if b"+" in encoded:
-        encoded = encoded.replace(b"+", b" ")
-    if b"%" in encoded:
-        encoded = unquote_to_bytes(encoded)
-    return encoded.decode("utf-8", "replace")
+def _unquoted(text: str) -> str:
+    if "%" not in text and text.isascii():
+        return text
+    return unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
