@@ -13,7 +13,8 @@ from milonga.collector.stamp import discards, stamp
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull
-from milonga.spec.decode import Arrived, Decoded, NotJson, decode, decode_mended
+from milonga.spec.arrived import Arrived, Decoded, NotJson
+from milonga.spec.decode import decode, decode_mended
 from milonga.spec.discards import Rejected
 from milonga.spec.event import EventType
 from milonga.spec.stored import Stamped

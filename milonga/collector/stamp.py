@@ -6,7 +6,7 @@ from milonga.eventlog.api import Discard
 from milonga.identity.account import account_in
 from milonga.identity.clock import happened_at, parse_time
 from milonga.identity.message_id import message_id
-from milonga.spec.decode import Arrived
+from milonga.spec.arrived import Arrived
 from milonga.spec.discards import Rejected
 from milonga.spec.stored import Stamp, Stamped
 

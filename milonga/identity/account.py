@@ -46,8 +46,8 @@ def account_in(
     return account
 
 
-def _decoded(context: Mapping[str, Raw]) -> Iterable[tuple[str, Any]]:
-    return [(key, _value(raw)) for key, raw in context.items() if _names_group(key)]
+def _decoded(context: Mapping[str, Raw]) -> list[tuple[str, Any]]:
+    return [(key, _value(raw)) for key, raw in context.items() if key not in _OTHERS and _names_group(key)]
 
 
 def _value(raw: Raw) -> Any:
@@ -66,6 +66,13 @@ def _names_group(key: str) -> bool:
 def _folds_to_group(key: str) -> bool:
     return fold(key) == _GROUP
 
+
+_SEGMENTS: Final = """
+active amp app campaign channel consent device direct externalIds instanceId ip library locale location network os page
+protocols referrer screen timezone traits userAgent userAgentData
+"""
+_OTHERS: Final = frozenset(_SEGMENTS.split())
+"""Segment's own context keys, known to name no account. Source: Segment spec, Common fields, "Context"."""
 
 _GROUP: Final = fold("groupId")
 _LONGEST_KNOWN: Final = 64  # characters; a longer key is not remembered, so that the memory of keys stays small

@@ -3,12 +3,13 @@ From the bytes of a request to its events. A strict, fast path reads what is wel
 rest, and is also the reference: on well-formed input both give the same (a test).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec import Raw, Struct
 
+from milonga.spec.arrived import NO_ENVELOPE, Arrived, Decoded, Envelope, Items, NotJson
 from milonga.spec.depth import too_deep
 from milonga.spec.discards import Code, Rejected
 from milonga.spec.event import EventType
@@ -17,68 +18,6 @@ from milonga.spec.mend import cut, is_nothing, loads, member, mended, next_docum
 from milonga.spec.read import EVENT_TYPES, object_at
 from milonga.spec.rules import CONSENT_EVENT, fault_of, kind, type_or_fault
 from milonga.spec.values import id_text
-
-Items: TypeAlias = Mapping[str, Raw]
-
-
-class NotJson(ValueError):
-    """Nothing in the body can be read as an event or a batch of events."""
-
-
-class Envelope(Struct, frozen=True, kw_only=True):
-    """
-    What a batch says for all its events.
-
-    sent_at       as the sender wrote it
-    context       object, not empty, to be merged under each event's own
-    integrations  likewise
-    items         the members of `context`
-    size          bytes of both
-    """
-
-    sent_at: str | None = None
-    context: Raw | None = None
-    integrations: Raw | None = None
-    items: Items = {}
-    size: int = 0
-
-
-NO_ENVELOPE: Final = Envelope()
-
-
-class Arrived(Struct, frozen=True, kw_only=True, gc=False):
-    """
-    An event that is valid.
-
-    body          one JSON object in UTF-8, as the sender wrote it (mended if it was broken)
-    message_id    as the sender wrote it, of any length; None if absent or unusable
-    user_id, anonymous_id, group_id   text; None if absent or unusable
-    context       members of its own `context`
-    timestamp     as the sender wrote it; None if absent or not text or number
-    sent_at       likewise; its own, else its batch's
-    """
-
-    type: EventType
-    body: bytes
-    message_id: str | None
-    user_id: str | None
-    anonymous_id: str | None
-    group_id: str | None
-    context: Items
-    timestamp: str | None
-    sent_at: str | None
-    envelope: Envelope
-
-
-class Decoded(Struct, frozen=True):
-    """
-    write_key  of the body, else of the first event that has one; None if nobody does
-    events     in the order of the body
-    """
-
-    write_key: str | None
-    events: list[Arrived]
-    rejected: list[Rejected]
 
 
 class _Object(Struct):
@@ -149,8 +88,14 @@ def decode_mended(body: bytes, implied: EventType | None) -> Decoded:
     Several documents in one body are read as if each had come alone; what a batch was cut off in is lost, the events
     before it are not.
     """
-    text, at = text_of(body), 0
-    reader = _Reader(implied)
+    text = text_of(body)
+    # Most faults are of single values. With those mended the strict path, which is ten times faster, may do after all.
+    return decode(mended(text).strip().encode(), implied) or decode_cut(text, implied)
+
+
+def decode_cut(text: str, implied: EventType | None) -> Decoded:
+    """Document by document and part by part. NotJson as in `decode_mended`."""
+    reader, at = _Reader(implied), 0
     while (start := next_document(text, at)) is not None and reader.left > 0:
         if not is_nothing(text, at, start):
             reader.refuse("malformed_json", "Expected an object - at `$`", text[at:start].encode())
