@@ -1,21 +1,21 @@
 """`milonga events`: what arrived."""
 
-import time
-from collections.abc import Iterator
+import asyncio
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, fail, print_json, print_table
+from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, fail, print_json, print_table
 from milonga.cli.facts import Facts, facts_of
-from milonga.eventlog.api import Stored
+from milonga.eventlog.api import START, Stored
+from milonga.eventlog.reader import SqliteLogReader
 from milonga.outcomes.explain import instant
 from milonga.spec.read import read_stamped
 
 app = typer.Typer(no_args_is_help=True, help="What arrived, as it is kept in the log.")
-
-LOOK = 0.5  #: seconds between two looks of `tail --follow`
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.", min=1, max=10_000)]
 
@@ -24,7 +24,7 @@ Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.",
 def list_(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the newest events, newest first."""
     with facts_of(data) as facts:
-        found = [_row(facts, stored) for stored in reversed(facts.log.newest(limit))]
+        found = [_row(facts, stored) for stored in facts.log.newest(limit)]
     if json:
         print_json(found)
         return
@@ -55,26 +55,23 @@ def tail(
     json: JsonOption = False,
 ) -> None:
     """Print the newest events, oldest first, one a line."""
-    with facts_of(data) as facts:
-        try:
-            for row in _tail(facts, limit, follow=follow):
-                typer.echo(_line(row, json=json))
-        except KeyboardInterrupt:
-            pass
+    with facts_of(data) as facts, suppress(KeyboardInterrupt):
+        asyncio.run(_tail(facts, data, limit, follow=follow, json=json))
 
 
-def _tail(facts: Facts, limit: int, *, follow: bool) -> Iterator[dict[str, Any]]:
-    seen = 0
-    for stored in facts.log.newest(limit):
+async def _tail(facts: Facts, data: Path, limit: int, *, follow: bool, json: bool) -> None:
+    seen = START
+    for stored in reversed(facts.log.newest(limit)):
         seen = stored.position.offset
-        yield _row(facts, stored)
+        typer.echo(_line(_row(facts, stored), json=json))
+    reader = SqliteLogReader(data / LOG_FOLDER)
     while follow:
-        fresh = facts.log.after(seen, 500)
-        for stored in fresh:
-            seen = stored.position.offset
-            yield _row(facts, stored)
-        if not fresh:
-            time.sleep(LOOK)
+        for found in await reader.read(0, seen, 500):
+            seen = found.position.offset
+            if isinstance(found, Stored):
+                typer.echo(_line(_row(facts, found), json=json))
+        await reader.wait(0, seen, 60.0)
+    await reader.close()
 
 
 def _row(facts: Facts, stored: Stored) -> dict[str, Any]:

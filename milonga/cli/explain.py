@@ -6,6 +6,7 @@ import typer
 
 from milonga.cli.common import DATA, DataOption, JsonOption, fail, print_json
 from milonga.cli.facts import facts_of
+from milonga.outcomes.explain import instant
 
 
 def command(
@@ -32,7 +33,7 @@ def command(
         print_json(stories)
         return
     if not stories:
-        kept = f" The log keeps events since {since}." if since else " The log is empty."
+        kept = f" The log keeps events since {instant(since)}." if since else " The log is empty."
         fail(f"No event {what} is kept.{kept} Ids are case-sensitive.")
     for number, story in enumerate(stories):
         if number:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import apsw
 
-from milonga.cli.common import LOG_FOLDER, opened, when
+from milonga.cli.common import LOG_FOLDER, log_end, opened, when
 from milonga.delivery.store import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.destinations import registry
 from milonga.eventlog.api import Position, Stored
-from milonga.eventlog.lookup import LogLookup
+from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
@@ -22,7 +22,7 @@ from milonga.workspace.store import Workspace
 class Facts:
     def __init__(self, data: Path, workspace: Workspace) -> None:
         self.workspace = workspace
-        self.log = LogLookup(data / LOG_FOLDER)
+        self.log = EventLookup(data / LOG_FOLDER)
         self.outcomes = OutcomeReader(data / "outcomes")
         self._sources = workspace.source_names()
         self._destinations = workspace.destinations()
@@ -32,7 +32,6 @@ class Facts:
             self.delivery = None  # it never ran
 
     def close(self) -> None:
-        self.log.close()
         if self.delivery is not None:
             self.delivery.close()
 
@@ -46,14 +45,6 @@ class Facts:
         """The whole story of one event (milonga.outcomes.explain)."""
         mine = [config for config in self._destinations if config.source == stored.event.stamp.source]
         return story(stored, self.source(stored.event.stamp.source), [self._standing(stored, c) for c in mine])
-
-    def waiting(self, config: DestinationConfig) -> int:
-        """How many events wait for this destination; events of other sources among them are counted too."""
-        if self.delivery is None:
-            start = min((after for after, _ in spans(config.changes, 0)), default=0)
-            return max(0, self.log.end() - start)
-        position = self.delivery.position(config.id, 0)
-        return max(0, self.log.end() - (position or 0)) + self.delivery.parked_count(config.id)
 
     def _standing(self, stored: Stored, config: DestinationConfig) -> Standing:
         outcomes = [o for o in self.outcomes.of(stored.position) if o.destination == config.id]
@@ -124,3 +115,17 @@ def facts_of(data: Path) -> Iterator[Facts]:
             yield facts
         finally:
             facts.close()
+
+
+def waiting_events(data: Path, config: DestinationConfig) -> int:
+    """How many events wait for this destination; those of other sources among them are counted too."""
+    end = log_end(data)[0]
+    begun = max((after for after, _ in spans(config.changes, 0)), default=end)
+    try:
+        delivery = DeliveryReader(data / "delivery.db")
+    except apsw.CantOpenError:  # it never ran
+        return max(0, end - begun)
+    try:
+        return max(0, end - max(delivery.position(config.id, 0) or 0, begun)) + delivery.parked_count(config.id)
+    finally:
+        delivery.close()

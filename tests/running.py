@@ -1,0 +1,210 @@
+"""A real Milonga in its own processes, for tests: started, asked, killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Any, Self
+
+PATIENCE = 60.0  #: seconds nothing here ever needs; beyond them a test fails
+
+
+def eventually(what: Callable[[], bool], says: str, seconds: float = PATIENCE) -> None:
+    """Poll until it is true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"never came true: {says}"
+        time.sleep(0.02)
+
+
+class Milonga:
+    """A data directory, and a server on it between `start` and `stop`."""
+
+    def __init__(self, data: Path, *options: str) -> None:
+        self.data = data
+        self.port = 0
+        self._options = options
+        self._process: subprocess.Popen[str] | None = None
+        self._log = data.parent / "server.log"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self.stop()
+
+    def start(self) -> Self:
+        """Return once it takes events. It keeps its port over restarts."""
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "milonga", "serve", "--data", str(self.data), "--port", str(self.port)]
+                + ["--allow-private-destinations", *self._options],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert "takes events at" in line, (line, self._log.read_text()[-3000:])
+        self.port = int(line.split("http://")[1].split()[0].rsplit(":", 1)[1])
+        return self
+
+    def stop(self) -> int:
+        """As a service manager would; return the exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        status = self._process.wait(PATIENCE)
+        self._process = None
+        return status
+
+    @property
+    def pid(self) -> int:
+        """Of the collector, which is the parent."""
+        assert self._process is not None
+        return self._process.pid
+
+    def delivery_pid(self) -> int | None:
+        """Of the delivery process; None while there is none."""
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def kill_collector(self) -> None:
+        """SIGKILL; its child ends by itself."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(PATIENCE)
+        self._process = None
+
+    def kill_delivery(self) -> bool:
+        """SIGKILL; it is started again by its parent. False if there was none at that moment."""
+        pid = self.delivery_pid()
+        if pid is None:
+            return False
+        os.kill(pid, signal.SIGKILL)
+        return True
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def log_text(self) -> str:
+        return self._log.read_text()
+
+    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """A command on this data directory."""
+        return subprocess.run(
+            [sys.executable, "-m", "milonga", *words, "--data", str(self.data)],
+            capture_output=True,
+            text=True,
+            input=text,
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    def say(self, *words: str) -> str:
+        """A command that must succeed; what it printed."""
+        done = self.run(*words)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout
+
+    def ask(self, *words: str) -> Any:
+        """A command's JSON."""
+        return json.loads(self.say(*words, "--json"))
+
+    def explain(self, message_id: str) -> dict[str, Any]:
+        """What explain says of one event at its one destination."""
+        (story,) = self.ask("explain", message_id)
+        (at,) = story["destinations"]
+        assert isinstance(at, dict)
+        return at
+
+
+class Client:
+    """A sender that repeats what was not acknowledged, as the SDKs do, over one kept connection."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port = port
+        self._key = key
+        self._connection: HTTPConnection | None = None
+        self.repeats = 0
+
+    def send(self, events: list[dict[str, Any]]) -> None:
+        """Return when the batch is acknowledged."""
+        body = json.dumps({"writeKey": self._key, "batch": events})
+        deadline = time.monotonic() + PATIENCE
+        while not self._once(body):
+            assert time.monotonic() < deadline, "never acknowledged"
+            self.repeats += 1
+            time.sleep(0.05)
+
+    def _once(self, body: str) -> bool:
+        try:
+            if self._connection is None:
+                self._connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+            self._connection.request("POST", "/v1/batch", body)
+            answer = self._connection.getresponse()
+            answer.read()
+        except (OSError, HTTPException):
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
+            return False
+        assert answer.status in {200, 429, 503}, answer.status
+        return answer.status == 200
+
+
+def track(number: int, user: str, account: str, **more: Any) -> dict[str, Any]:
+    """A track call whose number can be found again in what the receiver got."""
+    return {
+        "type": "track",
+        "messageId": f"m-{number}",
+        "userId": user,
+        "event": f"e-{number}",
+        "properties": {"category": "Load", "filler": "x" * 200},
+        "context": {"groupId": account},
+        **more,
+    }
+
+
+def in_threads(jobs: Iterable[Callable[[], None]]) -> "Crowd":
+    return Crowd(list(jobs))
+
+
+class Crowd:
+    """Jobs that run side by side; what fails in one fails in `join`."""
+
+    def __init__(self, jobs: list[Callable[[], None]]) -> None:
+        self._errors: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run, args=(job,), daemon=True) for job in jobs]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, job: Callable[[], None]) -> None:
+        try:
+            job()
+        except BaseException as error:
+            self._errors.append(error)
+
+    @property
+    def busy(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self, seconds: float = 300.0) -> None:
+        deadline = time.monotonic() + seconds
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+            assert not thread.is_alive(), "a job never ended"
+        if self._errors:
+            raise self._errors[0]
+
+
+def batches(events: list[dict[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    for at in range(0, len(events), size):
+        yield events[at : at + size]
