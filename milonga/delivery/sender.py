@@ -17,6 +17,7 @@ docs/decisions/0005-delivery-client.md.
 
 import asyncio
 import select
+import threading
 from collections import deque
 from collections.abc import Callable
 from time import perf_counter
@@ -28,6 +29,7 @@ from milonga.delivery.curlcall import Call, Done, Kept
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.sendable import flaw_of
 
+CLOSE_WITHIN = 0.05  #: seconds to wait for libcurl's own end; only an unfinished look-up makes it take longer
 STOPPED = "Milonga was stopped before the answer came."
 
 
@@ -59,6 +61,7 @@ class Sender:
         self._busy: dict[pycurl.Curl, Call] = {}
         self._waiting: deque[tuple[Outgoing, Done]] = deque()
         self._empty: asyncio.Event | None = None
+        self._broken_off = False
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
@@ -98,7 +101,7 @@ class Sender:
             call.begin(outgoing, done)
             self._multi.add_handle(call.easy)
         except (pycurl.error, UnicodeError, ValueError, OverflowError) as flaw:
-            call.easy.close()
+            self._idle.append(call)
             reason = f"This request cannot be sent: {flaw}."
             self._loop.call_soon(self._report, done, NoAnswer("bad_url", reason, perhaps=False), 0.0)
         else:
@@ -133,23 +136,24 @@ class Sender:
             self._empty.set()
 
     def _break_off(self) -> None:
-        if self._multi.closed:
+        if self._broken_off:
             return
+        self._broken_off = True
         busy, waiting = list(self._busy.values()), list(self._waiting)
         self._busy.clear()
         self._waiting.clear()
         for call in busy:
             self._multi.remove_handle(call.easy)
-        self._multi.close()
         self._wheel.close()
+        # libcurl waits here for look-ups, also those nobody needs any more, for as long as the resolver takes
+        closing = threading.Thread(target=self._multi.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_WITHIN)
         now = perf_counter()
         for call in busy:
             self._report(call.done, NoAnswer("connection_lost", STOPPED, perhaps=call.written), now - call.started)
         for _, done in waiting:
             self._report(done, NoAnswer("connection_lost", STOPPED, perhaps=False), 0.0)
-        for call in (*busy, *self._idle):
-            call.easy.close()
-        self._idle.clear()
 
     def _report(self, done: Done, reply: Reply, seconds: float) -> None:
         try:
@@ -179,6 +183,8 @@ class _Wheel:
 
     def close(self) -> None:
         self._set_timer(-1)
+        self._multi.setopt(pycurl.M_TIMERFUNCTION, None)
+        self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
 
