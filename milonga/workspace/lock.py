@@ -109,7 +109,7 @@ def holders(data: Path) -> tuple[Holder, ...]:
     except OSError:
         return ()
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return _signed(file)
     finally:

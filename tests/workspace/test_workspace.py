@@ -5,13 +5,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from workspace_paper import Settings, open_paper
 
 from milonga.workspace import store
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState, SettingsVersion, StateChange, WriteKeys
 from milonga.workspace.settings import UNSET
 from milonga.workspace.store import Workspace
+from tests.workspace.paper import Settings, open_paper
 
 on, off, paused = DestinationState.on, DestinationState.off, DestinationState.paused
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import apsw
 import pytest
-from workspace_paper import KEY_A, KEY_B, Settings, open_paper
 
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.secrets import KeyProvider, Sealed, key_of, seal, unseal
 from milonga.workspace.store import Workspace
+from tests.workspace.paper import KEY_A, KEY_B, Settings, open_paper
 
 on, off, paused = DestinationState.on, DestinationState.off, DestinationState.paused
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
-from workspace_paper import Settings
 
 from milonga.workspace.errors import UserError
 from milonga.workspace.settings import (
@@ -20,6 +19,7 @@ from milonga.workspace.settings import (
     shown,
     split,
 )
+from tests.workspace.paper import Settings
 
 
 def set_to(**changes: object) -> Settings:
