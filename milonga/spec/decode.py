@@ -217,21 +217,24 @@ class _Reader:
 
     def read_document(self, text: str, start: int) -> int:
         """The object or list that opens at `start`; returns where it ends."""
+        document = cut(text, start, MAX_BATCH)
+        whole = text[start : document.end]
         if self._implied is not None:
-            end = cut(text, start, 0).end
-            self._examine_text(text[start:end], "$", self._implied)
-            return end
+            self._examine_text(whole, "$", self._implied)
+            return document.end
         self._envelope = NO_ENVELOPE
         if text[start] == "[":
-            return self._read_events(text, start)
-        document = cut(text, start, MAX_BATCH)
-        members = {
-            found[0]: (found[1], stop)
-            for _, begun, stop in document.parts
-            if (found := member(text, begun, stop)) is not None
-        }
-        if "batch" not in members and "type" in members:
-            self._examine_text(text[start : document.end], "$", None)
+            self._read_events(text, start, whole)
+            return document.end
+        found = [(member(text, begun, stop), stop) for _, begun, stop in document.parts]
+        members = {key[0]: (key[1], stop) for key, stop in found if key is not None}
+        if "batch" not in members:
+            if "type" in members:
+                self._examine_text(whole, "$", None)
+            elif document.whole and all(key is not None for key, _ in found):
+                self.refuse("empty_batch", "Expected a list of events - at `$.batch`", whole.encode())
+            else:
+                self.refuse("malformed_json", "Expected an object - at `$`", whole.encode())
             return document.end
 
         def value(key: str) -> bytes | None:
@@ -239,13 +242,13 @@ class _Reader:
 
         sent_at, write_key = _scalar(value("sentAt")), _scalar(value("writeKey"))
         self.open(_envelope(_text(sent_at), value("context"), value("integrations")), write_key)
-        if "batch" in members and text.startswith("[", members["batch"][0]):
-            self._read_events(text, members["batch"][0])
+        if text.startswith("[", members["batch"][0]):
+            self._read_events(text, members["batch"][0], whole)
         else:
-            self.refuse("empty_batch", "Expected a list of events - at `$.batch`", text[start : document.end].encode())
+            self.refuse("empty_batch", "Expected a list of events - at `$.batch`", whole.encode())
         return document.end
 
-    def _read_events(self, text: str, start: int) -> int:
+    def _read_events(self, text: str, start: int, document: str) -> None:
         room = self.room()
         events = cut(text, start, room)
         for index, begun, stop in events.parts:
@@ -253,8 +256,7 @@ class _Reader:
         if events.more:
             self.leave(b"", room, events.more)
         if not events.parts and not events.more:
-            self.refuse("empty_batch", "Expected events - at `$.batch`", text[start : events.end].encode())
-        return events.end
+            self.refuse("empty_batch", "Expected events - at `$.batch`", document.encode())
 
     def _examine_text(self, text: str, place: str, implied: EventType | None) -> None:
         body = text.strip().encode()
