@@ -104,6 +104,19 @@ def open_totals(folder: Path) -> apsw.Connection:
     return connection
 
 
+def open_totals_to_read(folder: Path) -> apsw.Connection | None:
+    """None before there are any."""
+    try:
+        connection = apsw.Connection(str(totals_path(folder)), flags=apsw.SQLITE_OPEN_READONLY)
+    except apsw.CantOpenError:
+        return None
+    connection.set_busy_timeout(5_000)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rolled'").get is None:
+        connection.close()
+        return None
+    return connection
+
+
 def is_rolled(totals: apsw.Connection, segment: Offset) -> bool:
     return totals.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).get is not None
 

@@ -113,6 +113,7 @@ class Writer:
         self._checkpointer = Checkpointer()
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._flushed = time.monotonic()
+        self._refusing = False
         self._thread = threading.Thread(target=self.run, name="eventlog-writer", daemon=True)
 
     def start(self) -> None:
@@ -168,6 +169,9 @@ class Writer:
             if self._is_enough():
                 self._seal()
             answers = self._write_group(group)
+            if self._refusing:
+                self._refusing = False
+                log.info("append_works_again", segment=str(self._active.path))
         except (apsw.Error, OSError) as error:
             self._failed(error)
             full = LogFull(f"{type(error).__name__}: {error}")
@@ -234,7 +238,9 @@ class Writer:
 
     def _failed(self, error: Exception) -> None:
         """Leave a state in which the next append can succeed."""
-        log.error("append_refused", segment=str(self._active.path), error=f"{type(error).__name__}: {error}")
+        if not self._refusing:
+            log.error("append_refused", segment=str(self._active.path), error=f"{type(error).__name__}: {error}")
+        self._refusing = True
         if isinstance(error, apsw.CorruptError | apsw.NotADBError):
             self._active.damaged = True
 

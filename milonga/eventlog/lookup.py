@@ -1,0 +1,140 @@
+"""
+Finding events again, for `milonga explain`, `milonga events` and the console. From any process. These calls open the
+files they need and may take a while (the active segment has no index and is searched row by row): use a thread.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+
+from milonga.eventlog.api import Damaged, Discard, Offset, Position, Stored
+from milonga.eventlog.counters import Count, counts_of, open_totals_to_read
+from milonga.eventlog.reading import UNREADABLE
+from milonga.eventlog.record import RECORD, missing, stored
+from milonga.eventlog.segment import list_segments, open_sealed, open_to_read, path_of
+
+FOUND = f"SELECT {RECORD} FROM events WHERE %s = ? AND offset < ? ORDER BY offset DESC LIMIT ?"  # noqa: S608
+BY_MESSAGE_ID, BY_USER, BY_ACCOUNT = FOUND % "message_id", FOUND % "user_id", FOUND % "account"
+AT = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608
+
+AFTER_ALL = 2**62  #: an offset beyond every other
+
+
+class EventLookup:
+    """What cannot be read is passed by, `at` aside. Nothing is kept open between calls."""
+
+    def __init__(self, folder: Path) -> None:
+        """folder  the log's, such as `<data>/log`; need not exist yet"""
+        self._folder = folder
+
+    def by_message_id(self, message_id: str, limit: int = 100) -> list[Stored]:
+        """Of all sources, newest first."""
+        return self._find(BY_MESSAGE_ID, message_id, limit, AFTER_ALL)
+
+    def by_user(self, user_id: str, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
+        """Newest first. `before` continues a former list."""
+        return self._find(BY_USER, user_id, limit, before)
+
+    def by_account(self, account: str, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
+        """Newest first. `before` continues a former list."""
+        return self._find(BY_ACCOUNT, account, limit, before)
+
+    def newest(self, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
+        """Newest first. `before` continues a former list."""
+        return self._find(FOUND % "1", 1, limit, before)
+
+    def at(self, position: Position) -> Stored | Damaged | None:
+        """None if there is no such event, or not any more."""
+        for first, connection in self._segments(position.offset + 1):
+            try:
+                row = connection.execute(AT, (position.offset,)).fetchone()
+            except UNREADABLE as error:
+                return missing(position.offset, f"segment {first}: {error}")
+            return None if row is None else stored(row)
+        return None
+
+    def since(self) -> int | None:
+        """When the oldest event still kept arrived, unix milliseconds; None if there is none."""
+        for first in list_segments(self._folder):
+            try:
+                with closing(open_sealed(path_of(self._folder, first))) as connection:
+                    found = connection.execute("SELECT received_at FROM events ORDER BY offset LIMIT 1").get
+                    return found if isinstance(found, int) else None
+            except (*UNREADABLE, apsw.CantOpenError):
+                continue
+        return None
+
+    def counts(self, since: int, until: int) -> list[Count]:
+        """
+        What was accepted, dropped or discarded from minute `since` up to but not including `until`, both unix
+        milliseconds / 60,000. Accepted and duplicates appear here within about a second, discards at once.
+        """
+        total: dict[tuple[int, int, str], int] = {}
+        for _ in range(10):
+            total.clear()
+            rolled, counts = self._totals(since, until)
+            open_ones = [first for first in list_segments(self._folder) if first not in rolled]
+            try:
+                for first in open_ones:
+                    with closing(open_to_read(path_of(self._folder, first))) as connection:
+                        counts += counts_of(connection, since, until)
+            except apsw.CantOpenError:
+                continue  # rolled up and dropped since we looked
+            for minute, source, name, n in counts:
+                total[minute, source, name] = total.get((minute, source, name), 0) + n
+            break
+        return [Count(*key, n) for key, n in sorted(total.items())]
+
+    def _totals(self, since: int, until: int) -> tuple[set[Offset], list[Count]]:
+        """Which segments are in the totals, and the totals, as of one moment."""
+        totals = open_totals_to_read(self._folder)
+        if totals is None:
+            return set(), []
+        with closing(totals):
+            totals.execute("BEGIN")
+            rolled = {int(row[0]) for row in totals.execute("SELECT segment FROM rolled")}
+            return rolled, counts_of(totals, since, until)
+
+    def discards(self, limit: int) -> list[Discard]:
+        """Samples of what was not accepted, newest first; they go with their segment."""
+        found: list[Discard] = []
+        for _first, connection in self._segments(AFTER_ALL):
+            rows = connection.execute(
+                "SELECT source, at, code, reason, excerpt FROM discarded ORDER BY at DESC LIMIT ?",
+                (limit - len(found),),
+            )
+            found += [
+                Discard(source=source, at=at, code=code, reason=reason, excerpt=excerpt)
+                for source, at, code, reason, excerpt in rows
+            ]
+            if len(found) >= limit:
+                break
+        return found
+
+    def _find(self, sql: str, value: str | int, limit: int, before: Offset) -> list[Stored]:
+        found: list[Stored] = []
+        for _first, connection in self._segments(before):
+            try:
+                rows = connection.execute(sql, (value, before, limit - len(found))).fetchall()
+            except UNREADABLE:
+                continue
+            found += [event for event in map(stored, rows) if isinstance(event, Stored)]
+            if len(found) >= limit:
+                break
+        return found
+
+    def _segments(self, before: Offset) -> Iterator[tuple[Offset, apsw.Connection]]:
+        """Newest first, those with an offset under `before`; what cannot be opened is left out."""
+        firsts = list_segments(self._folder)
+        for first in reversed(firsts):
+            if first >= before:
+                continue
+            path = path_of(self._folder, first)
+            try:
+                connection = open_to_read(path) if first == firsts[-1] else open_sealed(path)
+            except (apsw.CantOpenError, *UNREADABLE):
+                continue
+            with closing(connection):
+                yield first, connection

@@ -1,0 +1,98 @@
+"""A full disk refuses politely, damages nothing, and is usable again as soon as there is room."""
+
+import asyncio
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from milonga.eventlog.api import START, LogFull, Position
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.eventlog.sqlite import SqliteLog
+from milonga.eventlog.writer import SealAt
+
+from .conformance import Clock, Events, offsets, read_all
+
+BODY = b'{"x":"%s"}' % (b"y" * 3_000)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Of 8 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+async def fill(log: SqliteLog, make: Events) -> int:
+    """Append until it is refused; how many were kept."""
+    kept = 0
+    for _ in range(1_000):
+        try:
+            kept += len(await log.append(make.some(20, body=BODY)))
+        except LogFull:
+            return kept
+    raise AssertionError("the disk never got full")
+
+
+@pytest.mark.parametrize("seal_at", [SealAt(), SealAt(events=300)], ids=["one segment", "several segments"])
+def test_a_full_disk_refuses_and_goes_on_when_there_is_room(small_disk: Path, seal_at: SealAt) -> None:
+    async def run() -> None:
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"x" * 2_000_000)
+        make = Events(Clock())
+        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at)
+        kept = await fill(log, make)
+        for _ in range(3):
+            with pytest.raises(LogFull):
+                await log.append(make.some(20, body=BODY))
+        assert await log.end(0) == kept
+        ballast.unlink()
+        assert await log.append([make.one("again")]) == [Position(0, kept + 1)]
+        assert offsets(await read_all(log)) == list(range(1, kept + 2))
+        await log.close()
+        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at)
+        assert offsets(await read_all(log)) == list(range(1, kept + 2))
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_on_a_full_disk_readers_read_and_dropping_old_segments_makes_room(small_disk: Path) -> None:
+    async def run() -> None:
+        make = Events(Clock())
+        log = await SqliteLog.open(small_disk / "log", seal_at=SealAt(events=300))
+        kept = await fill(log, make)
+        assert kept > 700
+        log_reader = SqliteLogReader(small_disk / "log")
+        assert offsets(await read_all(log_reader, START)) == list(range(1, kept + 1))
+        await log_reader.close()
+        assert await log.trim(0, kept // 2) >= 300
+        assert await log.append([make.one("again")]) == [Position(0, kept + 1)]
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_refused_is_no_duplicate_when_it_comes_again(small_disk: Path) -> None:
+    async def run() -> None:
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"x" * 4_000_000)
+        make = Events(Clock())
+        log = await SqliteLog.open(small_disk / "log")
+        kept = await fill(log, make)
+        refused = make.some(20, body=BODY)
+        with pytest.raises(LogFull):
+            await log.append(refused)
+        ballast.unlink()
+        assert await log.append(refused) == [Position(0, kept + 1 + number) for number in range(20)]
+        await log.close()
+
+    asyncio.run(run())
