@@ -113,8 +113,3 @@ async def _log_end(folder: Path) -> dict[int, int]:
         raise UserError(f"The log in {folder} cannot be read: {error}. Nothing was changed.") from error
     finally:
         await reader.close()
-
-
-def waiting_events(data: Path, destination: int) -> int | None:
-    """How many events wait for this destination (its id); None if that is not known."""
-    return None

@@ -9,7 +9,6 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from milonga.cli import common
 from milonga.cli.common import (
     DATA,
     IN_FORCE,
@@ -19,6 +18,7 @@ from milonga.cli.common import (
     ask,
     exists,
     fail,
+    log_end,
     note,
     opened,
     print_json,
@@ -26,6 +26,7 @@ from milonga.cli.common import (
     told,
     when,
 )
+from milonga.cli.facts import waiting_events
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
 from milonga.workspace.settings import UNSET, Field, fields_of, missing, shown
@@ -60,9 +61,7 @@ def add(
     with opened(data) as workspace:
         fields = fields_of(workspace.kinds[kind].settings) if kind in workspace.kinds else ()
         changes = _from_files(fields, pairs)
-        config = workspace.add_destination(
-            kind, source, name or kind, changes, state, common.log_end(data), new_key=new_key
-        )
+        config = workspace.add_destination(kind, source, name or kind, changes, state, log_end(data), new_key=new_key)
         _tell(workspace, config, f"Added {config.name} for source {source}.", json=json)
 
 
@@ -109,7 +108,7 @@ def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
 @app.command("set")
 def set_(
     name: Name,
-    values: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Settings to change.")] = None,
+    values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to change.")] = None,
     settings: Set = None,
     unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to its default.")] = None,
     new_key: NewKey = False,
@@ -123,7 +122,7 @@ def set_(
     with opened(data) as workspace:
         before = workspace.destination(name)
         changes = _from_files(fields_of(type(before.settings)), pairs) | dict.fromkeys(unset or (), UNSET)
-        after = workspace.set_settings(name, changes, common.log_end(data), new_key=new_key)
+        after = workspace.set_settings(name, changes, log_end(data), new_key=new_key)
         changed = after.settings_version != before.settings_version
         what = (
             f"Settings of {name}: version {after.settings_version}." if changed else "These are its settings already."
@@ -143,7 +142,7 @@ def disable(name: Name, data: DataOption = DATA, yes: YesOption = False, json: J
     with opened(data) as workspace:
         config = workspace.destination(name)
     if config.state is not DestinationState.off:
-        ask(f"{_waiting(data, config)} Switch {name} off?", yes=yes)
+        _agree(data, config, f"Switch {name} off?", yes=yes)
     _change(data, name, DestinationState.off, "switched off", json=json)
 
 
@@ -175,14 +174,15 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False) -> None:
     """Remove a destination and its secrets. Events that wait for it are recorded as skipped."""
     with opened(data) as workspace:
         config = workspace.destination(name)
-        ask(f"{_waiting(data, config)} Remove {name} and its settings?", yes=yes)
-        workspace.remove_destination(config.id, common.log_end(data))
+    _agree(data, config, f"Remove {name} and its settings?", yes=yes)
+    with opened(data) as workspace:
+        workspace.remove_destination(config.id, log_end(data))
     typer.echo(f"Removed {name}. What became of its events stays readable. {IN_FORCE}")
 
 
 @app.command()
 def kinds(
-    kind: Annotated[str | None, typer.Argument(metavar="[KIND]", help="One kind, with its settings.")] = None,
+    kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One kind, with its settings.")] = None,
     json: JsonOption = False,
 ) -> None:
     """The kinds of destination there are, or the settings of one."""
@@ -210,20 +210,21 @@ def kinds(
 
 def _change(data: Path, name: str, state: DestinationState, reason: str, *, json: bool) -> None:
     with opened(data) as workspace:
-        changed = workspace.change_state(name, state, "cli", reason, common.log_end(data))
+        changed = workspace.change_state(name, state, "cli", reason, log_end(data))
         config = workspace.destination(name)
-        _tell(workspace, config, "" if changed else "Nothing to change.", json=json)
+        _tell(workspace, config, "" if changed else "Nothing to change:", json=json, changed=changed)
 
 
-def _tell(workspace: Workspace, config: DestinationConfig, what: str, *, json: bool) -> None:
+def _tell(workspace: Workspace, config: DestinationConfig, what: str, *, json: bool, changed: bool = True) -> None:
     """How it stands after a change, and what still keeps it from sending."""
     if json:
         print_json(_details(workspace, config))
     else:
         now = config.changes[-1]
         why = _because(now.reason) if now.state is DestinationState.paused else ""
-        typer.echo(f"{what} {config.name} is {now.state}{why}.".strip().replace("..", "."))
-        typer.echo(IN_FORCE)
+        typer.echo(f"{what} {config.name} is {now.state}{why.rstrip('.')}.".strip())
+        if changed:
+            typer.echo(IN_FORCE)
     for field in missing(_masked(workspace, config)) if config.state is DestinationState.on else ():
         note(
             f"{field.label} ({field.name}) is not set: until then nothing can be sent. "
@@ -231,11 +232,14 @@ def _tell(workspace: Workspace, config: DestinationConfig, what: str, *, json: b
         )
 
 
-def _waiting(data: Path, config: DestinationConfig) -> str:
-    count = common.waiting_events(data, config.id)
-    if count is None:
-        return "Events that wait for it will be recorded as skipped (destination_off)."
-    return f"{count:,} events wait for it; they will be recorded as skipped (destination_off)."
+def _agree(data: Path, config: DestinationConfig, question: str, *, yes: bool) -> None:
+    """Tell how many events wait, in any case, and ask where somebody can answer."""
+    if config.state is not DestinationState.off:
+        with told():
+            count = waiting_events(data, config)
+        if count:
+            note(f"Up to {count:,} waiting events will be recorded as skipped (destination_off).")
+    ask(question, yes=yes)
 
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:

@@ -63,11 +63,14 @@ class Database:
         if not self.db.get_autocommit():
             yield self.db
             return
-        self.db.execute("BEGIN")
         try:
-            yield self.db
-        finally:
-            self.db.execute("COMMIT")
+            self.db.execute("BEGIN")
+            try:
+                yield self.db
+            finally:
+                self.db.execute("COMMIT")
+        except apsw.Error as error:
+            raise _in_words(error, self._path) from error
 
     def token(self) -> Token:
         """About a microsecond. SQLite's data_version tells of other connections' commits, our counter of our own."""

@@ -136,7 +136,9 @@ def _lock(file: int, path: Path, wait: float, now: Callable[[], float] = time.mo
 
 def _sign(file: int, role: str) -> None:
     """Add a line about this process. A full disk costs the refusal its name, not the lock."""
-    command = shlex.join([Path(sys.argv[0]).name or "python", *sys.argv[1:]])[:300]
+    program = Path(sys.argv[0])
+    name = program.parent.name if program.name == "__main__.py" else program.name  # python -m milonga
+    command = shlex.join([name or "python", *sys.argv[1:]])[:300]
     holder = Holder(pid=os.getpid(), role=role, command=command, host=socket.gethostname(), since=int(time.time()))
     with contextlib.suppress(OSError):
         os.pwrite(file, msgspec.json.encode(holder) + b"\n", os.fstat(file).st_size)
