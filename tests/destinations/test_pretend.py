@@ -1,0 +1,384 @@
+"""A pretend receiver on a real socket: what it takes, records, shows, and how it misbehaves."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import msgspec
+import pytest
+
+from milonga.destinations import listener
+from milonga.destinations.pretend import KEEP, Pretend, form
+from milonga.destinations.totango.fake import GIF, PretendTotango, Totango
+from milonga.destinations.webhook.fake import PretendWebhook
+from tests.destinations.client import PATIENCE, Client
+
+R = TypeVar("R")
+Act = Callable[[Pretend[Totango], Client], Awaitable[R]]
+
+
+def with_totango(act: Act[R], keep: int = KEEP) -> R:
+    """What `act` returns, given a pretend Totango and a connection to it."""
+
+    async def run() -> R:
+        async with PretendTotango(keep=keep) as fake, Client(fake.url) as client:
+            return await act(fake, client)
+
+    return asyncio.run(run())
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("path", ["/pixel.gif", "/pixel.gif/"])
+def test_whatever_is_sent_the_answer_is_200_and_a_gif(path: str) -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        for answer in (
+            await client.post(path, sdr_s="SP-1-01", sdr_o="acme"),
+            await client.ask("GET", path),
+            await client.ask("POST", path, b"\xff%zz=&&=", content_type="text/nonsense"),
+            await client.ask("PUT", path, b"{}"),
+        ):
+            assert (answer.status, answer.headers["content-type"]) == (200, "image/gif")
+            assert answer.body == GIF
+            assert len(answer.body) == 43
+        assert [seen.method for seen in fake.requests] == ["POST", "GET", "POST", "PUT"]
+
+    with_totango(act)
+
+
+def test_parameters_are_taken_from_the_query_the_form_and_both_mixed() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.ask("GET", "/pixel.gif?sdr_o=acme&sdr_o.Create%20Date=2014&sdr_a=A+B%26C&empty=")
+        await client.ask("POST", "/pixel.gif/?sdr_o=acme&sdr_m=old", b"sdr_m=m%C3%A9&sdr_u=ada%40x")
+        assert [dict(seen.params) for seen in fake.requests] == [
+            {"sdr_o": "acme", "sdr_o.Create Date": "2014", "sdr_a": "A B&C", "empty": ""},
+            {"sdr_o": "acme", "sdr_m": "mé", "sdr_u": "ada@x"},
+        ]
+
+    with_totango(act)
+
+
+def test_a_form_is_read_as_forms_are_written() -> None:
+    assert form(b"a=1&b=%C3%A9+x&a=2&c&=d&&e=%e9&%zz=%&f=\xc3\xbc&g=a=b") == {
+        "a": "2",
+        "b": "é x",
+        "c": "",
+        "": "d",
+        "e": "\N{REPLACEMENT CHARACTER}",
+        "%zz": "%",
+        "f": "ü",
+        "g": "a=b",
+    }
+
+
+def test_requests_are_listed_with_what_arrived_and_what_was_answered() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        before = time.time()
+        await client.post(sdr_o="acme")
+        fake.behave(status=503, times=1)
+        await client.post(sdr_o="other")
+        listed = (await client.ask("GET", "/_requests")).json()
+        assert [(each["method"], each["path"], each["params"], each["status"]) for each in listed] == [
+            ("POST", "/pixel.gif/", {"sdr_o": "acme"}, 200),
+            ("POST", "/pixel.gif/", {"sdr_o": "other"}, 503),
+        ]
+        assert before - 1 <= listed[0]["received_at"] < listed[1]["received_at"] <= time.time() + 1
+        assert all(each["started"] <= each["ended"] for each in listed)
+
+    with_totango(act)
+
+
+def test_since_and_limit_page_through_all_requests_without_loss() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        for number in range(10):
+            await client.post(sdr_o=str(number))
+        found: list[str] = []
+        since = 0.0
+        while page := (await client.ask("GET", f"/_requests?since={since!r}&limit=3")).json():
+            assert len(page) <= 3
+            found += [each["params"]["sdr_o"] for each in page]
+            since = page[-1]["received_at"]
+        assert found == [str(number) for number in range(10)]
+        assert (await client.ask("GET", "/_requests?since=soon")).status == 400
+
+    with_totango(act)
+
+
+def test_only_the_newest_requests_are_kept_and_the_others_counted_as_forgotten() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        for number in range(5):
+            await client.post(sdr_o=str(number))
+        assert [seen.params["sdr_o"] for seen in fake.requests] == ["3", "4"]
+        summary = (await client.ask("GET", "/_summary")).json()
+        assert (summary["requests"], summary["kept"], summary["forgotten"]) == (5, 2, 3)
+        assert summary["accounts"] == 5
+
+    with_totango(act, keep=2)
+
+
+def test_requests_can_be_deleted() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.post(sdr_o="acme")
+        assert (await client.ask("DELETE", "/_requests")).status == 200
+        assert (await client.ask("GET", "/_requests")).json() == []
+        summary = (await client.ask("GET", "/_summary")).json()
+        assert (summary["requests"], summary["accounts"], summary["statuses"]) == (0, 0, {})
+
+    with_totango(act)
+
+
+def test_the_summary_counts_accounts_users_activities_and_statuses() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.post(sdr_o="acme", sdr_u="ada", sdr_a="Saved", sdr_m="Editor")
+        await client.post(sdr_o="acme", sdr_u="bob", sdr_a="Saved", sdr_m="Editor")
+        await client.post(sdr_o="other")
+        assert (await client.ask("GET", "/nowhere")).status == 404
+        assert (await client.ask("GET", "/_summary")).json() == {
+            "requests": 3,
+            "kept": 3,
+            "forgotten": 0,
+            "in_flight": 0,
+            "elsewhere": 1,
+            "statuses": {"200": 3},
+            "accounts": 2,
+            "users": 2,
+            "activities": 2,
+        }
+
+    with_totango(act)
+
+
+def test_orders_come_over_http_too_and_can_be_read_and_withdrawn() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        order = {"status": [429, 200], "headers": {"Retry-After": "2"}, "match": {"sdr_o": "acme"}}
+        assert (await client.ask("POST", "/_behavior", msgspec.json.encode(order))).status == 200
+        refused = await client.post(sdr_o="acme")
+        assert (refused.status, refused.headers["retry-after"], refused.body) == (429, "2", b"")
+        assert (await client.post(sdr_o="other")).status == 200
+        assert (await client.post(sdr_o="acme")).body == GIF
+        active = (await client.ask("GET", "/_behavior")).json()
+        assert [each["match"] for each in active] == [{"sdr_o": "acme"}]
+        assert (await client.ask("DELETE", "/_behavior")).status == 200
+        assert (await client.post(sdr_o="acme")).status == 200
+
+    with_totango(act)
+
+
+@pytest.mark.parametrize("order", [b'{"status": 42}', b"[]", b"{", b"\xff", b'{"unknown": 1}'])
+def test_an_order_that_cannot_be_understood_is_refused_in_words(order: bytes) -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        answer = await client.ask("POST", "/_behavior", order)
+        assert answer.status == 400
+        assert answer.json()["error"]
+        assert (await client.post(sdr_o="acme")).status == 200
+
+    with_totango(act)
+
+
+def test_a_connection_dropped_before_leaves_a_record_and_no_account() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(drop="before", times=1)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await client.post(sdr_o="acme")
+        await until(lambda: fake.in_flight == 0)
+        async with Client(fake.url) as another:
+            (listed,) = (await another.ask("GET", "/_requests")).json()
+        assert (listed["params"], listed["status"], listed["drop"]) == ({"sdr_o": "acme"}, None, "before")
+        assert listed["ended"] is not None
+        assert fake.receiver.accounts == {}
+
+    with_totango(act)
+
+
+def test_a_connection_dropped_after_leaves_a_record_and_the_account() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(drop="after", times=1)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await client.post(sdr_o="acme")
+        assert (fake.requests[0].status, fake.requests[0].drop) == (None, "after")
+        assert list(fake.receiver.accounts) == ["acme"]
+
+    with_totango(act)
+
+
+def test_a_refused_request_changes_no_account() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(status=500)
+        await client.post(sdr_o="acme")
+        assert fake.receiver.accounts == {}
+
+    with_totango(act)
+
+
+def test_a_delayed_request_is_in_flight_until_it_is_answered() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(delay_ms=50, match={"sdr_o": "slow"})
+        await client.send("POST", "/pixel.gif/", b"sdr_o=slow")
+        async with Client(fake.url) as another:
+            await another.post(sdr_o="quick")
+            await until(lambda: fake.received == 2)
+        slow = next(seen for seen in fake.requests if seen.params["sdr_o"] == "slow")
+        assert (await client.answer()).status == 200
+        assert slow.ended is not None
+        assert slow.ended - slow.started >= 0.045
+        assert fake.in_flight == 0
+
+    with_totango(act)
+
+
+def test_overlapping_requests_can_be_told_from_those_that_wait_for_each_other() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(delay_ms=30)
+        async with Client(fake.url) as another:
+            await asyncio.gather(client.post(sdr_o="a"), another.post(sdr_o="b"))
+        await client.post(sdr_o="c")
+        a, b, c = sorted(fake.requests, key=lambda seen: str(seen.params["sdr_o"]))
+        assert a.ended is not None
+        assert b.ended is not None
+        assert max(a.started, b.started) < min(a.ended, b.ended)
+        assert c.started >= max(a.ended, b.ended)
+
+    with_totango(act)
+
+
+def test_a_sender_that_gives_up_during_a_delay_is_no_longer_in_flight() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(delay_ms=600_000)
+        await client.send("POST", "/pixel.gif/", b"sdr_o=acme")
+        await until(lambda: fake.in_flight == 1)
+        client.writer.close()
+        await until(lambda: fake.in_flight == 0)
+        assert fake.requests[0].status is None
+        assert fake.requests[0].ended is not None
+
+    with_totango(act)
+
+
+def test_requests_sent_without_waiting_are_answered_in_their_order() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        fake.behave(status=503, delay_ms=30, match={"sdr_o": "0"})
+        fake.behave(status=500, match={"sdr_o": "2"})
+        for number in range(4):
+            await client.send("POST", "/pixel.gif/", f"sdr_o={number}".encode())
+        assert [(await client.answer()).status for _ in range(4)] == [503, 200, 500, 200]
+        assert [seen.params["sdr_o"] for seen in fake.requests] == ["0", "1", "2", "3"]
+
+    with_totango(act)
+
+
+def test_a_connection_is_closed_when_the_sender_asks_for_it() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        answer = await client.ask("POST", "/pixel.gif/", b"sdr_o=acme", connection="close")
+        assert answer.status == 200
+        assert await client.closed()
+
+    with_totango(act)
+
+
+def test_a_body_beyond_the_bound_is_refused_and_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_BODY", 100)
+
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.send("POST", "/pixel.gif/", b"x" * 101)
+        assert (await client.answer()).status == 413
+        assert await client.closed()
+        assert fake.received == 0
+
+    with_totango(act)
+
+
+def test_endless_headers_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listener, "MAX_HEAD", 1000)
+
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        client.writer.write(b"GET /pixel.gif HTTP/1.1\r\n")
+        for _ in range(20):
+            client.writer.write(b"x: " + b"y" * 100 + b"\r\n")
+        assert (await client.answer()).status == 431
+        assert await client.closed()
+
+    with_totango(act)
+
+
+def test_what_is_no_http_is_refused() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        client.writer.write(b"tango\r\n\r\n")
+        assert (await client.answer()).status == 400
+        assert await client.closed()
+
+    with_totango(act)
+
+
+def test_the_page_shows_what_totango_would_hold_and_escapes_it_all() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> str:
+        await client.post(
+            sdr_s="SP-1-01",
+            **{"api-token": "hush"},
+            sdr_o="<acme>",
+            sdr_u="ada&co",
+            sdr_a='"Saved"',
+            sdr_m="<Editor>",
+            sdr_o__account_name="Acme <b>",
+            sdr_o__Status="Free",
+            sdr_u__name="Ada <i>",
+        )
+        answer = await client.ask("GET", "/")
+        assert answer.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        return answer.body.decode()
+
+    page = with_totango(act)
+    for shown in (
+        "&lt;acme&gt;",
+        "ada&amp;co",
+        "&quot;Saved&quot;",
+        "&lt;Editor&gt;",
+        "Acme &lt;b&gt;",
+        "Status",
+        "Free",
+    ):
+        assert shown in page
+    assert "name: Ada &lt;i&gt;" in page
+    for hidden in ("hush", "<acme>", "<b>", "<i>", "<script", "src=", "href="):
+        assert hidden not in page
+
+
+def test_everything_is_an_upsert() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.post(sdr_o="acme", sdr_o__Status="Free", sdr_o__x="1")
+        await client.post(
+            sdr_o="acme", sdr_o__Status="Paying", sdr_u="ada", sdr_u__name="Ada", sdr_a="Saved", sdr_m="E"
+        )
+        await client.post(sdr_o="acme", sdr_u="ada", sdr_a="Saved", sdr_m="E")
+        await client.post(sdr_u="nobody's")
+        account = fake.receiver.accounts["acme"]
+        assert list(fake.receiver.accounts) == ["acme"]
+        assert account.attributes == {"Status": "Paying", "x": "1"}
+        assert {user: known.attributes for user, known in account.users.items()} == {"ada": {"name": "Ada"}}
+        assert account.activities == {("E", "Saved"): 2}
+
+    with_totango(act)
+
+
+def test_a_pretend_webhook_takes_json_at_any_path() -> None:
+    async def act() -> None:
+        async with PretendWebhook() as fake, Client(fake.url) as client:
+            fake.behave(status=[500, 200], match={"event": "Saved"})
+            event: dict[str, Any] = {"type": "track", "event": "Saved", "properties": {"n": 1}}
+            sent = msgspec.json.encode(event)
+            statuses = [(await client.ask("POST", "/hooks/x?y=z", sent, authorization="Bearer a")).status for _ in "12"]
+            assert statuses == [500, 200]
+            assert (await client.ask("POST", "/", b"\xff no JSON")).status == 200
+            assert fake.requests[0].params == event
+            assert fake.requests[0].headers["authorization"] == "Bearer a"
+            assert fake.requests[2].params == {"body": "\N{REPLACEMENT CHARACTER} no JSON"}
+            assert (await client.ask("GET", "/_summary")).json()["types"] == {"track": 1}
+            assert b"track: 1" in (await client.ask("GET", "/")).body
+
+    asyncio.run(act())

@@ -1,0 +1,72 @@
+"""What a user can set, and what is refused."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from milonga.destinations.registry import kind
+
+SEGMENTS_OWN: dict[str, tuple[str, Any]] = {
+    "serviceId": ("Service ID", ""),
+    "region": ("Region", ""),
+    "disableHeartbeat": ("Disable the Totango Heartbeat", False),
+    "trackCategorizedPages": ("Track Categorized Pages to Totango", True),
+    "trackNamedPages": ("Track Named Pages to Totango", True),
+}
+OURS: dict[str, Any] = {
+    "sdrToken": "",
+    "defaultPlan": "Free",
+    "defaultModule": "Application",
+    "moduleFromUrl": True,
+    "endpoint": "",
+}
+
+
+def declared(name: str) -> dict[str, tuple[str, Any, dict[str, Any]]]:
+    """Name to (label, default, extra)."""
+    described = msgspec.inspect.type_info(kind(name).settings)
+    assert isinstance(described, msgspec.inspect.StructType)
+    found = {}
+    for field in described.fields:
+        assert isinstance(field.type, msgspec.inspect.Metadata)
+        words = field.type.extra_json_schema or {}
+        found[field.encode_name] = (words["title"], field.default, field.type.extra or {})
+    return found
+
+
+def test_segments_settings_for_totango_keep_their_keys_labels_and_defaults() -> None:
+    settings = declared("totango")
+    assert {name: settings[name][:2] for name in SEGMENTS_OWN} == SEGMENTS_OWN
+
+
+def test_our_own_settings_for_totango_have_their_names_and_defaults() -> None:
+    settings = declared("totango")
+    assert {name: settings[name][1] for name in settings if name not in SEGMENTS_OWN} == OURS
+
+
+def test_secrets_required_settings_and_addresses_are_marked() -> None:
+    for name, secret, required, address in (
+        ("totango", "sdrToken", "serviceId", "endpoint"),
+        ("webhook", "authorization", "url", "url"),
+    ):
+        settings = declared(name)
+        assert [key for key, (_, _, extra) in settings.items() if extra.get("secret")] == [secret]
+        assert [key for key, (_, _, extra) in settings.items() if extra.get("required")] == [required]
+        assert [key for key, (_, _, extra) in settings.items() if extra.get("address")] == [address]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "word"),
+    [
+        ("totango", {"region": "mars"}, "region"),
+        ("totango", {"serviceID": "SP-1-01"}, "serviceID"),
+        ("totango", {"trackNamedPages": "yes"}, "trackNamedPages"),
+        ("totango", {"endpoint": "sdr.example.com"}, "endpoint: The address must begin with https://"),
+        ("webhook", {"url": "ftp://hooks.example.com"}, "url: The address must begin with https://"),
+        ("webhook", {"authorization": "Bearer a\r\nX: y"}, "authorization"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_refused_in_words(name: str, settings: dict[str, Any], word: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=word):
+        msgspec.convert(settings, kind(name).settings)
