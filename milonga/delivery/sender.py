@@ -20,6 +20,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from time import perf_counter
 
 import certifi
@@ -166,15 +167,17 @@ class _Wheel:
     """
     Turns libcurl: watches its sockets, keeps its one timer, and calls `turned` after each turn.
 
-    All sockets are in one epoll of our own, and the event loop watches only that: much cheaper than a reader and a
-    writer of the loop for each request, and the same for every loop.
+    All sockets are in one epoll of our own, and the event loop watches only that: a reader and a writer of the loop for
+    each request cost a third of the whole (docs/decisions/0005-delivery-client.md).
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, multi: pycurl.CurlMulti, turned: Callable[[], None]) -> None:
         self._loop = loop
         self._multi = multi
         self._turned = turned
-        self._timer: asyncio.Handle | None = None
+        self._due = inf  #: by the loop's clock; 0.0 is at once
+        self._soon: asyncio.Handle | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._watched: set[int] = set()
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._on_sockets)
@@ -182,7 +185,9 @@ class _Wheel:
         multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
 
     def close(self) -> None:
-        self._set_timer(-1)
+        for handle in (self._soon, self._alarm):
+            if handle is not None:
+                handle.cancel()
         self._multi.setopt(pycurl.M_TIMERFUNCTION, None)
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         self._loop.remove_reader(self._epoll.fileno())
@@ -199,16 +204,41 @@ class _Wheel:
             self._epoll.register(fd, _EPOLL[what])
 
     def _set_timer(self, milliseconds: int) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if milliseconds == 0:
-            self._timer = self._loop.call_soon(self._on_timer)
-        elif milliseconds > 0:
-            self._timer = self._loop.call_later(milliseconds / 1000, self._on_timer)
+        """
+        libcurl wants a turn in so many milliseconds, or none (-1), and says so several times for each request. So an
+        alarm that has become too early stays, and is set anew when it goes off.
+        """
+        if milliseconds < 0:
+            self._due = inf
+        elif milliseconds == 0:
+            self._due = 0.0
+            if self._soon is None:
+                self._soon = self._loop.call_soon(self._on_soon)
+        else:
+            self._due = self._loop.time() + milliseconds / 1000
+            self._set_alarm()
 
-    def _on_timer(self) -> None:
-        self._timer = None
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            if self._alarm.when() <= self._due:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(self._due, self._on_alarm)
+
+    def _on_alarm(self) -> None:
+        self._alarm = None
+        if self._due <= self._loop.time():
+            self._on_time()
+        elif self._due < inf:
+            self._set_alarm()
+
+    def _on_soon(self) -> None:
+        self._soon = None
+        if self._due == 0.0:
+            self._on_time()
+
+    def _on_time(self) -> None:
+        self._due = inf
         self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
         self._turned()
 
