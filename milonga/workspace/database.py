@@ -73,7 +73,7 @@ class Database:
             raise _in_words(error, self._path) from error
 
     def token(self) -> Token:
-        """About a microsecond. SQLite's data_version tells of other connections' commits, our counter of our own."""
+        """A few microseconds. SQLite's data_version tells of other connections' commits, our counter of our own."""
         return (self.db.execute("PRAGMA data_version").get, self._own_writes)
 
     def close(self) -> None:
