@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-RETRY_AFTER: Final = 5
+RETRY_AFTER: Final = 2
 """Seconds a sender is asked to wait after a 503. Whole seconds, as Python's and Java's SDKs read them."""
 
 

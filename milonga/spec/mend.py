@@ -128,8 +128,10 @@ def _finite(text: str) -> float | None:
 
 
 def _integer(text: str) -> int | None:
-    # Longer ones are no numbers anyone counts with, and Python refuses to read them beyond 4,300 digits.
-    return int(text) if len(text) <= 400 else None
+    try:
+        return int(text)
+    except ValueError:  # more than the 4,300 digits that Python is willing to read
+        return None
 
 
 def _without_fault(match: re.Match[str]) -> str:

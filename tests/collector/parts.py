@@ -1,0 +1,214 @@
+"""What the collector's tests are made of: a log and a ledger that remember, and a collector on a real socket."""
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from typing import Any
+
+import msgspec
+
+from milonga.collector.asgi import TrackingApp
+from milonga.collector.collector import Collector
+from milonga.collector.server import HttpServer
+from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
+from milonga.identity.message_id import new_message_id
+from milonga.spec.event import Event
+from milonga.spec.read import read_stamped
+from milonga.spec.stored import Stamped
+
+KEY = "WK_TEST_abc123"  #: of source 1, and the one in the captured requests
+BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
+NOW = 1_795_309_200.0  #: 2026-11-22T01:00:00Z
+
+
+class RecordingLog:
+    """
+    Keeps events in memory.
+
+    full       appends are refused
+    broken     appends fail in a way nobody foresaw
+    held       appends wait for it; each that does is released into `appending`
+    """
+
+    def __init__(self) -> None:
+        self.events: list[Stamped] = []
+        self.full = False
+        self.broken = False
+        self.held: asyncio.Event | None = None
+        self.appending = asyncio.Semaphore(0)
+
+    async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
+        if self.full:
+            raise LogFull
+        if self.broken:
+            raise RuntimeError("secret of the body")
+        places: list[Position | Duplicate] = []
+        for event in events:
+            first = self._first(event)
+            if first is None:
+                self.events.append(event)
+                places.append(Position(0, len(self.events)))
+            else:
+                places.append(Duplicate(first))
+        if self.held is not None:
+            self.appending.release()
+            await self.held.wait()
+        return places
+
+    def _first(self, event: Stamped) -> Position | None:
+        for offset, other in enumerate(self.events, 1):
+            if event.stamp.own_message_id and other.stamp.message_id == event.stamp.message_id:
+                return Position(0, offset)
+        return None
+
+    async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
+        raise NotImplementedError
+
+    async def wait(self, partition: int, after: Offset, timeout: float) -> bool:
+        raise NotImplementedError
+
+    async def end(self, partition: int) -> Offset:
+        raise NotImplementedError
+
+    async def begin(self, partition: int) -> Offset:
+        raise NotImplementedError
+
+    async def trim(self, partition: int, upto: Offset) -> Offset:
+        raise NotImplementedError
+
+    def assignments(self, reader: str) -> list[int]:
+        raise NotImplementedError
+
+    async def close(self) -> None:
+        raise NotImplementedError
+
+
+class RecordingLedger:
+    def __init__(self) -> None:
+        self.discards: list[Discard] = []
+        self.full = False
+
+    async def discard(self, discards: Sequence[Discard]) -> None:
+        if self.full:
+            raise LogFull
+        self.discards.extend(discards)
+
+
+class Answered:
+    def __init__(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+    @property
+    def json(self) -> Any:
+        return msgspec.json.decode(self.body)
+
+    @property
+    def code(self) -> str:
+        code: str = self.json["code"]
+        return code
+
+
+class Bench:
+    """A collector with everything around it; `post` goes through the ASGI application without a socket."""
+
+    def __init__(self, **options: Any) -> None:
+        self.log = RecordingLog()
+        self.ledger = RecordingLedger()
+        self.ready = True
+        self.noticed: list[tuple[str, int]] = []
+        timeout = options.pop("body_timeout", 30.0)
+        settings: dict[str, Any] = {
+            "log": self.log,
+            "ledger": self.ledger,
+            "source_of": {KEY: 1, "second": 2}.get,
+            "clock": lambda: NOW,
+            "new_id": new_message_id,
+            "ready": lambda: self.ready,
+            "notice": lambda what, number: self.noticed.append((what, number)),
+        }
+        self.collector = Collector(**{**settings, **options})
+        self.app = TrackingApp(self.collector, body_timeout=timeout)
+
+    @property
+    def events(self) -> list[Event]:
+        return [read_stamped(stamped) for stamped in self.log.events]
+
+    @property
+    def codes(self) -> list[str]:
+        return [discard.code for discard in self.ledger.discards]
+
+    def post(self, path: str, body: Any, *, key: str | None = KEY, headers: dict[str, str] | None = None) -> Answered:
+        """body  bytes as they are, anything else as JSON"""
+        return asyncio.run(self.ask("POST", path, body, key=key, headers=headers))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = b"",
+        *,
+        key: str | None = KEY,
+        headers: dict[str, str] | None = None,
+        receive: Callable[[], Any] | None = None,
+    ) -> Answered:
+        raw = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        fields = {"content-length": str(len(raw)), **(headers or {})}
+        if key is not None:
+            fields["authorization"] = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
+        }
+        sent: list[Any] = []
+
+        async def all_at_once() -> Any:
+            return {"type": "http.request", "body": raw, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive or all_at_once, send)
+        start, content = sent
+        return Answered(
+            start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, content["body"]
+        )
+
+    @contextmanager
+    def listening(self) -> Iterator[HttpServer]:
+        """On a real socket, in a thread of its own: for SDKs that wait for their answers."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever, daemon=True)
+        thread.start()
+        start = HttpServer.start(self.app, "127.0.0.1", 0, grace=5)
+        server = asyncio.run_coroutine_threadsafe(start, loop).result(10)
+        try:
+            yield server
+        finally:
+            asyncio.run_coroutine_threadsafe(server.stop(), loop).result(10)
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            loop.close()
+
+
+def send(
+    server: HttpServer, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> Answered:
+    """One request over a connection of its own, redirects not followed."""
+    connection = HTTPConnection(server.host, server.port, timeout=10)
+    try:
+        connection.request(method, path, body, headers or {})
+        response = connection.getresponse()
+        return Answered(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+    finally:
+        connection.close()
+
+
+def track(**more: Any) -> dict[str, Any]:
+    return {"type": "track", "event": "Paid", "userId": "u1", "messageId": "m1", **more}
