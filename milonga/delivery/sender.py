@@ -40,9 +40,10 @@ class Sender:
 
     allow_private    connect to private, loopback and link-local addresses too
     ca_file          PEM file of the authorities to trust
-    max_connections  requests in flight at most; the rest wait in order, their time not yet running. It is shared by
-                     all receivers: give it more than all destinations' own caps together, or one that hangs holds up
-                     the others
+    max_connections  requests in flight at most; the rest wait in order, their time not yet running
+
+    Give each destination one of its own: a receiver that hangs, or whose name server does, holds up what shares its
+    sender.
     """
 
     def __init__(
@@ -150,6 +151,9 @@ class Sender:
         closing = threading.Thread(target=self._multi.close, daemon=True)
         closing.start()
         closing.join(CLOSE_WITHIN)
+        if not closing.is_alive():
+            for call in (*busy, *self._idle):
+                call.easy.close()
         now = perf_counter()
         for call in busy:
             self._report(call.done, NoAnswer("connection_lost", STOPPED, perhaps=call.written), now - call.started)
