@@ -1,5 +1,6 @@
 """The segment that is written to."""
 
+from array import array
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, cou
 from milonga.eventlog.reading import UNREADABLE
 from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
 from milonga.eventlog.segment import Step, newest, open_to_write, path_of, with_companions
-from milonga.identity.duplicates import key_of
+from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
 MOST_ROWS_A_PAGE = 80  #: of 16 kB; a stamp alone has over 200 bytes
@@ -33,6 +34,7 @@ class ActiveSegment:
     events       how many it holds, with `size` in bytes
     created_at   unix milliseconds
     ids          key -> offset of all events with an id of their sender's
+    filter_keys  of the same events, see milonga.identity.duplicates
     damaged      a page of it is: it must not be written to
     wal_frames   pages in its write-ahead log after the last commit
     """
@@ -47,6 +49,7 @@ class ActiveSegment:
         self._on_step = on_step
         self._tally: Tally = {}
         self.ids: dict[int, Offset] = {}
+        self.filter_keys = array("Q")
         self.events = self.size = 0
         self.damaged = False
         try:
@@ -67,6 +70,7 @@ class ActiveSegment:
         for offset, at, source, message_id, size, own in self.connection.execute(SCAN):
             if own:
                 self.ids[key_of(source, message_id)] = offset
+                self.filter_keys.append(filter_key(message_id))
             minute = (at // MINUTE, source, ACCEPTED)
             accepted[minute] = accepted.get(minute, 0) + 1
             self.events += 1

@@ -4,12 +4,16 @@ indexes made, their ids turned into a filter; in the end they are dropped whole.
 crash.
 """
 
+import sys
 import threading
+import time
+from array import array
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import TypeAlias
 
 import apsw
 import structlog
@@ -32,12 +36,16 @@ from milonga.eventlog.segment import (
     remove,
     sync_folder,
 )
-from milonga.identity.duplicates import key_of
+from milonga.identity.duplicates import filter_key, key_of
 
 RETRY = 10.0  #: seconds until what failed, say on a full disk, is tried again
 IN_MEMORY = 4  #: sealed segments without an index whose ids a start reads into memory; more are searched row by row
 
 log = structlog.get_logger("milonga.eventlog")
+
+
+FilterKeys: TypeAlias = "array[int]"
+"""See milonga.identity.duplicates.filter_key; stored with the indexes, as 8 bytes each, little-endian."""
 
 
 class Sealed(Struct):
@@ -75,6 +83,7 @@ class Keeper:
         self._remembered: set[Offset] = set()  #: what `known` still has
         self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._stopping = False
+        self._gentle = False
         self._thread = threading.Thread(target=self._run, name="eventlog-keeper", daemon=True)
 
     def take_over(self, segments: list[Sealed]) -> None:
@@ -121,6 +130,15 @@ class Keeper:
         self._thread.join()
         self._totals.close()
 
+    def be_gentle(self) -> None:
+        """From now on the writer has work, too."""
+        self._gentle = True
+
+    def _step_aside(self) -> None:
+        """Let the writer have the interpreter: to ask for it would take it 5 ms each time."""
+        if self._gentle:
+            time.sleep(0.0001)
+
     def _run(self) -> None:
         for first in tuple(self._unfinished):
             self._try_finish(first, None)
@@ -145,24 +163,24 @@ class Keeper:
 
     def sealed(self, old: ActiveSegment) -> None:
         segment = Sealed(old.first, old.next_offset - 1)
-        ids = old.ids
+        keys = old.filter_keys
 
         def finish() -> None:
             self._segments[old.first] = segment
             self._unfinished.append(old.first)
             self._remembered.add(old.first)
-            self._try_finish(old.first, ids)
+            self._try_finish(old.first, keys)
             old.connection.close()
 
         self._jobs.put(finish)
 
-    def _try_finish(self, first: Offset, ids: dict[int, Offset] | None) -> None:
+    def _try_finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         try:
-            self._finish(first, ids)
+            self._finish(first, keys)
         except (apsw.Error, OSError, UnknownFormat) as error:
             log.warning("segment_unfinished", segment=first, error=f"{type(error).__name__}: {error}")
 
-    def _finish(self, first: Offset, ids: dict[int, Offset] | None) -> None:
+    def _finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         segment = self._segments[first]
         with closing(open_to_write(path_of(self._folder, first))) as connection:
             roll(self._totals, first, counts_of(connection), self._clock())
@@ -172,28 +190,29 @@ class Keeper:
                 with connection:
                     connection.execute(INDEXES)
                     newest_at = connection.execute("SELECT max(received_at) FROM events").get
-                    connection.execute("INSERT OR REPLACE INTO meta VALUES ('newest_at', ?)", (newest_at,))
+                    stored_keys = _to_bytes(keys if keys is not None else _keys_of(connection))
+                    connection.execute(
+                        "INSERT OR REPLACE INTO meta VALUES ('newest_at', ?), ('filter_keys', ?)",
+                        (newest_at, stored_keys),
+                    )
                 self._on_step("indexed")
             segment.newest_at = _newest_at(connection)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._unfinished.remove(first)
         if first in self._remembered:
-            self._load_filter(first, ids)
+            self._load_filter(first, keys)
 
-    def _load_filter(self, first: Offset, ids: dict[int, Offset] | None = None) -> None:
-        """From its ids in memory, or from its index."""
+    def _load_filter(self, first: Offset, keys: "FilterKeys | None" = None) -> None:
         if self._stopping or first not in self._segments:
             return
-        if ids is not None:
-            count, keys = len(ids), self._known.filter.filter_of(ids)
-        else:
+        if keys is None:
             with closing(open_sealed(path_of(self._folder, first))) as connection:
-                count = int(connection.execute("SELECT count(*) FROM events").get or 0)
-                rows = connection.execute("SELECT source, message_id FROM events INDEXED BY events_message_id")
-                keys = self._known.filter.filter_of(key_of(source, message_id) for source, message_id in rows)
+                found = connection.execute("SELECT value FROM meta WHERE key = 'filter_keys'").get
+                keys = _from_bytes(found) if isinstance(found, bytes) else _keys_of(connection)
+        count, ids = len(keys), self._known.filter.filter_of(keys, self._step_aside)
 
         def learn() -> None:
-            self._known.filter.learn(first, keys, count)
+            self._known.filter.learn(first, ids, count)
             self._known.settle(first)
             self._known.release(first)
 
@@ -277,3 +296,22 @@ def _newest_at(connection: apsw.Connection) -> int | None:
     if found is None:
         found = connection.execute("SELECT max(received_at) FROM events").get
     return found if isinstance(found, int) else None
+
+
+def _keys_of(connection: apsw.Connection) -> FilterKeys:
+    return array("Q", (filter_key(row[0]) for row in connection.execute("SELECT message_id FROM events")))
+
+
+def _to_bytes(keys: FilterKeys) -> bytes:
+    if sys.byteorder == "big":
+        keys = keys[:]
+        keys.byteswap()
+    return keys.tobytes()
+
+
+def _from_bytes(stored: bytes) -> FilterKeys:
+    keys = array("Q")
+    keys.frombytes(stored)
+    if sys.byteorder == "big":
+        keys.byteswap()
+    return keys

@@ -12,7 +12,7 @@ import structlog
 from milonga.eventlog.api import Offset, Stored
 from milonga.eventlog.record import RECORD, stored
 from milonga.eventlog.segment import open_sealed, path_of
-from milonga.identity.duplicates import SurelyNew
+from milonga.identity.duplicates import SurelyNew, filter_key
 
 DAY = 24 * 60 * 60 * 1000  #: milliseconds for which a message id is remembered
 OPEN_FILES = 64
@@ -67,7 +67,7 @@ class KnownIds:
             offset = ids.get(key)
             if offset is not None and self._is_at(segment, CONFIRM, (offset,), source, message_id, at) is not None:
                 return offset
-        for segment in self.filter.where(key):
+        for segment in self.filter.where(filter_key(message_id)):
             found = self._is_at(segment, FIND, (message_id, source), source, message_id, at)
             if found is not None:
                 return found

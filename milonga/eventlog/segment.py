@@ -153,7 +153,7 @@ def open_settled(path: Path) -> apsw.Connection | None:
     if not has_indexes(connection):
         connection.close()
         return None
-    connection.pragma("cache_size", -256)
+    connection.pragma("cache_size", -128)
     return connection
 
 

@@ -101,6 +101,7 @@ class SqliteLog:
             on_step=on_step,
             on_group=self._on_group,
             on_sealed=self._keeper.sealed,
+            on_warm=self._keeper.be_gentle,
         )
         self._writer.start()
         self._keeper.start()

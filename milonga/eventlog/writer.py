@@ -6,6 +6,7 @@ answers: the next group forms while this one is being made durable, and nobody w
 import asyncio
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -23,9 +24,11 @@ from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.record import Record
 from milonga.eventlog.segment import Step, create
+from milonga.identity.duplicates import filter_key
 
 GROUP_EVENTS = 2_000  #: of one transaction
 GROUP_BYTES = 4 * 1024 * 1024
+PATIENCE = 1.0  #: seconds that the first appends wait for filters, without which each id is looked up in every segment
 TICK = 1.0  #: seconds; counters are at most this late, and a quiet segment is sealed this soon
 
 log = structlog.get_logger("milonga.eventlog")
@@ -95,11 +98,13 @@ class Writer:
         on_step: Step,
         on_group: Callable[[Answers], None],
         on_sealed: Callable[[ActiveSegment], None],
+        on_warm: Callable[[], None],
     ) -> None:
         """
         clock      unix milliseconds
         on_group   gets the answers of a group
         on_sealed  gets the former active segment, to look after it in another thread
+        on_warm    the first appends are no longer held back for the filters
         """
         self._folder = folder
         self._active = active
@@ -109,9 +114,11 @@ class Writer:
         self._on_step = on_step
         self._on_group = on_group
         self._on_sealed = on_sealed
+        self._on_warm = on_warm
         self._bells = Bells(folder)
         self._checkpointer = Checkpointer()
         self._work: SimpleQueue[Work] = SimpleQueue()
+        self._held: deque[Appending | Discarding | None] = deque()
         self._flushed = time.monotonic()
         self._refusing = False
         self._thread = threading.Thread(target=self.run, name="eventlog-writer", daemon=True)
@@ -128,6 +135,8 @@ class Writer:
 
     def run(self) -> None:
         self._checkpointer.start()
+        self._warm_up()
+        self._on_warm()
         ended = False
         while not ended:
             group, ended = self._take()
@@ -137,13 +146,32 @@ class Writer:
                 self._tick()
         self._end()
 
+    def _warm_up(self) -> None:
+        """Hold back what is to be written until the filters are there, or our patience ends."""
+        end = time.monotonic() + PATIENCE
+        while self._known.filter.is_unsure and (left := end - time.monotonic()) > 0:
+            try:
+                work = self._work.get(timeout=left)
+            except Empty:
+                return
+            if callable(work):
+                self._call(work)
+            else:
+                self._held.append(work)
+
+    def _next(self, wait: bool) -> Work:
+        """Empty if nothing waits, or nothing came within a tick."""
+        if self._held:
+            return self._held.popleft()
+        return self._work.get(timeout=TICK) if wait else self._work.get_nowait()
+
     def _take(self) -> tuple[list[Appending | Discarding], bool]:
         """What waits now, or what comes within a tick; and whether it is time to end."""
         group: list[Appending | Discarding] = []
         events = size = 0
         while events < GROUP_EVENTS and size < GROUP_BYTES:
             try:
-                work = self._work.get_nowait() if group else self._work.get(timeout=TICK)
+                work = self._next(wait=not group)
             except Empty:
                 break
             if work is None:
@@ -231,6 +259,7 @@ class Writer:
             active.events += written
             active.size += size + written * ROW_OVERHEAD
             active.ids.update(ids)
+            active.filter_keys.extend([filter_key(message_id) for _source, message_id in here])
             self._bells.ring()
         for (minute_, source, name), n in counts.items():
             active.count(minute_, source, name, n)
