@@ -11,7 +11,7 @@ import typer
 import uvloop
 
 from milonga.destinations.pretend import Pretend
-from milonga.destinations.registry import UnknownKind, kind
+from milonga.destinations.registry import HalfDone, UnknownKind, kind
 
 Unused = Annotated[
     Path | None, typer.Option("--data", envvar="MILONGA_DATA", help="Taken by every command, not needed by this one.")
@@ -29,9 +29,9 @@ def fake(
     try:
         label = kind(kind_).label
         pretend = _starter(kind_)(host=host, port=port)
-    except (UnknownKind, LookupError) as error:
+    except (UnknownKind, LookupError, HalfDone) as error:
         typer.echo(f"milonga: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(label, pretend))

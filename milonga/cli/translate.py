@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from milonga.destinations.contract import Destination, Form, Request, Skip
-from milonga.destinations.registry import UnknownKind, kind
+from milonga.destinations.registry import HalfDone, UnknownKind, kind
 from milonga.destinations.text import well_formed
 from milonga.identity.account import read_unstamped
 from milonga.spec.read import NotAnEvent
@@ -38,9 +38,9 @@ def translate(
         destination = kind(kind_)
         chosen = _settings(destination, settings)
         source = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")  # noqa: SIM115 - see below
-    except (UnknownKind, _BadSettings, OSError) as error:
+    except (UnknownKind, _BadSettings, OSError, HalfDone) as error:
         typer.echo(f"milonga: {error}", err=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
     with source as lines:
         good = _run(lines, destination, chosen, full=full)
     if not good:

@@ -61,6 +61,7 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Call, bool]] = deque()
         self._turn: Turn | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._stuffed = False
         self._begin()
 
     def abort(self) -> None:
@@ -80,6 +81,16 @@ class Connection(asyncio.Protocol):
         if self._turn is not None:
             turn, self._turn = self._turn, None
             turn.end(True)
+
+    def pause_writing(self) -> None:
+        """The sender takes no answers: it is not read from until it does."""
+        self._stuffed = True
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._stuffed = False
+        if self._turn is None:
+            self._transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
         if self._transport.is_closing():
@@ -158,7 +169,7 @@ class Connection(asyncio.Protocol):
                 self._timer = asyncio.get_running_loop().call_later(turn.delay, self._late, turn, keep_alive)
                 return
             self._answer(turn.end(False), keep_alive)
-        if not self._transport.is_closing():
+        if not self._stuffed and not self._transport.is_closing():
             self._transport.resume_reading()
 
     def _late(self, turn: Turn, keep_alive: bool) -> None:

@@ -18,6 +18,7 @@ from milonga.destinations.behavior import Behavior, Behaviors, Told
 from milonga.destinations.listener import Call, Connection, HangUp, Reply, Turn, json_reply
 
 KEEP: Final = 100_000  #: newest requests kept
+MAX_HELD: Final = 256 * 1024 * 1024  #: bytes, as received, of the requests kept
 LISTED: Final = 10_000  #: requests in one answer of /_requests, unless `limit` says otherwise
 _TELLING: Final = ("authorization", "content-type", "user-agent")
 
@@ -35,6 +36,7 @@ class Seen(Struct, kw_only=True):
     started      seconds of the monotonic clock: read in full
     ended        the same: answered or connection lost; None while in flight
     headers      authorization, content-type and user-agent of the request
+    size         bytes of query and body
     """
 
     received_at: float
@@ -46,6 +48,7 @@ class Seen(Struct, kw_only=True):
     started: float
     ended: float | None = None
     headers: Mapping[str, str] = {}
+    size: int = 0
 
 
 class Receiver(Protocol):
@@ -85,14 +88,15 @@ class Pretend(Generic[R]):
     """
     A receiver at work between `async with` and its end.
 
-    requests   the newest `keep` of them, oldest first
+    requests   the newest `keep` of them (fewer if they are huge), oldest first
     received   how many there have been; those that are no longer in `requests` were forgotten
     in_flight  how many have neither been answered nor dropped yet
     """
 
     def __init__(self, receiver: R, *, host: str = "127.0.0.1", port: int = 0, keep: int = KEEP) -> None:
         self.receiver = receiver
-        self.requests: deque[Seen] = deque(maxlen=keep)
+        self.requests: deque[Seen] = deque()
+        self._keep, self._held = keep, 0
         self.received = self.in_flight = 0
         self._elsewhere = 0
         self._statuses: dict[str, int] = {}
@@ -138,6 +142,7 @@ class Pretend(Generic[R]):
     def clear(self) -> None:
         """Forget all requests, and what was learned from them. Behaviours stay."""
         self.requests.clear()
+        self._held = 0
         self._statuses.clear()
         self.received = self._elsewhere = 0
         self.receiver.clear()
@@ -157,8 +162,12 @@ class Pretend(Generic[R]):
             drop=told.drop,
             started=time.monotonic(),
             headers={name: call.headers[name] for name in _TELLING if name in call.headers},
+            size=len(call.query) + len(call.body),
         )
         self.requests.append(seen)
+        self._held += seen.size
+        while len(self.requests) > self._keep or self._held > MAX_HELD:
+            self._held -= self.requests.popleft().size
         self.received += 1
         self.in_flight += 1
         return Turn(told.delay, lambda gone: self._end(seen, told, gone))

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from milonga.destinations import listener
+from milonga.destinations import listener, pretend
 from milonga.destinations.pretend import KEEP, Pretend, form
 from milonga.destinations.totango.fake import GIF, PretendTotango, Totango
 from milonga.destinations.webhook.fake import PretendWebhook
@@ -120,6 +120,38 @@ def test_only_the_newest_requests_are_kept_and_the_others_counted_as_forgotten()
         assert summary["accounts"] == 5
 
     with_totango(act, keep=2)
+
+
+def test_huge_requests_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pretend, "MAX_HELD", 100)
+
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.post(sdr_o="a" * 60)
+        await client.post(sdr_o="b" * 60)
+        assert [seen.params["sdr_o"][0] for seen in fake.requests] == ["b"]
+        await client.post(sdr_o="c" * 200)
+        assert (list(fake.requests), fake.forgotten) == ([], 3)
+
+    with_totango(act)
+
+
+def test_a_sender_that_takes_no_answers_is_not_read_from() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        request = b"POST /pixel.gif/ HTTP/1.1\r\ncontent-length: 10\r\n\r\nsdr_o=acme"
+        quiet = sent = 0
+        while quiet < 5:  # until nothing more is taken from us
+            client.writer.write(request * 1000)
+            sent += 1000
+            received = fake.received
+            await asyncio.sleep(0.02)
+            quiet = quiet + 1 if fake.received == received else 0
+            assert sent < 1_000_000
+        assert fake.received < sent
+        for _ in range(sent):
+            assert (await client.answer()).status == 200
+        assert fake.received == sent
+
+    with_totango(act)
 
 
 def test_requests_can_be_deleted() -> None:

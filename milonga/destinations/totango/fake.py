@@ -19,6 +19,7 @@ GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000
 
 MAX_ACCOUNTS: Final = 10_000  #: the least recently named is forgotten
 MAX_EACH: Final = 500  #: attributes, users or activities of one account
+MAX_TEXT: Final = 1_000  #: characters of a name or value; the real one keeps less
 SHOWN: Final = 50  #: of anything, on the page
 
 
@@ -52,22 +53,21 @@ class Totango:
     def keep(self, seen: Seen) -> None:
         """Everything is an upsert. Without an account nothing is kept, and nothing is said about it either."""
         params = seen.params
-        id_ = params.get("sdr_o")
-        if not id_:
+        id_, user_id = params.get("sdr_o", ""), params.get("sdr_u", "")
+        if not 0 < len(id_) <= MAX_TEXT:
             return
         account = self.accounts.pop(id_, None) or Account()
         self.accounts[id_] = account
         if len(self.accounts) > MAX_ACCOUNTS:
             del self.accounts[next(iter(self.accounts))]
-        user_id = params.get("sdr_u")
-        user = _upsert(account.users, user_id, User()) if user_id else None
+        user = _upsert(account.users, user_id, User()) if 0 < len(user_id) <= MAX_TEXT else None
         for name, value in params.items():
             if name.startswith("sdr_o."):
-                _set(account.attributes, name[6:], value)
+                _set(account.attributes, name[6 : MAX_TEXT + 6], value[:MAX_TEXT])
             elif user is not None and name.startswith("sdr_u."):
-                _set(user.attributes, name[6:], value)
+                _set(user.attributes, name[6 : MAX_TEXT + 6], value[:MAX_TEXT])
         if activity := params.get("sdr_a"):
-            done = params.get("sdr_m", ""), activity
+            done = params.get("sdr_m", "")[:MAX_TEXT], activity[:MAX_TEXT]
             _set(account.activities, done, account.activities.get(done, 0) + 1)
 
     def summary(self) -> dict[str, Any]:
