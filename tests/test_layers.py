@@ -1,0 +1,95 @@
+"""Imports go one way, and what is called pure is pure: read from the code itself."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "milonga"
+
+MAY_IMPORT = {
+    "spec": {"spec"},
+    "identity": {"spec", "identity"},
+    "eventlog": {"spec", "identity", "eventlog"},
+    "destinations": {"spec", "destinations"},
+    "workspace": {"spec", "eventlog.api", "destinations", "workspace"},
+    "collector": {"spec", "identity", "eventlog.api", "workspace.model", "collector"},
+    "outcomes": {"spec", "eventlog.api", "destinations", "workspace.model", "outcomes"},
+    "delivery": {"spec", "eventlog.api", "destinations", "workspace", "outcomes", "delivery"},
+    "cli": {"spec", "identity", "eventlog", "destinations", "workspace", "collector", "outcomes", "delivery", "cli"},
+}
+"""What a folder may use of the others; docs/how-it-works.md draws it."""
+
+OUTSIDE = {"socket", "ssl", "asyncio", "time", "random", "secrets", "os", "pathlib", "subprocess", "threading", "io"}
+OUTSIDE |= {"sqlite3", "apsw", "pycurl", "httptools", "urllib.request", "http.client", "tempfile", "shutil", "uuid"}
+
+IMPURE = {
+    "destinations/registry.py",  # looks for the folders
+    "destinations/pretend.py",  # a server for tests and the demo
+    "destinations/listener.py",
+}
+
+MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+
+def imports(module: str) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / module).read_text())):
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{name.name}" for name in node.names)}
+    return found
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if "/" in module])
+def test_a_folder_uses_only_what_comes_before_it_on_the_road(module: str) -> None:
+    allowed = {f"milonga.{name}" for name in MAY_IMPORT[module.split("/")[0]]}
+    ours = {name for name in imports(module) if name.startswith("milonga.")} - {"milonga.__version__"}
+    wrong = {
+        name
+        for name in ours
+        if not any(name == good or name.startswith(f"{good}.") or good.startswith(f"{name}.") for good in allowed)
+    }
+    assert not wrong
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        module
+        for module in MODULES
+        if module.startswith(("spec/", "destinations/", "identity/"))
+        and module not in IMPURE
+        and not module.endswith("/fake.py")
+        and module != "identity/message_id.py"
+    ],
+)
+def test_what_is_pure_reaches_for_no_socket_file_or_clock(module: str) -> None:
+    used = imports(module)
+    assert not {name for name in used if name in OUTSIDE or name.split(".")[0] in OUTSIDE}
+    calls = {
+        node.func.id
+        for node in ast.walk(ast.parse((ROOT / module).read_text()))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    assert "open" not in calls
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        f"delivery/{name}.py"
+        for name in (
+            *("lanes", "window", "retry", "breaker", "suspicion", "ratelimit", "switching", "encode", "answers"),
+            *("addresses", "line_up"),
+        )
+    ],
+)
+def test_the_rules_of_delivery_are_pure(module: str) -> None:
+    assert not {name for name in imports(module) if name.split(".")[0] in OUTSIDE}
+
+
+def test_every_folder_is_on_the_road() -> None:
+    folders = {path.name for path in ROOT.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == set(MAY_IMPORT)
