@@ -20,7 +20,10 @@ from milonga.spec.event import EventType
 from milonga.spec.stored import Stamped
 
 _MEND_ASIDE: Final = 64 * 1024
-"""Bytes above which a broken body is mended in a thread, so that nobody waits for it: it may take seconds."""
+"""
+Bytes above which a broken body is mended in a thread, so that nobody else waits for it: the worst of 5 MiB takes some
+seconds.
+"""
 
 
 class Collector:
@@ -57,6 +60,7 @@ class Collector:
         self._accept_unknown = accept_unknown
         self._notice = notice
         self.room = Room(max_held)
+        self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
         self.counts = Counts()
 
     async def handle(self, route: Route, authorization: bytes | None, encoding: bytes | None, body: bytes) -> Answer:
@@ -111,7 +115,7 @@ class Collector:
     async def _read(self, implied: EventType | None, source: int | None, body: bytes) -> Answer:
         """source  None if the header names no key: then the body must"""
         try:
-            decoded = decode(body, implied) or await _mended(body, implied)
+            decoded = decode(body, implied) or await self._mended(body, implied)
         except NotJson as error:
             return self._refuse(answers.refusal(400, "invalid_json", str(error)))
         if source is None:
@@ -121,6 +125,12 @@ class Collector:
             if source is None:
                 return self._unknown_key()
         return await self._keep(source, decoded.events, decoded.rejected)
+
+    async def _mended(self, body: bytes, implied: EventType | None) -> Decoded:
+        if len(body) <= _MEND_ASIDE:
+            return decode_mended(body, implied)
+        async with self._mending:
+            return await asyncio.to_thread(decode_mended, body, implied)
 
     async def _keep(self, source: int, events: list[Arrived], rejected: list[Rejected]) -> Answer:
         received_at = int(self._clock() * 1000)
@@ -168,9 +178,3 @@ class Collector:
     def _refuse(self, answer: Answer) -> Answer:
         self.count("refused")
         return answer
-
-
-async def _mended(body: bytes, implied: EventType | None) -> Decoded:
-    if len(body) <= _MEND_ASIDE:
-        return decode_mended(body, implied)
-    return await asyncio.to_thread(decode_mended, body, implied)

@@ -110,9 +110,14 @@ def decode_cut(text: str, implied: EventType | None) -> Decoded:
 
 
 def _decode_one(body: bytes, implied: EventType) -> Decoded | None:
-    if len(body) > MAX_EVENT or too_deep(body):
+    if too_deep(body):
         return None
     lean = _read_lean(body)
+    if len(body) > MAX_EVENT:
+        reader = _Reader(implied)
+        reader.open(NO_ENVELOPE, lean.write_key)
+        reader.examine(body.strip(), "$", implied)
+        return reader.decoded()
     event = _valid(lean, body, implied, NO_ENVELOPE)
     return None if event is None else Decoded(lean.write_key or None, [event], [])
 

@@ -18,7 +18,7 @@ from milonga.spec.depth import too_deep
 
 _TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _NOTHING: Final = "\ufeff\x00-\x20"  # white space, and what counts as such between values
-_CUTS: Final = re.compile(_TEXT + r'|[\[{]+|[\]}]+|,|"', re.DOTALL)
+_CUTS: Final = re.compile(_TEXT + r'|[\[{]+|[\]}]+|,+|"', re.DOTALL)
 _OPENING: Final = re.compile(r"[\[{]")
 _EMPTY: Final = re.compile(f"[{_NOTHING},]*")
 _KEY: Final = re.compile(f"[{_NOTHING}]*({_TEXT})[{_NOTHING}]*:[{_NOTHING}]*", re.DOTALL)
@@ -80,6 +80,7 @@ def cut(text: str, start: int, most: int) -> Cut:
         if mark == ",":
             if depth == 1:
                 end_part(at)
+                index, begun = index + run - 1, match.end()  # holes
         elif mark in "[{":
             depth += run
         elif mark in "]}":

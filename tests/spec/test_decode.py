@@ -246,6 +246,12 @@ def test_an_event_of_exactly_the_largest_size_arrives() -> None:
     assert codes(request(largest.replace(b'"y', b'"yy', 1), "track")) == ["event_too_large"]
 
 
+def test_an_event_too_large_still_shows_its_write_key() -> None:
+    decoded = request(track(properties={"x": "y" * MAX_EVENT}, writeKey="k"), "track")
+    assert codes(decoded) == ["event_too_large"]
+    assert decoded.write_key == "k"
+
+
 def test_no_event_within_its_size_can_hold_more_properties_than_allowed() -> None:
     assert MAX_EVENT // len('"":1,') < MAX_PROPERTIES
 
