@@ -29,9 +29,8 @@ _USER_PLACED: Final = frozenset({"name", "Create Date"})
 _NEVER_FLATTENED_TO: Final = frozenset({"parent_id", "product_id", "account_id", "account_name"})
 _YES_OR_NO: Final = frozenset({"Contact", "Key Contact"})
 
-_ACCOUNT_DATES: Final = ("createdat", "created")
-_USER_DATES: Final = ("created", "createdat")
-_MATCHED: Final = frozenset({"created", "createdat", "firstname", "lastname"})
+_NAMES: Final = frozenset({"firstname", "lastname"})
+_MATCHED: Final = _NAMES | {"created", "createdat"}
 
 
 def account_attributes(traits: JsonObject, *, default_plan: str, parent: str | None = None) -> dict[str, str]:
@@ -45,43 +44,49 @@ def account_attributes(traits: JsonObject, *, default_plan: str, parent: str | N
     name = value_text(traits.get("account_name"), MAX_ACCOUNT_NAME) or value_text(traits.get("name"), MAX_ACCOUNT_NAME)
     if name:
         found["sdr_o.account_name"] = name
-    if date := _create_date(traits, _ACCOUNT_DATES, MAX_ACCOUNT_VALUE):
-        found["sdr_o.Create Date"] = date
     _put_status(found, traits, default_plan)
     _put_id(found, "sdr_o.parent_id", parent or id_text(traits.get("parent_id")), MAX_ACCOUNT_ID)
     _put_id(found, "sdr_o.product_id", id_text(traits.get("product_id")), MAX_PRODUCT_ID)
-    _put_others(found, "sdr_o.", traits, _ACCOUNT_DROPPED, _ACCOUNT_PLACED, MAX_ACCOUNT_VALUE)
+    matched = _put_others(found, "sdr_o.", traits, _ACCOUNT_DROPPED, _ACCOUNT_PLACED, MAX_ACCOUNT_VALUE)
+    if date := _create_date(traits, matched, ("createdat", "created"), MAX_ACCOUNT_VALUE):
+        found["sdr_o.Create Date"] = date
     return found
 
 
 def user_attributes(traits: JsonObject) -> dict[str, str]:
     """The `sdr_u.*` parameters."""
     found: dict[str, str] = {}
-    if name := value_text(traits.get("name"), MAX_USER_VALUE, dates=False) or _composed_name(traits):
+    matched = _put_others(found, "sdr_u.", traits, _DROPPED, _USER_PLACED, MAX_USER_VALUE)
+    if name := value_text(traits.get("name"), MAX_USER_VALUE, dates=False) or _composed_name(matched):
         found["sdr_u.name"] = name
-    if date := _create_date(traits, _USER_DATES, MAX_USER_VALUE):
+    if date := _create_date(traits, matched, ("created", "createdat"), MAX_USER_VALUE):
         found["sdr_u.Create Date"] = date
-    _put_others(found, "sdr_u.", traits, _DROPPED, _USER_PLACED, MAX_USER_VALUE)
     return found
 
 
-def _create_date(traits: JsonObject, order: tuple[str, str], limit: int) -> str | None:
-    """Totango's own `Create Date`, else the first of Segment's two keys that says anything."""
+def _create_date(traits: JsonObject, matched: JsonObject, order: tuple[str, str], limit: int) -> str | None:
+    """Totango's own `Create Date`, else the first of Segment's two traits that says anything."""
     if own := value_text(traits.get("Create Date"), limit):
         return own
-    given: dict[str, Any] = {}
-    for key, value in traits.items():
-        if (trait := _matched(key)) in order and not _says_nothing(value):
-            given.setdefault(trait, value)
     for trait in order:
-        if trait in given:
-            return creation_date(given[trait])
+        if trait in matched:
+            return creation_date(matched[trait])
     return None
 
 
-def _says_nothing(value: Any) -> bool:
-    """Null, 0 and empty text: no date was given. Anything else is an answer, if perhaps a useless one."""
-    return value is None or value == "" or (value == 0 and value is not False)
+def _composed_name(matched: JsonObject) -> str | None:
+    """First and last name, if both are given as text."""
+    if "firstname" not in matched or "lastname" not in matched:
+        return None
+    return cut(f"{matched['firstname'].strip()} {matched['lastname'].strip()}", MAX_USER_VALUE)
+
+
+def _usable(trait: str, value: Any) -> bool:
+    """Whether a trait that is found in any spelling says something; if not, the next spelling is asked."""
+    if trait in _NAMES:
+        return isinstance(value, str) and bool(value.strip())
+    # Null, 0 and empty text: no date was given. Anything else is an answer, if perhaps a useless one.
+    return value is not None and value != "" and (value != 0 or value is False)
 
 
 def _put_status(found: dict[str, str], traits: JsonObject, default_plan: str) -> None:
@@ -102,28 +107,25 @@ def _put_id(found: dict[str, str], name: str, id_: str | None, limit: int) -> No
         found[name] = well_formed(id_)
 
 
-def _composed_name(traits: JsonObject) -> str | None:
-    """First and last name, if both are given as text."""
-    given: dict[str, str] = {}
-    for key, value in traits.items():
-        trait = _matched(key)
-        if (trait == "firstname" or trait == "lastname") and isinstance(value, str) and (text := value.strip()):
-            given.setdefault(trait, text)
-    return cut(f"{given['firstname']} {given['lastname']}", MAX_USER_VALUE) if len(given) == 2 else None
-
-
 def _put_others(
     found: dict[str, str], prefix: str, traits: JsonObject, dropped: frozenset[str], placed: frozenset[str], limit: int
-) -> None:
+) -> dict[str, Any]:
     """
-    Every other trait under its own name, an object as one attribute for each value in it.
+    Every other trait under its own name, an object as one attribute for each value in it. Returns, of the traits that
+    are found in any spelling, the first usable value of each.
 
     dropped  traits not to be sent from here
     placed   traits not to be sent from here unless they are objects, which no named attribute can hold
     """
+    matched: dict[str, Any] = {}
     for key, value in traits.items():
-        if value is None or key in dropped or len(key) > MAX_ATTRIBUTE_NAME or _matched(key) in _ACCOUNT_DATES:
+        if value is None or key in dropped or len(key) > MAX_ATTRIBUTE_NAME:
             continue
+        if (trait := _matched(key)) is not None:
+            if _usable(trait, value):
+                matched.setdefault(trait, value)
+            if trait not in _NAMES:
+                continue
         if isinstance(value, dict):
             for name, item in _flattened(key, value):
                 parameter = prefix + well_formed(name)
@@ -139,6 +141,7 @@ def _put_others(
                 text = value_text(value, limit, dates=key not in UNDATED)
             if text is not None:
                 found[prefix + well_formed(key)] = text
+    return matched
 
 
 def _flattened(name: str, value: JsonObject) -> Iterator[tuple[str, Any]]:
@@ -153,12 +156,11 @@ def _flattened(name: str, value: JsonObject) -> Iterator[tuple[str, Any]]:
             yield inner, item
 
 
-def _matched(key: str) -> str | None:
-    """Which trait this is, of those that are found whatever their spelling; None for every other."""
-    return _look_up(key) if len(key) <= MAX_ATTRIBUTE_NAME else None
-
-
 @lru_cache(maxsize=4096)
-def _look_up(key: str) -> str | None:
+def _matched(key: str) -> str | None:
+    """
+    Which trait this is, of those that are found whatever their spelling; None for every other. Keys are mostly the
+    same few, and folding one takes longer than all the rest that is done with it.
+    """
     folded = fold(key)
     return folded if folded in _MATCHED else None

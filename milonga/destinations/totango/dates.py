@@ -6,10 +6,10 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
 
+_HOUR, _SIXTY = "(?:[01][0-9]|2[0-3])", "[0-5][0-9]"
 _ISO: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
-    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
-    r"(?:Z|([+-])([0-9]{2})(?::?([0-9]{2}))?)?)?"
+    "[0-9]{4}-[0-9]{2}-[0-9]{2}"
+    rf"(?:[T ]{_HOUR}:{_SIXTY}(?::{_SIXTY}(?:\.[0-9]+)?)?(?:Z|[+-]{_HOUR}(?::?{_SIXTY})?)?)?"
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST_MILLISECOND: Final = 31_557_600_000
@@ -21,22 +21,13 @@ def iso_date(text: str) -> str | None:
     The same moment in UTC, if the text is an ISO date; None if it is not, or names a day or time that does not exist.
     No offset means UTC. Digits beyond milliseconds are dropped.
     """
-    if len(text) < 10 or text[4] != "-" or text[7] != "-" or (found := _ISO.fullmatch(text)) is None:
+    if len(text) < 10 or text[4] != "-" or text[7] != "-" or _ISO.fullmatch(text) is None:
         return None
-    year, month, day, hour, minute, second, fraction, sign, offset_hours, offset_minutes = found.groups("0")
-    milliseconds = int(fraction[:3].ljust(3, "0"))
     try:
-        moment = datetime(
-            int(year), int(month), int(day), int(hour), int(minute), int(second), milliseconds * 1000, UTC
-        )
-        if sign != "0":
-            if int(offset_hours) > 23 or int(offset_minutes) > 59:
-                return None
-            offset = timedelta(hours=int(offset_hours), minutes=int(offset_minutes))
-            moment = moment - offset if sign == "+" else moment + offset
+        moment = datetime.fromisoformat(text)
+        return _written(moment - offset if (offset := moment.utcoffset()) else moment)
     except (ValueError, OverflowError):
         return None
-    return _written(moment)
 
 
 def creation_date(value: Any) -> str | None:
