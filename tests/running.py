@@ -44,8 +44,10 @@ class Milonga:
         """Return once it takes events. It keeps its port over restarts."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "milonga", "serve", "--data", str(self.data), "--port", str(self.port)]
-                + ["--allow-private-destinations", *self._options],
+                [
+                    *(sys.executable, "-m", "milonga", "serve", "--data", str(self.data), "--port", str(self.port)),
+                    *("--allow-private-destinations", *self._options),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
@@ -60,7 +62,13 @@ class Milonga:
         """As a service manager would; return the exit status."""
         assert self._process is not None
         self._process.terminate()
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self._process is not None
         status = self._process.wait(PATIENCE)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
         self._process = None
         return status
 
@@ -79,8 +87,7 @@ class Milonga:
         """SIGKILL; its child ends by itself."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(PATIENCE)
-        self._process = None
+        self._ended()
 
     def kill_delivery(self) -> bool:
         """SIGKILL; it is started again by its parent. False if there was none at that moment."""
@@ -135,6 +142,12 @@ class Client:
         self._connection: HTTPConnection | None = None
         self.repeats = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
     def send(self, events: list[dict[str, Any]]) -> None:
         """Return when the batch is acknowledged."""
         body = json.dumps({"writeKey": self._key, "batch": events})
@@ -152,12 +165,15 @@ class Client:
             answer = self._connection.getresponse()
             answer.read()
         except (OSError, HTTPException):
-            if self._connection is not None:
-                self._connection.close()
-            self._connection = None
+            self._close()
             return False
         assert answer.status in {200, 429, 503}, answer.status
         return answer.status == 200
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
 
 
 def track(number: int, user: str, account: str, **more: Any) -> dict[str, Any]:
