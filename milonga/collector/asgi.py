@@ -10,8 +10,7 @@ import structlog
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
-from milonga.collector.room import Room
-from milonga.collector.routes import route_of
+from milonga.collector.routes import Route, route_of
 from milonga.spec.limits import MAX_REQUEST
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -60,61 +59,53 @@ class TrackingApp:
             elif name == b"content-length" and int(value) > MAX_REQUEST:
                 self._collector.count("refused")
                 return answers.TOO_LARGE
-        body = _Body(self._collector.room)
-        try:
-            read = await self._read(body, receive)
-            if not isinstance(read, bytes):
-                return read
-            return await self._collector.handle(route, authorization, encoding, read)
-        finally:
-            body.release()
-
-    async def _read(self, body: "_Body", receive: Receive) -> bytes | Answer | None:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body", False):  # by far the most: the whole body was there already
-            return first if body.add(first) else self._too_much(body)
-        if not body.add(first):
-            return self._too_much(body)
-        chunks = [first]
+        if message.get("more_body", False):
+            return await self._answer_chunks(route, authorization, encoding, message, receive)
+        body: bytes = message.get("body", b"")  # by far the most: all of it was there already
+        if (answer := self._hold(0, body)) is not None:
+            return answer
         try:
-            async with asyncio.timeout(self._body_timeout):
-                while message.get("more_body", False):
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return None
-                    if not body.add(message.get("body", b"")):
-                        return self._too_much(body)
-                    chunks.append(message.get("body", b""))
-        except TimeoutError:
-            self._collector.count("refused")
-            return answers.SLOW_BODY
-        return b"".join(chunks)
+            return await self._collector.handle(route, authorization, encoding, body)
+        finally:
+            self._collector.room.give_back(len(body))
 
-    def _too_much(self, body: "_Body") -> Answer:
-        if body.too_large:
+    async def _answer_chunks(
+        self, route: Route, authorization: bytes | None, encoding: bytes | None, message: Message, receive: Receive
+    ) -> Answer | None:
+        chunks: list[bytes] = []
+        try:
+            try:
+                async with asyncio.timeout(self._body_timeout):
+                    body = await self._gather(chunks, message, receive)
+            except TimeoutError:
+                self._collector.count("refused")
+                return answers.SLOW_BODY
+            if not isinstance(body, bytes):
+                return body
+            return await self._collector.handle(route, authorization, encoding, body)
+        finally:
+            self._collector.room.give_back(sum(map(len, chunks)))
+
+    async def _gather(self, chunks: list[bytes], message: Message, receive: Receive) -> bytes | Answer | None:
+        """The body, from this message on; `chunks` are what it holds, also if it is given up."""
+        held = 0
+        while message["type"] == "http.request":
+            chunk: bytes = message.get("body", b"")
+            if (answer := self._hold(held, chunk)) is not None:
+                return answer
+            chunks.append(chunk)
+            held += len(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+            message = await receive()
+        return None
+
+    def _hold(self, held: int, chunk: bytes) -> Answer | None:
+        """Take room for a chunk of a body of which `held` bytes are there; what to answer if that cannot be."""
+        if held + len(chunk) > MAX_REQUEST:
             self._collector.count("refused")
             return answers.TOO_LARGE
-        return self._collector.busy()
-
-
-class _Body:
-    """What one request holds of the room there is."""
-
-    def __init__(self, room: Room) -> None:
-        self._room = room
-        self._size = 0
-        self.too_large = False
-
-    def add(self, chunk: bytes) -> bool:
-        """False if it is too much for a request, or for the room."""
-        self.too_large = self._size + len(chunk) > MAX_REQUEST
-        if self.too_large or not self._room.take(len(chunk)):
-            return False
-        self._size += len(chunk)
-        return True
-
-    def release(self) -> None:
-        self._room.give_back(self._size)
+        return None if self._collector.room.take(len(chunk)) else self._collector.busy()
