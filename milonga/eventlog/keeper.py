@@ -152,7 +152,7 @@ class Keeper:
             try:
                 job()
                 self._forget_old()
-            except (apsw.Error, OSError, UnknownFormat) as error:
+            except Exception as error:  # whatever it is, the next job must be done
                 log.warning("keeper_job_failed", error=f"{type(error).__name__}: {error}")
 
     def _retry(self) -> None:
@@ -177,6 +177,9 @@ class Keeper:
     def _try_finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         try:
             self._finish(first, keys)
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            self._unfinished.remove(first)  # it will not get better
+            log.error("segment_damaged", segment=first, error=str(error))
         except (apsw.Error, OSError, UnknownFormat) as error:
             log.warning("segment_unfinished", segment=first, error=f"{type(error).__name__}: {error}")
 
@@ -286,8 +289,12 @@ class Keeper:
 
     def _newest_at_of(self, segment: Sealed) -> int:
         if segment.newest_at is None:
-            with closing(open_sealed(path_of(self._folder, segment.first))) as connection:
-                segment.newest_at = _newest_at(connection) or 0
+            path = path_of(self._folder, segment.first)
+            try:
+                with closing(open_sealed(path)) as connection:
+                    segment.newest_at = _newest_at(connection) or 0
+            except UNREADABLE:
+                segment.newest_at = path.stat().st_mtime_ns // 1_000_000
         return segment.newest_at
 
 

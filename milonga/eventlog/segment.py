@@ -63,9 +63,23 @@ def create(folder: Path, first: Offset, at: int, on_step: Step = no_step) -> Non
     draft = folder / "new.db"
     for path in with_companions(draft):
         path.unlink(missing_ok=True)
-    os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        _fill(draft, first, at)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    on_step("segment-created")
+    draft.rename(path_of(folder, first))
+    sync_folder(folder)
+    on_step("segment-named")
+
+
+def _fill(draft: Path, first: Offset, at: int) -> None:
+    """Not yet durable."""
     connection = _connect(draft, apsw.SQLITE_OPEN_READWRITE)
     try:
+        connection.pragma("synchronous", "off")
         connection.pragma("page_size", 16384)
         connection.pragma("application_id", APPLICATION_ID)
         connection.execute("BEGIN")
@@ -77,10 +91,6 @@ def create(folder: Path, first: Offset, at: int, on_step: Step = no_step) -> Non
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
-    on_step("segment-created")
-    draft.rename(path_of(folder, first))
-    sync_folder(folder)
-    on_step("segment-named")
 
 
 def with_companions(path: Path) -> list[Path]:

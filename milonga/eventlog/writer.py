@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from traceback import format_tb
 from typing import Any, TypeAlias
 
 import apsw
@@ -188,8 +189,8 @@ class Writer:
     def _call(work: Callable[[], None]) -> None:
         try:
             work()
-        except Exception:
-            log.exception("writer_call_failed")
+        except Exception as error:
+            log.error("writer_call_failed", error=repr(error), where=format_tb(error.__traceback__))
 
     def _write(self, group: list[Appending | Discarding]) -> None:
         """All of the group, or nothing of it."""
@@ -202,10 +203,10 @@ class Writer:
                 log.info("append_works_again", segment=str(self._active.path))
         except (apsw.Error, OSError) as error:
             self._failed(error)
-            full = LogFull(f"{type(error).__name__}: {error}")
-            answers = [(work, full) for work in group]
+            answers = [(work, LogFull(f"{type(error).__name__}: {error}")) for work in group]
         except Exception as error:  # a fault of ours must not end the thread that everybody waits for
-            log.exception("append_failed")
+            # not log.exception, which may print local variables: they are the users' events
+            log.error("append_failed", error=type(error).__name__, where=format_tb(error.__traceback__))
             answers = [(work, error) for work in group]
         self._on_step("before-answer")
         self._on_group(answers)

@@ -237,19 +237,21 @@ def test_a_damaged_page_is_named_event_by_event_and_the_rest_is_read(folder: Pat
     asyncio.run(run())
 
 
-def test_a_file_that_cannot_be_read_at_all_is_named_event_by_event(folder: Path, make: Events) -> None:
+def test_a_file_that_cannot_be_read_at_all_is_named_event_by_event(folder: Path, clock: Clock, make: Events) -> None:
     async def run() -> None:
-        log = await SqliteLog.open(folder, seal_at=SealAt(events=10))
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
         for _ in range(3):
             await log.append(make.some(10))
         await settled(folder)
         await log.close()
         path_of(folder, 11).write_bytes(b"not a database " * 10_000)
-        log = await SqliteLog.open(folder, seal_at=SealAt(events=10))
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
         found = await read_all(log, limit=4)
         assert offsets(found) == list(range(1, 31))
         assert [one.position.offset for one in found if isinstance(one, Damaged)] == list(range(11, 21))
         assert await log.append(make.some(1)) == [Position(0, 31)]
+        assert await log.drop_older_than(-1, keep_from=21) == 20
+        assert offsets(await read_all(log)) == list(range(21, 32))
         await log.close()
 
     asyncio.run(run())
