@@ -13,7 +13,10 @@ SETTINGS_FAULTS = frozenset({"forbidden_address", "bad_url"})  #: of NoAnswer co
 def judged(reply: Reply, kind: Destination, now: float) -> Ending:
     """How a request ended. `now` in unix seconds, for answers that name a date."""
     if not isinstance(reply, NoAnswer):
-        return kind.judge(reply, now)
+        try:
+            return kind.judge(reply, now)
+        except Exception as error:
+            return TryAgain("judge_failed", f"{type(error).__name__} while reading the answer: please report this.")
     if reply.code in SETTINGS_FAULTS:
         return BadSettings(reply.code, reply.reason)
     return TryAgain(reply.code, reply.reason)

@@ -6,7 +6,6 @@ open       the destination is down for everybody: nothing is sent until `until`
 half_open  one request goes out to see
 """
 
-from collections.abc import Hashable
 from enum import StrEnum
 
 from msgspec import Struct
@@ -22,7 +21,7 @@ class Sign(StrEnum):
     """What the breaker sees."""
 
     success = "success"
-    failure = "failure"  #: too many failures in a row, for several keys, without a success between
+    failure = "failure"  #: too many failures in a row, for several accounts, without a success between
     time_up = "time_up"  #: the wait is over
 
 
@@ -37,13 +36,13 @@ TRANSITIONS: dict[State, dict[Sign, State]] = {
 class Policy(Struct, frozen=True):
     """
     failures   in a row before it opens
-    keys       different ordering keys among them: one account's trouble is not the destination's
+    accounts   different ones among them: one account's trouble is not the destination's
     first      seconds of the first wait
     longest    seconds; each further wait doubles up to this
     """
 
     failures: int = 10
-    keys: int = 3
+    accounts: int = 3
     first: float = 1.0
     longest: float = 60.0
 
@@ -56,22 +55,26 @@ class Breaker:
         self.until = 0.0
         self._policy = policy
         self._row = 0
-        self._keys: set[Hashable] = set()
+        self._accounts: set[str] = set()
         self._opened = 0
+
+    @property
+    def is_closed(self) -> bool:
+        return self.state is State.closed
 
     def success(self) -> bool:
         """An answer that shows the destination is up. True if that closed the breaker."""
         self._row = 0
-        self._keys.clear()
+        self._accounts.clear()
         self._opened = 0
         return self._move(Sign.success)
 
-    def failure(self, key: Hashable, *, now: float, dice: float) -> bool:
+    def failure(self, account: str, *, now: float, dice: float) -> bool:
         """No answer, or one that says "not now". True if that opened the breaker."""
         self._row += 1
-        if len(self._keys) < self._policy.keys:
-            self._keys.add(key)
-        enough = self._row >= self._policy.failures and len(self._keys) >= self._policy.keys
+        if len(self._accounts) < self._policy.accounts:
+            self._accounts.add(account)
+        enough = self._row >= self._policy.failures and len(self._accounts) >= self._policy.accounts
         if self.state is not State.half_open and not enough:
             return False
         if not self._move(Sign.failure):

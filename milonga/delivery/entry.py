@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from enum import Enum
 
-from milonga.delivery.store import Progress
+from milonga.delivery.rows import Progress
 from milonga.destinations.contract import Key, Requests
 from milonga.eventlog.api import Position
 from milonga.spec.stored import Stamped
@@ -16,8 +16,8 @@ class Stage(Enum):
     ready      first in all its lanes; goes out as soon as there is room
     delayed    tried; waits for its time
     flying     a request of it is under way
-    recording  it has ended; its outcome is being written
-    gone       no longer in memory: finished, or back among the parked
+    recording  it has ended, or goes back to disk; that is being written
+    gone       not in the line-up
     """
 
     loading = "loading"
@@ -33,61 +33,86 @@ class Entry:
     """
     Mutable, one per event and destination, equal to itself only.
 
-    stored       as the log holds it; None while loading
-    keys         its ordering keys
-    requests     translated with the settings of `version`
-    version      of settings; 0: not translated yet
-    since        unix seconds when it came into memory
-    parked       True if its place among the parked is durable, or about to be: then it does not hold the watermark
-    loaded       True if it was brought back from among the parked
-    resent       True for a dead letter that was sent again
-    failed       True once a try failed: from then on every try leaves a row
-    counts_from  unix milliseconds from which its age counts
-    size         bytes it weighs in memory, about
-    holds_slot   True from sending until its outcome is recorded
-    alone        True for the one request that is to find out whether a paused destination works again
+    stored     as the log holds it; None while loading
+    keys       its ordering keys
+    requests   translated with the settings of `version`
+    version    of settings; 0: not translated yet
+    stage      see Stage
+    number     in order of joining the line-up
+    progress   as of now; durable if `tracked` (what came since the last write aside)
+    tracked    True if there is, or may be, a row of its progress
+    failed     True once a try failed: from then on every try leaves a row
+    next_at    unix seconds: not before
+    sent_at    unix seconds when its last request went out
+    trying_since  unix seconds of its first failure in memory; 0.0: none
+    parked     True if its place among the parked is durable, or about to be: then it does not hold the watermark
+    loaded     True if it was brought back from among the parked
+    resent_at  unix milliseconds when it was resent as a dead letter; 0: it was not
+    size       bytes it weighs in memory, about
+    holds_slot True from sending until its outcome is recorded
+    alone      True for the one request that is to find out whether a paused destination works again
     """
 
     __slots__ = (
         "alone",
-        "counts_from",
         "failed",
         "holds_slot",
         "keys",
         "loaded",
         "next_at",
+        "number",
         "parked",
         "position",
         "progress",
         "received_at",
         "requests",
-        "resent",
-        "since",
+        "resent_at",
+        "sent_at",
         "size",
         "stage",
         "stored",
+        "tracked",
+        "trying_since",
         "version",
     )
 
-    def __init__(
-        self, position: Position, keys: tuple[Key, ...], received_at: int, since: float, *, parked: bool = False
-    ) -> None:
-        self.position, self.keys, self.received_at, self.since, self.parked = position, keys, received_at, since, parked
+    def __init__(self, position: Position, received_at: int, keys: tuple[Key, ...] = ()) -> None:
+        self.position, self.received_at, self.keys = position, received_at, keys
         self.stored: Stamped | None = None
         self.requests: Requests = ()
         self.version = 0
-        self.stage = Stage.waiting
-        self.progress = Progress()
-        self.next_at = 0.0
-        self.failed = False
-        self.holds_slot = False
-        self.alone = False
-        self.resent = False
-        self.loaded = False
-        self.counts_from = received_at
+        self.stage = Stage.gone
+        self.number = 0
+        self.progress = NOTHING_YET
+        self.tracked = self.failed = False
+        self.next_at = self.sent_at = self.trying_since = 0.0
+        self.parked = self.loaded = self.holds_slot = self.alone = False
+        self.resent_at = 0
         self.size = 0
 
     @property
     def first_key(self) -> Hashable:
-        """What makes two events different in the eyes of the breaker and of suspicion."""
-        return self.keys[0] if self.keys else self.position
+        """What makes two events different in the eyes of suspicion."""
+        return self.keys[0]
+
+    @property
+    def owner(self) -> str:
+        """The account, or what stands for it: with it every key begins."""
+        return self.keys[0][0] if self.keys else ""
+
+    @property
+    def counts_from(self) -> int:
+        """Unix milliseconds from which its age counts."""
+        return self.resent_at or self.received_at
+
+    def resume(self, progress: Progress) -> None:
+        """It was tried before it came into memory this time."""
+        self.progress, self.tracked, self.failed = progress, True, bool(progress.code)
+        self.next_at = max(progress.next_at, progress.not_before) / 1000
+
+    def hold(self, stored: Stamped) -> None:
+        """Its bytes are here."""
+        self.stored, self.size = stored, 2 * len(stored.body) + 1_000
+
+
+NOTHING_YET = Progress()

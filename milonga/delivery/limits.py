@@ -10,13 +10,14 @@ DAY_MS = 86_400_000
 
 class Limits(Struct, frozen=True, kw_only=True):
     """
-    in_flight     requests under way or being recorded, at most
+    in_flight     events under way or being recorded, at most
     per_second    requests a second; None: no limit of ours
     timeout       seconds for one request
     window        events a reader looks at past its watermark
     window_bytes  bytes of them in memory
     lane          events that wait behind one key in memory; with more the line is parked on disk
-    blocked       seconds after which a line that does not move is parked
+    account       events of one account in memory; with more, further lines of it are parked too
+    blocked       seconds after its first failure when an event and its lines are parked
     loaded        parked events in memory at once
     max_age       milliseconds an event is worth sending; stands still while the destination is paused
     pinned        milliseconds after which an undelivered event ends as expired, paused or not
@@ -29,6 +30,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     window: int = 4_000
     window_bytes: int = 16 * 1024 * 1024
     lane: int = 100
+    account: int = 1_000
     blocked: float = 30.0
     loaded: int = 256
     max_age: int = DAY_MS

@@ -1,8 +1,8 @@
 """The events of one destination that are in memory: who is ready, who waits for whom, who waits for a time. Pure."""
 
 import heapq
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable
 from itertools import count
 
 from milonga.delivery.entry import Entry, Stage
@@ -11,26 +11,33 @@ from milonga.destinations.contract import Key
 
 
 class LineUp:
+    """Events that came back from disk and fresh ones take turns: a flood that was parked delays nobody by its size."""
+
     def __init__(self) -> None:
         self.lanes: Lanes[Entry] = Lanes()
         self.bytes = 0
-        self._ready: deque[Entry] = deque()
+        self._fresh: deque[Entry] = deque()
+        self._back: deque[Entry] = deque()
+        self._turn_of_back = False
         self._delayed: list[tuple[float, int, Entry]] = []
-        self._number = count()
+        self._owners: Counter[str] = Counter()
+        self._number = count(1)
 
     def __len__(self) -> int:
         return len(self.lanes)
 
     def add(self, entry: Entry) -> None:
-        """Join the end of its lanes; ready at once if nothing stands before it."""
+        """Join the end of its lanes; ready at once if nothing stands before it and its bytes are here."""
+        entry.number = next(self._number)
         self.bytes += entry.size
+        self._owners[entry.owner] += 1
         first = self.lanes.add(entry, entry.keys)
-        if entry.stage is Stage.loading:
+        if entry.stored is None:
+            entry.stage = Stage.loading
             return
+        entry.stage = Stage.waiting
         if first:
             self._put_first(entry)
-        else:
-            entry.stage = Stage.waiting
 
     def loaded(self, entry: Entry) -> None:
         """Its bytes are here now."""
@@ -43,22 +50,39 @@ class LineUp:
         """It has ended, or goes back among the parked. Whoever is first behind it becomes ready."""
         entry.stage = Stage.gone
         self.bytes -= entry.size
+        self._owners[entry.owner] -= 1
+        if not self._owners[entry.owner]:
+            del self._owners[entry.owner]
         for following in self.lanes.finish(entry):
             if following.stage is Stage.waiting:
                 self._put_first(following)
 
+    def of_owner(self, entry: Entry) -> int:
+        """How many events of the same account are here."""
+        return self._owners[entry.owner]
+
+    def longest_lane(self, keys: Iterable[Key]) -> int:
+        return max(map(self.lanes.length, keys), default=0)
+
     def take_ready(self) -> Entry | None:
         """The one that became ready first; it is the caller's from now on."""
-        while self._ready:
-            entry = self._ready.popleft()
-            if entry.stage is Stage.ready:
-                return entry
-        return None
+        first, second = (self._back, self._fresh) if self._turn_of_back else (self._fresh, self._back)
+        self._turn_of_back = not self._turn_of_back
+        return _first_ready(first) or _first_ready(second)
+
+    def take_oldest(self, now: float) -> Entry | None:
+        """The one that joined first of those that the receiver would take now, our own waits aside."""
+        ready = (
+            entry
+            for entry in self.lanes.everything()
+            if entry.stage is Stage.ready or (entry.stage is Stage.delayed and entry.progress.not_before <= now * 1000)
+        )
+        return next(ready, None)
 
     def put_back(self, entry: Entry) -> None:
-        """It could not be sent after all."""
+        """It cannot go on just now; it is the next to go."""
         entry.stage = Stage.ready
-        self._ready.appendleft(entry)
+        (self._back if entry.loaded else self._fresh).appendleft(entry)
 
     def delay(self, entry: Entry, until: float) -> None:
         """Not before `until` (unix seconds). It keeps its lanes."""
@@ -71,11 +95,16 @@ class LineUp:
         while self._delayed and self._delayed[0][0] <= now:
             until, _, entry = heapq.heappop(self._delayed)
             if entry.stage is Stage.delayed and entry.next_at == until:
-                entry.stage = Stage.ready
-                self._ready.append(entry)
+                self._make_ready(entry)
 
-    def wake_all(self) -> None:
-        self.wake(float("inf"))
+    def hurry(self) -> None:
+        """The destination is back: nobody waits longer than the receiver asked."""
+        waiting = [
+            entry for until, _, entry in self._delayed if entry.stage is Stage.delayed and entry.next_at == until
+        ]
+        self._delayed.clear()
+        for entry in sorted(waiting, key=lambda entry: entry.number):
+            self.delay(entry, entry.progress.not_before / 1000)
 
     def next_wake(self) -> float | None:
         """When `wake` has something to do next (unix seconds), or a little earlier."""
@@ -92,16 +121,27 @@ class LineUp:
         return None
 
     def connected(self, keys: Iterable[Key]) -> list[Entry]:
-        """All that hang together with these keys, in log order."""
-        return sorted(self.lanes.connected(keys)[1], key=lambda entry: entry.position)
+        """All that hang together with these keys, in order of joining."""
+        return sorted(self.lanes.connected(keys)[1], key=lambda entry: entry.number)
 
-    def idle(self) -> Iterator[Entry]:
-        """Those that are neither under way nor being recorded."""
-        return (entry for entry in self.lanes.everything() if entry.stage not in (Stage.flying, Stage.recording))
+    def everything(self) -> list[Entry]:
+        """In order of joining."""
+        return self.lanes.everything()
 
     def _put_first(self, entry: Entry) -> None:
         if entry.next_at:
             self.delay(entry, entry.next_at)
         else:
-            entry.stage = Stage.ready
-            self._ready.append(entry)
+            self._make_ready(entry)
+
+    def _make_ready(self, entry: Entry) -> None:
+        entry.stage = Stage.ready
+        (self._back if entry.loaded else self._fresh).append(entry)
+
+
+def _first_ready(line: deque[Entry]) -> Entry | None:
+    while line:
+        entry = line.popleft()
+        if entry.stage is Stage.ready:
+            return entry
+    return None

@@ -13,9 +13,11 @@ import structlog
 
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Record, Recorder
-from milonga.delivery.runner import Runner, Tools
+from milonga.delivery.runner import Runner
 from milonga.delivery.sender import Sender
-from milonga.delivery.store import DeliveryReader, DeliveryStore
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.tools import Tools
 from milonga.destinations import registry
 from milonga.eventlog.api import LogReader, Position
 from milonga.outcomes.files import OutcomeReader, OutcomeWriter

@@ -1,152 +1,166 @@
-"""
-Lines that do not move are parked: their places go to disk, in order, and the watermark goes on without them. An event
-is parked if any of its keys is; so a key is parked as long as a parked event stands behind it.
+"""Events on their way to disk, because their line does not move, and back into memory when it is their turn."""
 
-A parked line is looked after from its head: the head is loaded when it is first in all its lines, nothing of these
-lines is left in memory before it, and its time has come. Everything that keeps it from being loaded now looks at the
-line again when it goes away, so no line is forgotten; `parked_due` in the store remembers those that wait for a time.
-"""
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+import msgspec
+import structlog
 
+from milonga.delivery.ending import DAMAGED, SWITCHED_OFF, TRIMMED, Endings
 from milonga.delivery.entry import Entry, Stage
-from milonga.delivery.line_up import LineUp
-from milonga.delivery.recorder import Record, Recorder
-from milonga.delivery.store import NEVER, DeliveryReader, Parked
+from milonga.delivery.parked_lines import ParkedLines
+from milonga.delivery.recorder import Record
+from milonga.delivery.rows import DeadLetter, Parked, Progress
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
-from milonga.eventlog.api import Position
+from milonga.eventlog.api import Damaged, Position, Stored
+from milonga.outcomes.files import Attempt
+from milonga.outcomes.model import State
+from milonga.spec.stored import Stamped
+
+log = structlog.get_logger("milonga.delivery")
+
+READ_AGAIN = 5_000  #: milliseconds until an event is read again that the log could not give
 
 
-class ParkedLines:
+class Parking:
     """
-    The parked lines of one destination.
-
-    limit       events of parked lines in memory at once
-    load        called with an entry that stands in its lanes now and wants its bytes
-    is_settled  whether a parked event has ended already: a crash came between its outcome and its leaving
+    left  called with the position of an event that no longer holds the watermark
+    wake  called when something is ready again
     """
 
-    def __init__(
-        self,
-        destination: int,
-        line_up: LineUp,
-        reader: DeliveryReader,
-        recorder: Recorder,
-        *,
-        limit: int,
-        clock: Callable[[], float],
-        load: Callable[[Entry, Parked], None],
-        is_settled: Callable[[Parked], bool],
-    ) -> None:
-        self._destination, self._line_up, self._reader, self._recorder = destination, line_up, reader, recorder
-        self._limit, self._clock, self._load, self._is_settled = limit, clock, load, is_settled
-        # By hash, to be small: two keys that collide share a count, which at worst parks an event without need.
-        self._counts: Counter[int] = Counter()
-        for key, n in reader.parked_sizes(destination).items():
-            self._counts[hash(key)] += n
-        self._loaded = 0
-        self.paused = False
+    def __init__(self, work: Work, left: Callable[[Position], None], wake: Callable[[], None]) -> None:
+        self._work, self._left, self._wake = work, left, wake
+        self.lines = ParkedLines(work, self._load)
+        self.endings = Endings(work, self.lines, left, wake)
+        self._reading: set[asyncio.Task[None]] = set()
+        self._resending: set[Position] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._counts)
+    def park(self, entry: Entry) -> None:
+        """Its place among the parked is made durable; until then it holds the watermark."""
+        entry.parked = True
+        parked = Parked(
+            position=entry.position,
+            parked_at=self._work.now_ms(),
+            received_at=entry.received_at,
+            keys=entry.keys,
+            resent=False,
+            event=None,
+        )
+        self.lines.join(parked, partial(self._left, entry.position))
 
-    def holds(self, keys: Iterable[Key]) -> bool:
-        """Whether an event with these keys must be parked too."""
-        return bool(self._counts) and any(hash(key) in self._counts for key in keys)
+    def park_with(self, keys: Iterable[Key]) -> None:
+        """
+        Park these lines and all that hang together with them. What is under way, or under suspicion, stays in memory
+        as well.
+        """
+        for other in self._work.line_up.connected(keys):
+            if other.parked or other.stage is Stage.recording:
+                continue
+            del self._work.live[other.position]
+            if other.stage is Stage.flying or self._work.suspicion.times(other):
+                self.lines.in_hand.add(other.position)
+            else:
+                self._work.line_up.remove(other)
+            self.park(other)
 
-    def park(self, parked: Parked, then: Callable[[], None]) -> None:
-        """Put an event at the end of its lines. `then` is called once its place is durable."""
-        for key in parked.keys:
-            self._counts[hash(key)] += 1
+    def resend(self, letter: DeadLetter, keys: tuple[Key, ...]) -> bool:
+        """Park a dead letter behind everything else in its lines. False if that was done already."""
+        work = self._work
+        if letter.position in self._resending or work.tools.reader.dead(work.config.id, letter.position) is None:
+            return False
+        self._resending.add(letter.position)
+        self._join_again(letter, keys)
+        return True
 
-        def done() -> None:
-            then()
-            self.look_at(parked.keys)
-
-        self._recorder.record(Record(before=lambda store: store.park(self._destination, parked, NEVER), then=done))
-
-    def unpark(self, position: Position, keys: tuple[Key, ...], then: Callable[[], None] | None = None) -> None:
-        """It has ended; its outcome is durable. Its lines go on."""
-
-        def done() -> None:
-            for key in keys:
-                self._counts[hash(key)] -= 1
-                if self._counts[hash(key)] <= 0:
-                    del self._counts[hash(key)]
-                    self._end_line(key)
-            if then is not None:
-                then()
-            self.look_at(keys)
-
-        self._recorder.record(Record(before=lambda store: store.unpark(self._destination, position, keys), then=done))
-
-    def left(self, entry: Entry) -> None:
-        """A loaded event is no longer in memory."""
-        self._loaded -= entry.loaded
-
-    def look_at(self, keys: Iterable[Key]) -> None:
-        """Something before these lines went away."""
-        for key in keys:
-            if hash(key) in self._counts and self._line_up.lanes.length(key) == 0:
-                self._look(key)
-
-    def look_after_due(self) -> None:
-        """Look at the lines whose time has come, as far as there is room."""
-        if self._counts and self._loaded < self._limit and not self.paused:
-            now = int(self._clock() * 1000)
-            for key in self._reader.due_lines(self._destination, now, self._limit - self._loaded):
-                self._look(key, due=True)
-
-    def next_due(self) -> float | None:
-        """Unix seconds; None if no line waits for a time."""
-        if not self._counts or self._loaded >= self._limit or self.paused:
-            return None
-        due_at = self._reader.next_due(self._destination)
-        return None if due_at is None else due_at / 1000
-
-    def _look(self, key: Key, *, due: bool = False) -> None:
-        position = self._reader.head(self._destination, key)
-        parked = None if position is None else self._reader.parked(self._destination, position)
-        if parked is None or not self._is_head(parked):
-            # A place that is not durable yet, or an event that stands before it elsewhere, looks here again.
-            if due and hash(key) in self._counts:
-                self._look_again(key, NEVER)
-            elif due:
-                self._end_line(key)
+    def _join_again(self, letter: DeadLetter, keys: tuple[Key, ...]) -> None:
+        number, position = self._work.config.id, letter.position
+        if position in self._work.live or position in self.lines.in_hand:  # its death is still being written
+            self._work.tools.recorder.record(Record(then=partial(self._join_again, letter, keys)))
             return
-        if self._is_settled(parked):
-            self.unpark(parked.position, parked.keys)
-            return
-        progress = self._reader.progress(self._destination, parked.position)
-        now = int(self._clock() * 1000)
-        if progress is not None and progress.next_at > now:
-            self._look_again(key, progress.next_at)
-        elif self._loaded >= self._limit or self.paused:
-            self._look_again(key, now)
-        else:
-            self._take(parked)
-
-    def _is_head(self, parked: Parked) -> bool:
-        return all(
-            self._line_up.lanes.length(key) == 0 and self._reader.head(self._destination, key) == parked.position
-            for key in parked.keys
+        parked = Parked(
+            position=position,
+            parked_at=max(self._work.now_ms(), letter.died_at + 1),
+            received_at=letter.event.stamp.received_at,
+            keys=keys,
+            resent=True,
+            event=letter.event,
         )
 
-    def _take(self, parked: Parked) -> None:
-        entry = Entry(parked.position, parked.keys, parked.received_at, self._clock(), parked=True)
-        entry.progress = self._reader.progress(self._destination, parked.position) or entry.progress
-        entry.failed = bool(entry.progress.attempts)
-        entry.resent = parked.resent
-        entry.stage, entry.loaded = Stage.loading, True
-        self._loaded += 1
-        self._line_up.add(entry)
-        for key in parked.keys:
-            self._look_again(key, NEVER)
-        self._load(entry, parked)
+        def also(store: DeliveryStore) -> None:
+            store.set_progress(number, position, Progress(parts=letter.parts))
+            store.remove_dead(number, position)
 
-    def _look_again(self, key: Key, due_at: int) -> None:
-        self._recorder.record(Record(before=lambda store: store.look_again(self._destination, key, due_at)))
+        self.park_with(keys)
+        self.lines.join(parked, lambda: self._resending.discard(position), also)
 
-    def _end_line(self, key: Key) -> None:
-        self._recorder.record(Record(before=lambda store: store.end_line(self._destination, key)))
+    def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt] = ()) -> None:
+        """A parked event waits for its next try on disk."""
+        entry.stage = Stage.recording
+        number, position = self._work.config.id, entry.position
+
+        def given_back() -> None:
+            self._work.line_up.remove(entry)
+            self._work.suspicion.forget(entry)
+            self.lines.loaded -= entry.loaded
+            self.lines.put_down(position, entry.keys)
+            self._wake()
+
+        self._work.tools.recorder.record(
+            Record(
+                before=lambda store: store.set_progress(number, position, progress),
+                attempts=attempts,
+                then=given_back,
+            )
+        )
+
+    def stop(self) -> None:
+        for task in self._reading:
+            task.cancel()
+
+    def _load(self, parked: Parked, progress: Progress | None) -> None:
+        entry = Entry(parked.position, parked.received_at, parked.keys)
+        entry.parked = entry.loaded = True
+        entry.resent_at = parked.parked_at if parked.resent else 0
+        if progress is not None:
+            entry.resume(progress)
+            entry.next_at = 0.0
+        self._work.line_up.add(entry)
+        if self._work.switched_off(entry.position, entry.resent_at):
+            self.endings.end(entry, State.skipped, SWITCHED_OFF)
+        elif parked.event is not None:
+            self._loaded(entry, parked.event)
+        else:
+            task = asyncio.get_running_loop().create_task(self._read_again(entry))
+            self._reading.add(task)
+            task.add_done_callback(self._reading.discard)
+
+    async def _read_again(self, entry: Entry) -> None:
+        partition, offset = entry.position
+        found: Stored | Damaged | None = None
+        try:
+            items = await self._work.tools.log.read(partition, offset - 1, 1)
+            found = items[0] if items and items[0].position == entry.position else None
+        except Exception:
+            log.exception("delivery.cannot_read_again", position=entry.position)
+            if entry.stage is Stage.loading:
+                later = self._work.now_ms() + READ_AGAIN
+                self.give_back(entry, msgspec.structs.replace(entry.progress, next_at=later))
+            return
+        if entry.stage is not Stage.loading:
+            return  # it has ended meanwhile
+        match found:
+            case Stored(_, event):
+                self._loaded(entry, event)
+            case Damaged(_, reason):
+                log.error("delivery.damaged_record", position=entry.position, reason=reason)
+                self.endings.end(entry, State.dead, DAMAGED)
+            case None:
+                self.endings.end(entry, State.expired, TRIMMED)
+
+    def _loaded(self, entry: Entry, event: Stamped) -> None:
+        entry.hold(event)
+        self._work.line_up.loaded(entry)
+        self._wake()

@@ -1,19 +1,20 @@
 """How events come from the log to a runner: in order, at the destination's own pace, from where it stood."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import structlog
 
-from milonga.delivery.limits import Limits
-from milonga.delivery.recorder import Record, Recorder, StoreOp
-from milonga.delivery.store import DeliveryReader, Progress
-from milonga.delivery.switching import Fate, fate, first_offset, gap_end, spans
+from milonga.delivery.recorder import Record
+from milonga.delivery.resuming import Known, known_after
+from milonga.delivery.rows import Progress
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.switching import Fate, fate, first_offset, gap_end
 from milonga.delivery.window import Window
-from milonga.eventlog.api import Damaged, LogReader, Offset, Position, Stored
-from milonga.outcomes.files import OutcomeReader
-from milonga.workspace.model import DestinationConfig
+from milonga.delivery.work import Work
+from milonga.eventlog.api import Damaged, Offset, Position, Stored
 
 log = structlog.get_logger("milonga.delivery")
 
@@ -22,46 +23,35 @@ LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
 
 
 class Taker(Protocol):
-    """Who gets the events (milonga.delivery.runner)."""
+    """Who gets the events (milonga.delivery.admission)."""
 
     @property
     def has_room(self) -> bool: ...
     def admit(self, item: Stored | Damaged, fate: Fate, progress: Progress | None) -> None: ...
     def relieve(self, position: Position) -> None: ...
-    def pump(self) -> None: ...
 
 
 class Reading:
-    """The windows of one destination, one per partition."""
+    """
+    The windows of one destination, one per partition.
 
-    def __init__(
-        self,
-        config: DestinationConfig,
-        log: LogReader,
-        reader: DeliveryReader,
-        recorder: Recorder,
-        outcomes: OutcomeReader,
-        limits: Limits,
-        taker: Taker,
-    ) -> None:
-        self._config, self._log, self._reader, self._recorder = config, log, reader, recorder
-        self._outcomes, self._limits, self._taker = outcomes, limits, taker
+    wake  called when something was taken
+    """
+
+    def __init__(self, work: Work, taker: Taker, wake: Callable[[], None]) -> None:
+        self._work, self._taker, self._wake = work, taker, wake
         self._windows: dict[int, Window] = {}
         self._recorded: dict[int, Offset] = {}
-        self._stopping = False
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
-        """Until `stop`. Partitions are read side by side."""
-        partitions = self._log.assignments(f"destination-{self._config.id}")
-        await asyncio.gather(*(self._read(partition) for partition in partitions))
+        """Until the work stops. Partitions are read side by side."""
+        async with asyncio.TaskGroup() as group:
+            for partition in self._work.tools.log.assignments(f"destination-{self._work.config.id}"):
+                group.create_task(self._read(partition))
 
-    def stop(self) -> None:
-        self._stopping = True
-        self._changed.set()
-
-    def update(self, config: DestinationConfig) -> None:
-        self._config = config
+    def look_again(self) -> None:
+        """The destination's configuration changed, or the work stops."""
         self._changed.set()
 
     def leave(self, position: Position) -> None:
@@ -72,58 +62,53 @@ class Reading:
             self._changed.set()
 
     def record_positions(self) -> None:
+        number = self._work.config.id
         for partition, window in self._windows.items():
             watermark = window.watermark
             if watermark != self._recorded.get(partition):
                 self._recorded[partition] = watermark
-                self._recorder.record(Record(before=_position_setter(self._config.id, partition, watermark)))
+                set_position = partial(_set_position, number, partition, watermark)
+                self._work.tools.recorder.record(Record(before=set_position))
 
     async def _read(self, partition: int) -> None:
-        number = self._config.id
-        start = self._reader.position(number, partition)
+        work, source = self._work, self._work.tools.log
+        start = work.tools.reader.position(work.config.id, partition)
         if start is None:
-            start = first_offset(self._config.changes, partition)
+            start = first_offset(work.config.changes, partition)
         window = self._windows[partition] = Window(start)
-        known = self._outcomes.finished_after(number, partition, start)
-        known |= self._reader.parked_after(number, partition, start)
-        progress = self._reader.progress_after(number, partition, start)
-        while not self._stopping:
+        known = known_after(work, partition, start)
+        while not work.stopping:
             self._changed.clear()
-            taken = spans(self._config.changes, partition)
+            taken = work.spans(partition)
             window.skip_to(gap_end(taken, window.read_to))
             if not taken or (taken[-1][1] is not None and window.read_to >= taken[-1][1]):
                 await self._wait_for_change()  # switched off, and nothing before that is left
-            elif len(window) >= self._limits.window or not self._taker.has_room:
+            elif len(window) >= work.limits.window or not self._taker.has_room:
                 self._relieve(partition, window)
                 await self._wait_for_change(LOOK_AGAIN)
-            elif items := await self._log.read(partition, window.read_to, AT_ONCE):
-                self._take(window, items, taken, known, progress)
-                self._taker.pump()
+            elif items := await source.read(partition, window.read_to, min(AT_ONCE, work.limits.window - len(window))):
+                self._take(window, items, known)
+                self._wake()
                 await asyncio.sleep(0)
             else:
-                known, progress = set(), {}
-                await self._log.wait(partition, window.read_to, 1.0)
+                known = Known()
+                await source.wait(partition, window.read_to, 1.0)
 
-    def _take(
-        self,
-        window: Window,
-        items: list[Stored | Damaged],
-        taken: list[tuple[Offset, Offset | None]],
-        known: set[Offset],
-        progress: Mapping[Offset, Progress],
-    ) -> None:
+    def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> None:
+        config = self._work.config
+        taken = self._work.spans(items[0].position.partition)
         first = items[0].position.offset
         if first > window.read_to + 1:
-            log.error("delivery.log_trimmed", destination=self._config.name, lost=first - window.read_to - 1)
+            log.error("delivery.log_trimmed", destination=config.name, lost=first - window.read_to - 1)
         for item in items:
             offset = item.position.offset
             becomes = fate(taken, offset)
-            mine = isinstance(item, Damaged) or item.event.stamp.source == self._config.source
-            if not mine or becomes is Fate.never or offset in known:
+            mine = isinstance(item, Damaged) or item.event.stamp.source == config.source
+            if not mine or becomes is Fate.never or offset in known.settled:
                 window.skip_to(offset)
                 continue
             window.enter(offset)
-            self._taker.admit(item, becomes, progress.get(offset))
+            self._taker.admit(item, becomes, known.progress.get(offset))
 
     def _relieve(self, partition: int, window: Window) -> None:
         oldest = window.oldest_open()
@@ -138,5 +123,5 @@ class Reading:
             pass
 
 
-def _position_setter(destination: int, partition: int, watermark: Offset) -> StoreOp:
-    return lambda store: store.set_position(destination, partition, watermark)
+def _set_position(destination: int, partition: int, watermark: Offset, store: DeliveryStore) -> None:
+    store.set_position(destination, partition, watermark)

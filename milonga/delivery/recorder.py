@@ -5,7 +5,7 @@ up the next one. Nothing waits on purpose.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TypeAlias
 
 import apsw
@@ -42,14 +42,17 @@ class Recorder:
     Takes records in order, writes them in groups in a thread of its own, and calls back in order. While the disk
     refuses, it keeps the group and tries again; `trouble` then says why. Its queue is bounded by its callers: an event
     holds its slot until it is recorded.
+
+    A callback that raises is reported to the loop's exception handler and spoils no other.
     """
 
-    def __init__(self, store: DeliveryStore, outcomes: OutcomeWriter) -> None:
+    def __init__(self, store: DeliveryStore, outcomes: OutcomeWriter, thread: Executor | None = None) -> None:
+        """thread  one that runs what it is given one by one; default: a thread of its own"""
         self.trouble: str | None = None
         self._store, self._outcomes = store, outcomes
         self._pending: list[Record] = []
         self._writing: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "milonga-recorder")
+        self._thread = thread or ThreadPoolExecutor(1, "milonga-recorder")
 
     def record(self, record: Record) -> None:
         self._pending.append(record)
@@ -68,34 +71,49 @@ class Recorder:
         self._outcomes.close()
 
     async def _write(self) -> None:
+        try:
+            await asyncio.sleep(0)  # let whatever is ready in this turn of the loop join the group
+            while self._pending:
+                group, self._pending = self._pending, []
+                await self._write_group(group)
+                for record in group:
+                    if record.then is not None:
+                        self._call(record.then)
+        finally:
+            self._writing = None
+
+    async def _write_group(self, group: list[Record]) -> None:
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(0)  # let whatever is ready in this turn of the loop join the group
-        while self._pending:
-            group, self._pending = self._pending, []
-            for step in (self._commit_store, self._commit_outcomes):
-                while True:
-                    try:
-                        await loop.run_in_executor(self._thread, step, group)
-                        break
-                    except apsw.Error as error:
-                        self.trouble = f"{type(error).__name__}: {error}"
-                        log.error("delivery.cannot_record", error=self.trouble, waiting=len(group))
-                        await asyncio.sleep(RETRY_AFTER)
-            self.trouble = None
-            for record in group:
-                if record.then is not None:
-                    record.then()
-        self._writing = None
+        steps = [self._commit_store] if any(record.before is not None for record in group) else []
+        if any(record.outcome is not None or record.attempts for record in group):
+            steps.append(self._commit_outcomes)
+        for step in steps:
+            while True:
+                try:
+                    await loop.run_in_executor(self._thread, step, group)
+                    break
+                except (apsw.Error, OSError) as error:
+                    self.trouble = f"{type(error).__name__}: {error}"
+                    log.error("delivery.cannot_record", error=self.trouble, waiting=len(group))
+                except Exception as error:
+                    self.trouble = f"{type(error).__name__}: {error}"
+                    log.exception("delivery.cannot_record", waiting=len(group))
+                await asyncio.sleep(RETRY_AFTER)
+        self.trouble = None
+
+    def _call(self, then: Callable[[], None]) -> None:
+        try:
+            then()
+        except Exception as error:
+            context = {"message": "A recorder's callback failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def _commit_store(self, group: list[Record]) -> None:
-        ops = [record.before for record in group if record.before is not None]
-        if ops:
-            with self._store.transaction():
-                for op in ops:
-                    op(self._store)
+        with self._store.transaction():
+            for record in group:
+                if record.before is not None:
+                    record.before(self._store)
 
     def _commit_outcomes(self, group: list[Record]) -> None:
         outcomes = [record.outcome for record in group if record.outcome is not None]
-        attempts = [attempt for record in group for attempt in record.attempts]
-        if outcomes or attempts:
-            self._outcomes.write(outcomes, attempts)
+        self._outcomes.write(outcomes, [attempt for record in group for attempt in record.attempts])

@@ -7,7 +7,7 @@ holds.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -179,6 +179,17 @@ class OutcomeReader:
         """Offsets beyond this one whose outcome at this destination is known."""
         query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND destination = ?"
         return {row[0] for db in self._each() for row in db.execute(query, (partition, offset, destination))}
+
+    def last_ended(self, destination: int, positions: Iterable[Position]) -> dict[Position, int]:
+        """When those of them that have an outcome at this destination ended last, unix milliseconds."""
+        wanted, found = list(positions), dict[Position, int]()
+        query = "SELECT max(ended_at) FROM outcomes WHERE partition = ? AND offset = ? AND destination = ?"
+        for db in self._each() if wanted else ():
+            for position in wanted:
+                (ended_at,) = next(db.execute(query, (*position, destination)))
+                if ended_at is not None:
+                    found[position] = max(ended_at, found.get(position, 0))
+        return found
 
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""

@@ -1,0 +1,92 @@
+"""What the reader brings: each event joins the line-up, goes to disk behind its parked line, or ends at once."""
+
+import structlog
+
+from milonga.delivery.ending import DAMAGED, SWITCHED_OFF
+from milonga.delivery.entry import Entry, Stage
+from milonga.delivery.flight import Flights
+from milonga.delivery.parking import Parking
+from milonga.delivery.rows import Progress
+from milonga.delivery.switching import Fate
+from milonga.delivery.work import Work
+from milonga.destinations.contract import Key
+from milonga.eventlog.api import Damaged, Position, Stored
+from milonga.outcomes.model import State
+from milonga.spec.event import Event
+from milonga.spec.read import read_stamped
+
+log = structlog.get_logger("milonga.delivery")
+
+A_WHILE = 1.0  #: seconds after which an event that is under way no longer keeps a full window waiting
+
+
+class Admission:
+    """The Taker of milonga.delivery.reading."""
+
+    def __init__(self, work: Work, parking: Parking, flights: Flights) -> None:
+        self._work, self._parking, self._flights = work, parking, flights
+
+    @property
+    def has_room(self) -> bool:
+        """Whether the reader may bring more."""
+        return self._work.line_up.bytes < self._work.limits.window_bytes
+
+    def admit(self, item: Stored | Damaged, fate: Fate, progress: Progress | None) -> None:
+        """An event of this destination's source; every one of them ends in an outcome."""
+        work, endings = self._work, self._parking.endings
+        if isinstance(item, Damaged):
+            log.error("delivery.damaged_record", position=item.position, reason=item.reason)
+            return endings.end(Entry(item.position, 0), State.dead, DAMAGED)
+        entry = Entry(item.position, item.event.stamp.received_at)
+        entry.hold(item.event)
+        if progress is not None:
+            entry.resume(progress)
+            entry.trying_since = work.tools.clock()
+        if fate is Fate.switched_off:
+            return endings.end(entry, State.skipped, SWITCHED_OFF)
+        event = self._read(entry)
+        if event is None:
+            return None
+        if self._parking.lines.holds(entry.keys):
+            return self._parking.park(entry)
+        if not self._flights.translate(entry, event):
+            return None
+        work.live[entry.position] = entry
+        work.line_up.add(entry)
+        if self._is_too_much(entry):
+            self._parking.park_with(entry.keys)
+        return None
+
+    def relieve(self, position: Position) -> None:
+        """The window is full because of this event: park its lines, unless it is merely about to go."""
+        work = self._work
+        entry = work.live.get(position)
+        if entry is None or not work.is_sending:
+            return
+        stuck = entry.stage is Stage.delayed or (
+            entry.stage is Stage.flying and work.tools.clock() - entry.sent_at > A_WHILE
+        )
+        if stuck and work.breaker.is_closed:
+            self._parking.park_with(entry.keys)
+
+    def _read(self, entry: Entry) -> Event | None:
+        assert entry.stored is not None  # noqa: S101 - it was just read
+        try:
+            event = read_stamped(entry.stored)
+            entry.keys = keys_of(self._work, event, entry.position)
+        except Exception as error:
+            log.exception("delivery.cannot_read", position=entry.position)
+            self._parking.endings.die(entry, "unreadable", f"{type(error).__name__}: please report this.")
+            return None
+        return event
+
+    def _is_too_much(self, entry: Entry) -> bool:
+        """Whether its line, or its account, takes more than its share of the window."""
+        work = self._work
+        limits = work.limits
+        return work.line_up.longest_lane(entry.keys) > limits.lane or work.line_up.of_owner(entry) > limits.account
+
+
+def keys_of(work: Work, event: Event, position: Position) -> tuple[Key, ...]:
+    """Its ordering keys; one of its own if it need not wait for any other event."""
+    return work.kind.keys(event) or ((f"#{position.partition}.{position.offset}",),)

@@ -1,0 +1,118 @@
+"""The end of an event: its outcome is written, and only then do its lines go on."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from milonga.delivery.entry import Entry, Stage
+from milonga.delivery.parked_lines import ParkedLines
+from milonga.delivery.recorder import Record
+from milonga.delivery.rows import DeadLetter
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.suspicion import Verdict
+from milonga.delivery.work import Work
+from milonga.eventlog.api import Position
+from milonga.outcomes.files import Attempt
+from milonga.outcomes.model import Outcome, State
+from milonga.workspace.model import DestinationState
+
+SWITCHED_OFF = "destination_off"
+TOO_OLD = "too_old"
+TRIMMED = "log_trimmed"
+DAMAGED = "damaged_record"
+
+
+class Endings:
+    """
+    left  called with the position of an event that no longer holds the watermark
+    wake  called when there is room, or something ready, again
+    """
+
+    def __init__(
+        self, work: Work, lines: ParkedLines, left: Callable[[Position], None], wake: Callable[[], None]
+    ) -> None:
+        self._work, self._lines, self._left, self._wake = work, lines, left, wake
+
+    def end(
+        self,
+        entry: Entry,
+        state: State,
+        code: str = "",
+        attempts: Sequence[Attempt] = (),
+        *,
+        letter: DeadLetter | None = None,
+    ) -> None:
+        """Decide its outcome; once that is durable its lines go on. `letter` if it becomes, or is, a dead one."""
+        work = self._work
+        work.suspicion.forget(entry)
+        entry.stage = Stage.recording
+        progress = entry.progress
+        outcome = Outcome(
+            destination=work.config.id,
+            position=entry.position,
+            state=state,
+            code=code,
+            attempts=progress.attempts,
+            perhaps=progress.perhaps,
+            received_at=entry.received_at,
+            ended_at=max(work.now_ms(), entry.resent_at) if letter is None else letter.died_at,
+            settings_version=work.config.settings_version,
+        )
+        before = partial(_prepare, entry, work.config.id, letter) if entry.parked or letter is not None else None
+        then = partial(self._recorded, entry)
+        work.tools.recorder.record(Record(before=before, outcome=outcome, attempts=attempts, then=then))
+
+    def deliver(self, entry: Entry, attempts: Sequence[Attempt] = ()) -> None:
+        self._work.suspicion.ended(bad=False)
+        self.end(entry, State.delivered, "", attempts)
+
+    def die(self, entry: Entry, code: str, reason: str, attempts: Sequence[Attempt] = ()) -> None:
+        """It becomes a dead letter. Too many of them pause the destination."""
+        work = self._work
+        assert entry.stored is not None  # noqa: S101 - only what was sent can be refused
+        letter = DeadLetter(
+            destination=work.config.id,
+            position=entry.position,
+            died_at=max(work.now_ms(), entry.resent_at),
+            code=code,
+            reason=reason,
+            parts=entry.progress.parts,
+            event=entry.stored,
+        )
+        self.end(entry, State.dead, code, attempts, letter=letter)
+        if work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
+            reason = f"Half of the last 100 events were refused, the last one because: {reason}"
+            work.ask_for(DestinationState.paused, "settings", reason)
+
+    def _recorded(self, entry: Entry) -> None:
+        work = self._work
+        if entry.holds_slot:
+            entry.holds_slot = False
+            work.slots -= 1
+        if entry.parked:
+            self._lines.leave(entry.position, entry.keys, partial(self._left_lines, entry), tracked=entry.tracked)
+        else:
+            if entry.tracked:
+                number, position = work.config.id, entry.position
+                work.tools.recorder.record(Record(before=lambda store: store.drop_progress(number, position)))
+            work.live.pop(entry.position, None)
+            self._leave_memory(entry)
+            self._left(entry.position)
+            self._lines.look_at(entry.keys)
+        self._wake()
+
+    def _left_lines(self, entry: Entry) -> None:
+        self._leave_memory(entry)
+        self._wake()
+
+    def _leave_memory(self, entry: Entry) -> None:
+        if entry.number:
+            self._work.line_up.remove(entry)
+            self._lines.loaded -= entry.loaded
+
+
+def _prepare(entry: Entry, destination: int, letter: DeadLetter | None, store: DeliveryStore) -> None:
+    """What must be durable before its outcome is."""
+    if letter is not None:
+        store.add_dead(letter)
+    if entry.parked:
+        store.mark_ending(destination, entry.position)

@@ -1,0 +1,105 @@
+"""What delivery remembers of single events, as rows of `<data>/delivery.db`. Plain data."""
+
+import json
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from milonga.destinations.contract import Key
+from milonga.eventlog.api import Position
+from milonga.spec.stored import Stamp, Stamped
+
+NEVER: Final = 2**62  #: a line with this due time is looked after in memory
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """
+    An event that is not finished although it was tried.
+
+    attempts    answers that counted
+    perhaps     attempts after which the receiver may have it although no answer came
+    next_at     unix milliseconds: not before, as our own backoff says
+    not_before  unix milliseconds: not before, as the receiver asked (Retry-After); 0 if it did not
+    code, reason  of the last failure
+    parts       names of its requests that were delivered
+    """
+
+    attempts: int = 0
+    perhaps: int = 0
+    next_at: int = 0
+    not_before: int = 0
+    code: str = ""
+    reason: str = ""
+    parts: frozenset[str] = frozenset()
+
+
+class Parked(Struct, frozen=True, kw_only=True):
+    """
+    event   its bytes if they were copied here; None: read them from the log
+    resent  True for a dead letter that was sent again: it joined at the end of its lines
+    """
+
+    position: Position
+    parked_at: int
+    received_at: int
+    keys: tuple[Key, ...]
+    resent: bool
+    event: Stamped | None
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """
+    parts  names of its requests that had been delivered before; a resend leaves them out
+    event  a copy: a dead letter outlives the log
+    """
+
+    destination: int
+    position: Position
+    died_at: int
+    code: str
+    reason: str
+    parts: frozenset[str]
+    event: Stamped
+
+
+def key_text(key: Key) -> str:
+    """A key as it stands in the file: `["acme","ada"]`."""
+    try:
+        return msgspec.json.encode(key).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, which only an escape can carry
+        return json.dumps(key, separators=(",", ":"))
+
+
+def key_of(text: str) -> Key:
+    """The other way round."""
+    return tuple(json.loads(text))
+
+
+def keys_text(keys: tuple[Key, ...]) -> str:
+    return f"[{','.join(map(key_text, keys))}]"
+
+
+def keys_of(text: str) -> tuple[Key, ...]:
+    return tuple(map(tuple, json.loads(text)))
+
+
+def parts_text(parts: frozenset[str]) -> str:
+    return json.dumps(sorted(parts))
+
+
+def parts_of(text: str) -> frozenset[str]:
+    return frozenset(json.loads(text))
+
+
+def stamp_bytes(event: Stamped) -> bytes:
+    return msgspec.json.encode(event.stamp)
+
+
+def event_of(stamp: bytes, body: bytes) -> Stamped:
+    return Stamped(msgspec.json.decode(stamp, type=Stamp), body)
+
+
+def clean(text: str) -> str:
+    """As SQLite can keep it: half a surrogate pair becomes a question mark."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -1,0 +1,192 @@
+"""Reading what delivery remembers (milonga.delivery.store): from its own process, or beside it from the CLI."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import apsw
+from msgspec import Struct
+
+from milonga.delivery.rows import NEVER, DeadLetter, Parked, Progress, event_of, key_of, key_text, keys_of, parts_of
+from milonga.destinations.contract import Key
+from milonga.eventlog.api import Offset, Position
+
+Age: TypeAlias = tuple[int, int, int]
+"""(received_at, partition, offset): a place in the parked events from the oldest arrival on."""
+
+OLDEST: Age = (-1, 0, 0)
+
+
+class Aged(Struct, frozen=True):
+    """A parked event without its bytes, as far as its end by age or by switching off is concerned."""
+
+    age: Age
+    parked_at: int
+    resent: bool
+    keys: tuple[Key, ...]
+
+    @property
+    def position(self) -> Position:
+        return Position(*self.age[1:])
+
+
+class DeliveryReader:
+    """The committed state of a DeliveryStore. Short reads only. apsw.CantOpenError if there is no such file."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        self._db.set_busy_timeout(5_000)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # Positions and progress
+
+    def position(self, destination: int, partition: int) -> Offset | None:
+        query = "SELECT watermark FROM positions WHERE destination = ? AND partition = ?"
+        row = self._first(query, (destination, partition))
+        return None if row is None else row[0]
+
+    def watermarks(self, partition: int) -> list[Offset]:
+        """Of every destination that reads this partition."""
+        rows = self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,))
+        return [row[0] for row in rows]
+
+    def progress(self, destination: int, position: Position) -> Progress | None:
+        query = f"SELECT {_PROGRESS} FROM progress WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
+        row = self._first(query, (destination, *position))
+        return None if row is None else _progress(*row)
+
+    def progress_after(self, destination: int, partition: int, offset: Offset) -> dict[Offset, Progress]:
+        query = f"SELECT offset, {_PROGRESS} FROM progress WHERE destination = ? AND partition = ? AND offset > ?"  # noqa: S608
+        rows = self._db.execute(query, (destination, partition, offset))
+        return {at: _progress(*rest) for at, *rest in rows}
+
+    # Parked events and lines
+
+    def parked(self, destination: int, position: Position) -> Parked | None:
+        query = (
+            "SELECT parked_at, received_at, keys, resent, stamp, body FROM parked"
+            " WHERE destination = ? AND partition = ? AND offset = ?"
+        )
+        row = self._first(query, (destination, *position))
+        if row is None:
+            return None
+        parked_at, received_at, keys, resent, stamp, body = row
+        return Parked(
+            position=position,
+            parked_at=parked_at,
+            received_at=received_at,
+            keys=keys_of(keys),
+            resent=bool(resent),
+            event=None if stamp is None else event_of(stamp, body),
+        )
+
+    def parked_sizes(self, destination: int) -> Iterator[tuple[Key, int]]:
+        """Every parked key, and how many events stand behind it."""
+        query = "SELECT key, count(*) FROM parked_lines WHERE destination = ? GROUP BY key"
+        return ((key_of(key), n) for key, n in self._db.execute(query, (destination,)))
+
+    def parked_after(self, destination: int, partition: int, offset: Offset) -> set[Offset]:
+        query = "SELECT offset FROM parked WHERE destination = ? AND partition = ? AND offset > ?"
+        return {row[0] for row in self._db.execute(query, (destination, partition, offset))}
+
+    def parked_count(self, destination: int) -> int:
+        return int(self._one("SELECT count(*) FROM parked WHERE destination = ?", (destination,)))
+
+    def parked_ending(self, destination: int) -> list[Parked]:
+        """Those whose outcome was about to be written."""
+        query = "SELECT partition, offset FROM parked WHERE destination = ? AND ending"
+        positions = [Position(*row) for row in self._db.execute(query, (destination,))]
+        return [parked for at in positions if (parked := self.parked(destination, at)) is not None]
+
+    def parked_by_age(self, destination: int, after: Age, received_before: int, limit: int) -> list[Aged]:
+        """Those that arrived before then (unix milliseconds), the oldest arrival first, behind `after`."""
+        query = (
+            "SELECT received_at, partition, offset, parked_at, resent, keys FROM parked WHERE destination = ?"
+            " AND received_at < ? AND (received_at, partition, offset) > (?, ?, ?)"
+            " ORDER BY received_at, partition, offset LIMIT ?"
+        )
+        rows = self._db.execute(query, (destination, received_before, *after, limit))
+        return [Aged((at, p, o), parked_at, bool(resent), keys_of(keys)) for at, p, o, parked_at, resent, keys in rows]
+
+    def parked_uncopied(self, partition: int, upto: Offset, limit: int) -> list[tuple[int, Position]]:
+        """(destination, position) of parked events whose bytes are only in the log, at or before `upto`."""
+        query = (
+            "SELECT destination, partition, offset FROM parked"
+            " WHERE destination IN (SELECT DISTINCT destination FROM positions)"
+            " AND partition = ? AND offset <= ? AND stamp IS NULL LIMIT ?"
+        )
+        return [(number, Position(p, o)) for number, p, o in self._db.execute(query, (partition, upto, limit))]
+
+    def head(self, destination: int, key: Key) -> Position | None:
+        """The first of a parked line."""
+        query = "SELECT partition, offset FROM parked_lines WHERE destination = ? AND key = ? ORDER BY place LIMIT 1"
+        row = self._first(query, (destination, key_text(key)))
+        return None if row is None else Position(*row)
+
+    def due_lines(self, destination: int, now: int, limit: int) -> list[Key]:
+        """Lines to be looked after by now (unix milliseconds), the longest waiting first."""
+        query = "SELECT key FROM parked_due WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
+        return [key_of(row[0]) for row in self._db.execute(query, (destination, now, limit))]
+
+    def next_due(self, destination: int) -> int | None:
+        """When the next line is to be looked after; None if none is waiting for that."""
+        due_at: int | None = self._one(
+            "SELECT min(due_at) FROM parked_due WHERE destination = ? AND due_at < ?", (destination, NEVER)
+        )
+        return due_at
+
+    # Dead letters
+
+    def dead(self, destination: int, position: Position) -> DeadLetter | None:
+        return next(self._dead("destination = ? AND partition = ? AND offset = ?", (destination, *position)), None)
+
+    def dead_after(self, destination: int, partition: int, offset: Offset) -> list[DeadLetter]:
+        return list(self._dead("destination = ? AND partition = ? AND offset > ?", (destination, partition, offset)))
+
+    def dead_letters(self, destination: int | None = None, after: int = 0, limit: int = 100) -> list[DeadLetter]:
+        """Oldest death first, from `after` (unix milliseconds, exclusive) on."""
+        if destination is None:
+            return list(self._dead("died_at > ? ORDER BY died_at LIMIT ?", (after, limit)))
+        where = "destination = ? AND died_at > ? ORDER BY died_at LIMIT ?"
+        return list(self._dead(where, (destination, after, limit)))
+
+    def dead_count(self, destination: int) -> int:
+        return int(self._one("SELECT count(*) FROM dead WHERE destination = ?", (destination,)))
+
+    def _dead(self, where: str, args: tuple[int, ...]) -> Iterator[DeadLetter]:
+        query = f"SELECT * FROM dead WHERE {where}"  # noqa: S608 - the conditions stand above
+        for destination, partition, offset, died_at, code, reason, parts, stamp, body in self._db.execute(query, args):
+            yield DeadLetter(
+                destination=destination,
+                position=Position(partition, offset),
+                died_at=died_at,
+                code=code,
+                reason=reason,
+                parts=parts_of(parts),
+                event=event_of(stamp, body),
+            )
+
+    def _first(self, query: str, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        return next(self._db.execute(query, args), None)
+
+    def _one(self, query: str, args: tuple[Any, ...]) -> Any:
+        return next(self._db.execute(query, args))[0]
+
+
+_PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts"
+
+
+def _progress(
+    attempts: int, perhaps: int, next_at: int, not_before: int, code: str, reason: str, parts: str
+) -> Progress:
+    return Progress(
+        attempts=attempts,
+        perhaps=perhaps,
+        next_at=next_at,
+        not_before=not_before,
+        code=code,
+        reason=reason,
+        parts=parts_of(parts),
+    )

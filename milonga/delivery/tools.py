@@ -1,0 +1,37 @@
+"""What a runner works with: everything that is I/O, time or chance."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from msgspec import Struct
+
+from milonga.delivery.outgoing import Outgoing, Reply
+from milonga.delivery.recorder import Recorder
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.eventlog.api import LogReader
+from milonga.outcomes.files import OutcomeReader
+from milonga.workspace.model import DestinationState
+
+
+class Sender(Protocol):
+    """milonga.delivery.sender. `done` is called exactly once, on the loop's thread, never from within `send`."""
+
+    def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None: ...
+
+
+class Tools(Struct, frozen=True, kw_only=True):
+    """
+    clock         unix seconds
+    dice          0.0 to 1.0
+    change_state  (destination id, state, by, reason): tell the workspace what the pipeline has decided. It may call
+                  `Runner.update` at once or later
+    """
+
+    log: LogReader
+    reader: DeliveryReader
+    outcomes: OutcomeReader
+    recorder: Recorder
+    sender: Sender
+    clock: Callable[[], float]
+    dice: Callable[[], float]
+    change_state: Callable[[int, DestinationState, str, str], None]

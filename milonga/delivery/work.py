@@ -1,0 +1,83 @@
+"""What the parts of one runner share: settings, limits, the events in its hands, what it knows of the receiver."""
+
+from collections.abc import Sequence
+
+import structlog
+
+from milonga.delivery.breaker import Breaker
+from milonga.delivery.entry import Entry
+from milonga.delivery.limits import Limits
+from milonga.delivery.line_up import LineUp
+from milonga.delivery.ratelimit import RateLimit
+from milonga.delivery.suspicion import Suspicion
+from milonga.delivery.switching import Fate, fate, paused_within, spans
+from milonga.delivery.tools import Tools
+from milonga.destinations.contract import Destination
+from milonga.eventlog.api import Offset, Position
+from milonga.workspace.model import DestinationConfig, DestinationState
+
+log = structlog.get_logger("milonga.delivery")
+
+
+class Work:
+    """
+    live      events in memory that are not parked, the oldest first: they hold the watermark
+    slots     events under way or being recorded
+    stopping  nothing is sent any more
+    asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
+    """
+
+    def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
+        self.config, self.kind, self.tools, self.limits = config, kind, tools, limits
+        self.line_up = LineUp()
+        self.live: dict[Position, Entry] = {}
+        self.breaker = Breaker(limits.breaker)
+        self.rate = RateLimit(limits.per_second, burst=limits.in_flight)
+        self.suspicion = Suspicion()
+        self.slots = 0
+        self.stopping = False
+        self.asked: DestinationState | None = None
+        self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
+
+    @property
+    def is_on(self) -> bool:
+        return self.config.state is DestinationState.on and self.asked is None
+
+    @property
+    def is_sending(self) -> bool:
+        return self.is_on and not self.stopping
+
+    def now_ms(self) -> int:
+        return int(self.tools.clock() * 1000)
+
+    def reconfigure(self, config: DestinationConfig) -> None:
+        self.config, self.asked = config, None
+        self._spans.clear()
+
+    def ask_for(self, state: DestinationState, by: str, reason: str) -> None:
+        """Until the workspace answers, or changes otherwise, nothing more is sent."""
+        log.warning("delivery.state", destination=self.config.name, state=state.value, by=by, reason=reason)
+        self.asked = state
+        self.tools.change_state(self.config.id, state, by, reason)
+
+    def spans(self, partition: int) -> Sequence[tuple[Offset, Offset | None]]:
+        """In which stretches of the log the destination takes events (milonga.delivery.switching)."""
+        if partition not in self._spans:
+            self._spans[partition] = spans(self.config.changes, partition)
+        return self._spans[partition]
+
+    def switched_off(self, position: Position, resent_at: int) -> bool:
+        """Whether the destination was switched off since this event came, or was resent (unix ms; 0: it was not)."""
+        if resent_at:
+            return any(c.state is DestinationState.off and c.at >= resent_at for c in self.config.changes)
+        return fate(self.spans(position.partition), position.offset) is not Fate.deliver
+
+    def too_old(self, counts_from: int) -> bool:
+        """counts_from  unix milliseconds"""
+        now = self.now_ms()
+        age = now - counts_from
+        if age <= self.limits.max_age:
+            return False
+        if age > self.limits.pinned:
+            return True
+        return age - paused_within(self.config.changes, counts_from, now) > self.limits.max_age
