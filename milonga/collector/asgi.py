@@ -36,6 +36,8 @@ class TrackingApp:
             answer = answers.STOPPING
         except Exception as error:
             self._collector.count("trouble")
+            if isinstance(error, ExceptionGroup):  # of append and ledger, the first that failed
+                error = error.exceptions[0]
             frames = traceback.extract_tb(error.__traceback__)
             place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
             # Only what kind of error and where: its message might quote the body.
