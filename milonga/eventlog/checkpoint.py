@@ -55,6 +55,8 @@ class Checkpointer:
         """The segment is sealed: its last checkpoint is somebody else's."""
         self._rest_is_small = False
         self._next = FRAMES
+        self._path = None
+        self._asked.set()
 
     def stop(self) -> None:
         self._ended = True
@@ -67,24 +69,29 @@ class Checkpointer:
         while True:
             self._asked.wait()
             self._asked.clear()
-            if self._ended:
-                break
             try:
-                if connection is None or path != self._path:
+                if path != self._path or self._ended:
                     if connection is not None:
                         connection.close()
-                    path = self._path
-                    assert path is not None  # noqa: S101
-                    connection = open_to_write(path, cache=256)
-                rest = 0
-                for _ in range(4):
-                    frames, done = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                    rest = frames - done
-                    if rest <= REST:
-                        break
-                self._rest_is_small = rest <= REST and path == self._path
+                    path, connection = self._path, None
+                if self._ended:
+                    return
+                if path is not None:
+                    connection = connection or open_to_write(path, cache=256)
+                    rest = _copy(connection)
+                    self._rest_is_small = rest <= REST and path == self._path
             except (apsw.Error, OSError) as error:
                 log.warning("checkpoint_failed", segment=str(path), error=str(error))
-            self._busy = False
-        if connection is not None:
-            connection.close()
+            finally:
+                self._busy = False
+
+
+def _copy(connection: apsw.Connection) -> int:
+    """As long as it pays; the number of pages left, because they came meanwhile or a reader is in the way."""
+    rest = 0
+    for _ in range(4):
+        frames, done = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        rest = frames - done
+        if rest <= REST:
+            break
+    return rest

@@ -47,7 +47,7 @@ class SqliteLogReader:
             try:
                 found, seen_to = self._read(after, limit, most_bytes)
             except Gone:
-                self._firsts = []
+                self._look()
                 continue
             if found or seen_to <= after:
                 return found
@@ -90,20 +90,25 @@ class SqliteLogReader:
                     return
             except (Gone, *UNREADABLE):
                 pass
+        self._look()
+
+    def _look(self) -> None:
+        """At the folder; let go of what was dropped, so that its disk space is free."""
         self._firsts = list_segments(self._folder)
+        for key in [key for key in self._files if key[0] not in self._firsts]:
+            self._files.pop(key).close()
 
     def _is_followed(self, first: Offset, end: Offset) -> bool:
         """Whether another segment comes behind this one, or came and took it away."""
         return (path_of(self._folder, end + 1).exists() and end >= first) or not path_of(self._folder, first).exists()
 
     def _file(self, first: Offset, sealed: bool) -> apsw.Connection:
-        key = (first, sealed)
+        key, path = (first, sealed), path_of(self._folder, first)
+        if not path.exists():
+            raise Gone
         if (connection := self._files.get(key)) is not None:
             self._files.move_to_end(key)
             return connection
-        path = path_of(self._folder, first)
-        if not path.exists():
-            raise Gone
         try:
             connection = open_sealed(path) if sealed else open_to_read(path)
         except apsw.CantOpenError:
@@ -119,18 +124,18 @@ class SqliteLogReader:
         """Of the files as they are now."""
         for _ in range(100):
             if not self._firsts:
-                self._firsts = list_segments(self._folder)
+                self._look()
             if not self._firsts:
                 return START
             first = self._firsts[-1]
             try:
                 end = newest(self._file(first, sealed=False), first)
             except Gone:
-                self._firsts = []
+                self._look()
                 continue
             if not self._is_followed(first, end):
                 return end
-            self._firsts = []
+            self._look()
         return START
 
     async def end(self, partition: int) -> Offset:
@@ -164,6 +169,8 @@ class SqliteLogReader:
                 if left <= 0:
                     return False
                 late = not (await asyncio.wait((rung,), timeout=min(left, POLL)))[0]
+                if late and not all(path_of(self._folder, first).exists() for first, _sealed in self._files):
+                    self._look()
             finally:
                 self._waiting.discard(rung)
 

@@ -342,6 +342,7 @@ class Conformance:
                 for _ in range(4):
                     await log.append(make.some(engine.segment))
                 await log.append([make.one()])
+                assert len(await read_all(log)) == engine.segment * 4 + 1
                 upto = engine.segment * 2 + 1
                 gone = await log.trim(0, upto)
                 assert engine.segment <= gone <= upto

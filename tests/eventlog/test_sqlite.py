@@ -71,6 +71,12 @@ def modes(folder: Path) -> set[int]:
     return folders | files
 
 
+def open_files() -> list[str]:
+    """Of this process, in the folder of a log."""
+    targets = [str(path.readlink()) for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [target for target in targets if "/log/" in target]
+
+
 # Files
 
 
@@ -130,6 +136,33 @@ def test_a_quiet_segment_is_sealed_by_age_so_that_it_can_be_dropped(folder: Path
 
     asyncio.run(run())
     assert list(folder.glob("0000000000000001*")) == []
+
+
+def test_dropped_segments_are_let_go_of_so_that_the_disk_has_their_space(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder, seal_at=SealAt(events=10))
+        other = SqliteLogReader(folder)
+        for number in range(5):
+            await log.append([make.one(f"m{number}-{part}") for part in range(10)])
+        await settled(folder)
+        copies = [make.one(f"m{number}-0") for number in range(5)]
+        assert all(isinstance(answer, Duplicate) for answer in await log.append(copies))
+        assert len(await read_all(log)) == len(await read_all(other)) == 50
+        assert await log.trim(0, 30) == 30
+        assert len(await read_all(log)) == 20
+
+        async def are_let_go() -> bool:
+            return not any(target.endswith("(deleted)") for target in open_files())
+
+        waiting = asyncio.ensure_future(other.wait(0, 50, 30))
+        await poll(are_let_go)
+        await log.append(make.some(1))
+        assert await waiting
+        assert len(await read_all(other)) == 21
+        await other.close()
+        await log.close()
+
+    asyncio.run(run())
 
 
 def test_a_segment_ends_by_size(folder: Path, make: Events) -> None:
