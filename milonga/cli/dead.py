@@ -8,7 +8,7 @@ import typer
 
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, fail, note, print_json, print_table
 from milonga.cli.facts import Facts, facts_of
-from milonga.delivery.store import DeadLetter
+from milonga.delivery.rows import DeadLetter
 from milonga.outcomes.explain import instant
 from milonga.spec.read import read_stamped
 
@@ -89,7 +89,9 @@ def _ask_server(kind: str, ids: list[str], all_: bool, destination: str | None, 
             fail(f"There is no dead letter with message id {', '.join(sorted(missing))}. See `milonga dead list`.")
         by_destination: dict[int, list[tuple[int, int]]] = {}
         for letter in chosen:
-            by_destination.setdefault(letter.destination, []).append(tuple(letter.position))
+            by_destination.setdefault(letter.destination, []).append(
+                (letter.position.partition, letter.position.offset)
+            )
         asked = [
             facts.workspace.commands.ask(kind, {"destination": number, "positions": positions})
             for number, positions in by_destination.items()

@@ -7,14 +7,13 @@ from pathlib import Path
 import apsw
 
 from milonga.cli.common import LOG_FOLDER, log_end, opened, when
-from milonga.delivery.store import DeliveryReader
+from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.destinations import registry
 from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.files import OutcomeReader
-from milonga.outcomes.model import State
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.store import Workspace
 
@@ -74,14 +73,12 @@ class Facts:
             next_at=progress.next_at if unfinished and progress is not None and progress.next_at else None,
             attempts=progress.attempts if progress is not None else 0,
             code=progress.code if unfinished and progress is not None else "",
-            reason=self._reason(stored, config, outcomes[0].state if outcomes else None, progress and progress.reason),
+            reason=self._letter_reason(stored, config) or (progress.reason if progress is not None else ""),
         )
 
-    def _reason(self, stored: Stored, config: DestinationConfig, state: State | None, reason: str | None) -> str:
-        if state is State.dead and self.delivery is not None:
-            letter = self.delivery.dead(config.id, stored.position)
-            return letter.reason if letter is not None else ""
-        return reason or ""
+    def _letter_reason(self, stored: Stored, config: DestinationConfig) -> str:
+        letter = None if self.delivery is None else self.delivery.dead(config.id, stored.position)
+        return "" if letter is None else letter.reason
 
 
 PARKED = "An event before it cannot be delivered yet; it waits its turn, parked on disk."

@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from pathlib import Path
-from uuid import uuid4
 
 import apsw
 import structlog
@@ -18,9 +17,10 @@ from milonga.collector.collector import Collector
 from milonga.collector.server import HttpServer
 from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
-from milonga.delivery.store import DeliveryReader
+from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.identity.message_id import new_message_id
 from milonga.workspace.model import WriteKeys
 from milonga.workspace.store import Workspace
 
@@ -80,7 +80,7 @@ async def collect(
             ledger=event_log,
             source_of=keys.source_of,
             clock=time.time,
-            new_id=lambda: f"milonga-{uuid4()}",
+            new_id=new_message_id,
             ready=lambda: True,
             accept_unknown=accept_unknown,
         )
