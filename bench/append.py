@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
@@ -57,6 +58,8 @@ def percentile(times: list[float], share: float) -> str:
 
 
 def report(name: str, count: int, seconds: float, cpu: float, times: list[float]) -> None:
+    if not name:
+        return
     tail = f"p50 {percentile(times, 0.5)} p99 {percentile(times, 0.99)} max {percentile(times, 1)} ms"
     print(f"{name:34} {count / seconds:9,.0f} events/s  {cpu / count * 1e6:5.1f} us CPU each  {tail}", flush=True)
 
@@ -79,8 +82,8 @@ async def through_the_log(log: SqliteLog, name: str, count: int, batch: int, tas
     report(name, count, time.perf_counter() - began, time.process_time() - cpu, times)
 
 
-def through_apsw(folder: Path, name: str, count: int, group: int) -> None:
-    """The limit: the same rows, made beforehand, one transaction for each group."""
+def through_apsw(folder: Path, name: str, count: int, group: int) -> tuple[float, float]:
+    """The limit: the same rows, made beforehand, one transaction for each group. Events per second, per CPU second."""
     connection = apsw.Connection(str(folder / "raw.db"))
     connection.pragma("page_size", 16384)
     connection.pragma("journal_mode", "wal")
@@ -98,9 +101,11 @@ def through_apsw(folder: Path, name: str, count: int, group: int) -> None:
         connection.executemany(insert(1), rows[place : place + group])
         connection.execute("COMMIT")
         times.append(time.perf_counter() - start)
-    report(name, count, time.perf_counter() - began, time.process_time() - cpu, times)
+    seconds, spent = time.perf_counter() - began, time.process_time() - cpu
+    report(name, count, seconds, spent, times)
     connection.close()
     (folder / "raw.db").unlink()
+    return count / seconds, count / spent
 
 
 async def measure(folder: Path, count: int, remembered: int) -> None:
@@ -127,12 +132,12 @@ async def measure(folder: Path, count: int, remembered: int) -> None:
     await log.close()
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--events", type=int, default=200_000)
     options.add_argument("--remembered", type=int, default=0)
     options.add_argument("--folder", type=Path, help="kept afterwards; default: a temporary one here")
-    chosen = options.parse_args()
+    chosen = options.parse_args(words)
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="bench-append-", dir="."))
     folder.mkdir(parents=True, exist_ok=True)
     try:

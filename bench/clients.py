@@ -18,7 +18,7 @@ import resource
 import ssl
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -171,14 +171,14 @@ def measure(name: str, client: Client, url: str, ca_file: str, args: argparse.Na
         pstats.Stats(profile).sort_stats("tottime").print_stats(15)
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="bench.clients")
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--in-flight", type=int, default=256)
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--tls", action="store_true")
     parser.add_argument("--profile", action="store_true")
-    args = parser.parse_args()
+    args = parser.parse_args(words)
     with tempfile.TemporaryDirectory() as folder:
         pem = str(certificate(Path(folder)))
         here, there = multiprocessing.Pipe()
