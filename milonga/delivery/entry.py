@@ -116,3 +116,4 @@ class Entry:
 
 
 NOTHING_YET = Progress()
+UNDER_WAY = (Stage.flying, Stage.recording)

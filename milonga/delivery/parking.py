@@ -8,7 +8,7 @@ import msgspec
 import structlog
 
 from milonga.delivery.ending import DAMAGED, SWITCHED_OFF, TRIMMED, Endings
-from milonga.delivery.entry import Entry, Stage
+from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.parked_lines import ParkedLines
 from milonga.delivery.recorder import Record
 from milonga.delivery.rows import DeadLetter, Parked, Progress
@@ -39,8 +39,22 @@ class Parking:
         self._resending: set[Position] = set()
 
     def park(self, entry: Entry) -> None:
+        """
+        It joins its lines on disk. Whatever stands before it in memory goes there first: after a crash only the places
+        on disk say who comes first.
+        """
+        self.park_with(entry.keys)
+        self._park(entry)
+
+    def _park(self, entry: Entry) -> None:
         """Its place among the parked is made durable; until then it holds the watermark."""
         entry.parked = True
+        number, position, ending = self._work.config.id, entry.position, entry.stage is Stage.recording
+
+        def also(store: DeliveryStore) -> None:
+            if ending:
+                store.mark_ending(number, position)
+
         parked = Parked(
             position=entry.position,
             parked_at=self._work.now_ms(),
@@ -49,22 +63,22 @@ class Parking:
             resent=False,
             event=None,
         )
-        self.lines.join(parked, partial(self._left, entry.position))
+        self.lines.join(parked, partial(self._left, position), also)
 
     def park_with(self, keys: Iterable[Key]) -> None:
         """
-        Park these lines and all that hang together with them. What is under way, or under suspicion, stays in memory
-        as well.
+        Park these lines and all that hang together with them. What is under way, ending, or under suspicion, stays in
+        memory as well.
         """
         for other in self._work.line_up.connected(keys):
-            if other.parked or other.stage is Stage.recording:
+            if other.parked:
                 continue
             del self._work.live[other.position]
-            if other.stage is Stage.flying or self._work.suspicion.times(other):
+            if other.stage in UNDER_WAY or self._work.suspicion.times(other):
                 self.lines.in_hand.add(other.position)
             else:
                 self._work.line_up.remove(other)
-            self.park(other)
+            self._park(other)
 
     def resend(self, letter: DeadLetter, keys: tuple[Key, ...]) -> bool:
         """Park a dead letter behind everything else in its lines. False if that was done already."""

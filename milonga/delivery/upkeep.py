@@ -4,7 +4,7 @@ from functools import partial
 from itertools import takewhile
 
 from milonga.delivery.ending import SWITCHED_OFF, TOO_OLD
-from milonga.delivery.entry import Entry, Stage
+from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.flight import Flights
 from milonga.delivery.parking import Parking
 from milonga.delivery.recorder import Record
@@ -14,7 +14,6 @@ from milonga.outcomes.model import State
 from milonga.workspace.model import DestinationState
 
 ON_DISK_AT_ONCE = 500  #: parked events looked through, or ended, at once
-UNDER_WAY = (Stage.flying, Stage.recording)
 
 
 class Upkeep:

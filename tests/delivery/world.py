@@ -1,0 +1,508 @@
+"""
+A whole small world around one runner: a log that grows, a receiver with moods, a workspace, crashes. Files are real,
+time and chance are not. Everything that must never happen is checked while it runs (`Receiver.send`), the rest at the
+end (`World.judge`).
+"""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from milonga.delivery.breaker import Policy
+from milonga.delivery.limits import Limits
+from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
+from milonga.delivery.recorder import Recorder
+from milonga.delivery.retry import Backoff
+from milonga.delivery.runner import Runner
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.switching import Fate, fate, spans
+from milonga.delivery.tools import Tools
+from milonga.destinations.contract import Answer, Key
+from milonga.eventlog.api import Position, Stored
+from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
+from milonga.outcomes.model import Outcome, State
+from milonga.spec.read import read_stamped
+from milonga.workspace.model import DestinationState
+from tests.delivery import paper
+from tests.delivery.faketime import FakeThread, FakeTimeLoop
+from tests.delivery.paper import ListLog, Settings
+
+TINY = Limits(
+    in_flight=5,
+    window=20,
+    lane=3,
+    account=10,
+    blocked=0.2,
+    loaded=4,
+    probe=2.0,
+    timeout=10.0,
+    max_age=10**12,
+    pinned=10**12,
+    backoff=Backoff(first=0.2, longest=3.0, asked=20.0),
+    breaker=Policy(failures=4, accounts=3, first=0.3, longest=2.0),
+)
+
+OK = Answer(200, {}, b"")
+Answering = Callable[[int, str], tuple[Reply, bool]]
+
+
+class Receiver:
+    """
+    What the events are sent to. It remembers everything.
+
+    accepted  (n, part) in order of arrival, duplicates too
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._dice = world, world.dice
+        self.accepted: list[tuple[int, str]] = []
+        self.sends = 0
+        self.flying: dict[Key, int] = {}
+        self.generation = 0
+        self.calm = False
+        self.mood: int | str | None = None  #: what everybody is answered; None: as usual
+        self.bad_accounts: dict[str, int] = {}
+        self.not_before: dict[int, float] = {}
+        self._open: dict[int, Callable[[Reply], None]] = {}
+
+    def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
+        world, loop = self._world, asyncio.get_running_loop()
+        said: dict[str, Any] = msgspec.json.decode(outgoing.body)
+        n, part = said["n"], said["part"]
+        self.sends += 1
+        world.check_send(n, part, said["word"])
+        keys = world.keys[n]
+        for key in keys:
+            assert key not in self.flying, f"{n} and {self.flying[key]} are in flight together, both of {key}"
+            self.flying[key] = n
+        reply, accepted = self._answer(n)
+        if accepted:
+            self.accepted.append((n, part))
+            world.unsettled.add(n)
+        if isinstance(reply, NoAnswer) and reply.perhaps:
+            world.excused.add(n)
+        generation, number = self.generation, self.sends
+
+        def end(reply: Reply) -> None:
+            if generation == self.generation and number in self._open:
+                del self._open[number]
+                for key in keys:
+                    del self.flying[key]
+                asked = reply.headers.get("retry-after") if isinstance(reply, Answer) else None
+                if asked:
+                    self.not_before[n] = loop.time() + float(asked)
+                done(reply, 0.01)
+
+        self._open[number] = end
+        slow = not self.calm and self._dice.random() < 0.02
+        loop.call_later(self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08), end, reply)
+
+    def crash(self) -> None:
+        """The sender is gone: nobody hears the answers."""
+        self.generation += 1
+        self.flying.clear()
+        self._open.clear()
+        self.not_before.clear()
+
+    def cut(self) -> None:
+        """The sender was closed: everybody hears that."""
+        for end in list(self._open.values()):
+            end(NoAnswer("connection_lost", "Stopped.", perhaps=True))
+        for n in self._world.unsettled:
+            self._world.excused.add(n)
+
+    def _answer(self, n: int) -> tuple[Reply, bool]:
+        """The answer, and whether the receiver keeps what it got."""
+        dice, account = self._dice, self._world.accounts[n]
+        if self.calm:
+            return OK, True
+        status = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
+        if status is None:
+            status = dice.choices(
+                [200, 503, 500, 429, "refused", "lost", 400],
+                [100, 5, 2, 2, 2, 4, 1],
+            )[0]
+        match status:
+            case "refused":
+                return NoAnswer("no_connection", "Refused.", perhaps=False), False
+            case "lost":
+                return NoAnswer("connection_lost", "Lost.", perhaps=True), dice.random() < 0.5
+            case 200:
+                return OK, True
+            case 429:
+                return Answer(429, {"retry-after": str(dice.choice([1, 2]))}, b""), False
+            case 503 if dice.random() < 0.1:
+                return Answer(503, {"retry-after": "4"}, b""), False
+            case _:
+                return Answer(int(status), {}, b"no"), False
+
+
+class WatchedOutcomes(OutcomeWriter):
+    """Tells what is durable."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float], tell: Callable[[Sequence[Outcome]], None]) -> None:
+        super().__init__(folder, clock, segment_rows=200)
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._tell = tell
+
+    def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+        super().write(outcomes, attempts)
+        self._tell(outcomes)
+
+
+class World:
+    """
+    One run, decided by its seed.
+
+    unsettled  events the receiver has, of which no outcome is durable
+    excused    events that may be there twice: in flight at a crash, or perhaps delivered
+    """
+
+    def __init__(self, folder: Path, loop: FakeTimeLoop, seed: int, *, events: int, limits: Limits = TINY) -> None:
+        self.folder, self.loop, self.dice, self.limits = folder, loop, random.Random(seed), limits
+        self.partitions = self.dice.choice([1, 1, 2])
+        self.log = ListLog(self.partitions)
+        self.count = events
+        self.keys: dict[int, tuple[Key, ...]] = {}
+        self.accounts: dict[int, str] = {}
+        self.places: dict[int, Position] = {}
+        self.numbers: dict[Position, int] = {}
+        self.poison: dict[int, int] = {}
+        self.unsettled: set[int] = set()
+        self.excused: set[int] = set()
+        self.resent: set[int] = set()
+        self.outcomes: dict[int, list[Outcome]] = defaultdict(list)
+        self.receiver = Receiver(self)
+        on = paper.change(DestinationState.on, at=self.now())
+        self.config = paper.config(on)
+        self.disk_full = False
+        self.most_in_memory = 0
+        self.restarts = 0
+        self._change_at_once = self.dice.random() < 0.5
+        self._open()
+
+    def now(self) -> int:
+        return int(self.loop.clock() * 1000)
+
+    # The process and its end
+
+    def _open(self) -> None:
+        store = DeliveryStore(self.folder / "delivery.db")
+        store.transaction().execute("PRAGMA synchronous = OFF")
+        writer = WatchedOutcomes(self.folder / "outcomes", self.loop.clock, self._durable)
+        self._files: list[DeliveryStore | OutcomeWriter | DeliveryReader] = [store, writer]
+        self.reader = DeliveryReader(self.folder / "delivery.db")
+        self._thread = FakeThread(lambda: self.dice.uniform(0.0005, 0.01), self._fault)
+        self.recorder = Recorder(store, writer, self._thread)
+        self.outcome_reader = OutcomeReader(self.folder / "outcomes")
+        tools = Tools(
+            log=self.log,
+            reader=self.reader,
+            outcomes=self.outcome_reader,
+            recorder=self.recorder,
+            sender=self.receiver,
+            clock=self.loop.clock,
+            dice=self.dice.random,
+            change_state=self._pipeline_decides,
+        )
+        self.runner = Runner(self.config, paper.DESTINATION, tools, self.limits)
+        self.running = asyncio.get_running_loop().create_task(self.runner.run())
+        self.restarts += 1
+
+    def _fault(self) -> Exception | None:
+        return apsw.FullError("disk full") if self.disk_full or self.dice.random() < 0.002 else None
+
+    async def crash(self) -> None:
+        """As SIGKILL would: what is not committed is lost, nobody says good-bye."""
+        self._thread.crashed = True
+        self.receiver.crash()
+        self.excused |= self.unsettled
+        self.runner._work.stopping = True
+        self.runner._parking.stop()
+        for task in (self.running, self.recorder._writing):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        self._close()
+
+    async def stop(self) -> None:
+        await self.runner.stop(self.dice.choice([0.0, 0.05, 3.0]))
+        self.receiver.cut()
+        self.running.cancel()
+        await asyncio.wait([self.running])
+        self.disk_full = False
+        await self.recorder.flush()
+        self.receiver.crash()
+        self._close()
+
+    def _close(self) -> None:
+        for file in (*self._files, self.reader):
+            file.close()
+
+    async def restart(self) -> None:
+        if self.dice.random() < 0.7:
+            await self.crash()
+        else:
+            await self.stop()
+        if self.dice.random() < 0.2:
+            self.change(self._another_state(), tell=False)
+        self._open()
+
+    # The workspace
+
+    def change(self, state: DestinationState, by: str = "cli", *, tell: bool = True) -> None:
+        if state is self.config.state:
+            return
+        change = paper.change(state, self.now(), by, end=self.log.ends())
+        self.config = msgspec.structs.replace(self.config, changes=(*self.config.changes, change))
+        if tell:
+            self.runner.update(self.config)
+
+    def new_settings(self) -> None:
+        version = self.config.settings_version + 1
+        self.config = msgspec.structs.replace(
+            self.config, settings_version=version, settings=Settings(f"word-{version}")
+        )
+        self.runner.update(self.config)
+
+    def _pipeline_decides(self, _: int, state: DestinationState, by: str, reason: str) -> None:
+        runner = self.runner
+
+        def carry_out() -> None:
+            if self.config.state is not DestinationState.off:
+                self.change(state, by, tell=False)
+            if runner is self.runner:
+                runner.update(self.config)
+
+        if self._change_at_once:
+            carry_out()
+        else:
+            self.loop.call_later(self.dice.uniform(0, 0.5), carry_out)
+
+    def _another_state(self) -> DestinationState:
+        return self.dice.choice([DestinationState.on, DestinationState.paused, DestinationState.off])
+
+    # What happens
+
+    async def events_come(self) -> None:
+        dice = self.dice
+        for n in range(self.count):
+            if dice.random() < 0.3:
+                await asyncio.sleep(dice.expovariate(1 / 0.15))
+            self.add(n)
+
+    def add(self, n: int) -> None:
+        dice = self.dice
+        hot = dice.random() < 0.2
+        account = "hot" if hot else f"a{dice.randrange(12)}"
+        user = "u0" if hot else f"u{dice.randrange(4)}"
+        said: dict[str, Any] = {}
+        type_ = dice.choice(["track", "track", "track", "group"])
+        if type_ == "group" and dice.random() < 0.5:
+            user = None
+        if type_ == "group" and dice.random() < 0.2:
+            said["product"] = f"{account}_p"
+        if dice.random() < 0.1:
+            said["parts"] = dice.choice([2, 3])
+        if dice.random() < 0.05:
+            said["skip"] = True
+        if dice.random() < 0.05:
+            said["free"] = True
+        if dice.random() < 0.01 and "skip" not in said:
+            said["raise"] = True
+        source = paper.OTHER_SOURCE if dice.random() < 0.05 else paper.SOURCE
+        stamped = paper.event(n, account, user, type_=type_, source=source, received_at=self.now(), **said)
+        # By the account's number, which a product account shares.
+        position = self.log.add(stamped, sum(account.encode()) % self.partitions)
+        self.keys[n] = paper.keys(read_stamped(stamped))
+        self.accounts[n], self.places[n], self.numbers[position] = account, position, n
+        if dice.random() < 0.02:
+            self.poison[n] = dice.choice([400, 403, 403, 401])
+
+    async def things_happen(self) -> None:
+        """Until all events have come."""
+        dice, receiver = self.dice, self.receiver
+        while sum(self.log.ends().values()) < self.count:
+            await asyncio.sleep(dice.expovariate(1 / 0.8))
+            match dice.choices(
+                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk"],
+                [3, 3, 4, 2, 1, 1, 3, 1],
+            )[0]:
+                case "restart":
+                    await self.restart()
+                case "mood":
+                    receiver.mood = dice.choice([None, None, 503, 401, 403, "refused", "lost", 400])
+                case "account":
+                    account = dice.choice(["hot", f"a{dice.randrange(12)}"])
+                    receiver.bad_accounts[account] = dice.choice([503, 200, 200, 403, 400])
+                case "state":
+                    self.change(self._another_state())
+                case "off_on":
+                    self.change(DestinationState.off, tell=False)
+                    if dice.random() < 0.5:
+                        self.add_more()
+                    self.change(DestinationState.on)
+                case "settings":
+                    self.new_settings()
+                case "resend":
+                    self.resend(dice.randrange(1, 6))
+                case "disk":
+                    self.disk_full = True
+                    await asyncio.sleep(dice.uniform(0, 2.5))
+                    self.disk_full = False
+
+    def add_more(self) -> None:
+        n = len(self.keys) + 100_000
+        self.add(n)
+
+    def resend(self, limit: int) -> None:
+        for letter in self.reader.dead_letters(self.config.id, limit=limit):
+            n = self.numbers[letter.position]
+            if self.runner.resend(letter):
+                self.resent.add(n)
+                self.poison.pop(n, None)
+
+    async def calm_down(self) -> None:
+        """Everything works from now on; wait until nothing is left to do."""
+        self.receiver.calm, self.receiver.mood = True, None
+        self.disk_full = False
+        self.change(DestinationState.on)
+        for _ in range(600):
+            await asyncio.sleep(1.0)
+            if self.running.done():
+                self.running.result()
+            if self.config.state is not DestinationState.on:
+                self.change(DestinationState.on)
+            if self._is_done():
+                return
+        raise AssertionError(f"never done: {self._left()}")
+
+    def _is_done(self) -> bool:
+        number = self.config.id
+        ends = self.log.ends()
+        return (
+            all(self.reader.position(number, p) == end for p, end in ends.items() if end)
+            and self.reader.parked_count(number) == 0
+            and self.recorder._writing is None
+        )
+
+    def _left(self) -> dict[str, Any]:
+        number = self.config.id
+        work = self.runner._work
+        return {
+            "positions": {p: (self.reader.position(number, p), end) for p, end in self.log.ends().items()},
+            "parked": self.reader.parked_count(number),
+            "in memory": [(e.position, e.stage.value, e.keys) for e in work.line_up.everything()],
+            "breaker": work.breaker.state,
+            "slots": work.slots,
+            "state": self.config.state,
+            "asked": work.asked,
+            "loaded": self.runner._parking.lines.loaded,
+            "in hand": self.runner._parking.lines.in_hand,
+            "next due": self.reader.next_due(number),
+            "errors": self.loop.errors,
+        }
+
+    # What must never be otherwise
+
+    def check_send(self, n: int, part: str, word: str) -> None:
+        change = self.config.changes[-1]
+        may = change.state is DestinationState.on or (
+            change.state is DestinationState.paused and change.by == "settings"
+        )
+        assert may, f"{n} was sent while {change.state}"
+        place = self.places[n]
+        taken = spans(self.config.changes, place.partition)
+        assert n in self.resent or fate(taken, place.offset) is Fate.deliver, f"{n} does not concern the destination"
+        assert word == self.config.settings.word, "sent with old settings"  # type: ignore[attr-defined]
+        last = self.outcomes[n][-1] if self.outcomes[n] else None
+        assert last is None or (n in self.resent and last.state is State.dead), f"{n} was sent after its end: {last}"
+        progress = self.reader.progress(self.config.id, place)
+        assert progress is None or part not in progress.parts, f"{part} of {n} was sent again"
+        assert self.loop.time() >= self.receiver.not_before.get(n, 0.0) - 0.01, f"{n} was sent before Retry-After"
+        work = self.runner._work
+        self.most_in_memory = max(self.most_in_memory, len(work.line_up))
+        # Those under way when their lines were parked, and a dead letter's suspects, may stay beside a full window.
+        bound = self.limits.window * self.partitions + self.limits.loaded + self.limits.in_flight + 5
+        assert len(work.line_up) <= bound, f"{len(work.line_up)} events in memory"
+        assert len(self.receiver.flying) == 0 or work.slots <= self.limits.in_flight
+
+    def _durable(self, outcomes: Sequence[Outcome]) -> None:
+        for outcome in outcomes:
+            n = self.numbers[outcome.position]
+            self.outcomes[n].append(outcome)
+            self.unsettled.discard(n)
+
+    def judge(self) -> None:
+        """At the end."""
+        number, receiver = self.config.id, self.receiver
+        assert not self.loop.errors, self.loop.errors
+        for partition in range(self.partitions):
+            for item in self.log.events[partition]:
+                assert isinstance(item, Stored)
+                self._judge_event(self.numbers[item.position], item)
+        self._judge_order()
+        again = {n for n, _ in receiver.accepted if _times(receiver.accepted, n)}
+        assert again <= self.excused, f"delivered twice without need: {again - self.excused}"
+        for table in ("parked", "parked_lines", "parked_due", "progress"):
+            rows = list(self.reader._db.execute(f"SELECT * FROM {table}"))  # noqa: S608
+            assert not rows, (table, rows)
+        dead = {self.numbers[letter.position] for letter in self.reader.dead_letters(number, limit=10_000)}
+        assert dead == {n for n, found in self.outcomes.items() if found and found[-1].state is State.dead}
+
+    def _judge_event(self, n: int, item: Stored) -> None:
+        found = sorted(self.outcomes[n], key=lambda outcome: outcome.ended_at)
+        becomes = fate(spans(self.config.changes, item.position.partition), item.position.offset)
+        if item.event.stamp.source != paper.SOURCE or becomes is Fate.never:
+            assert not found
+            return
+        assert found, f"nothing is known of {n}"
+        assert found[-1] == self.outcomes[n][-1], "the newest row must be the last one written"
+        on_disk = [o for o in self.outcome_reader.of(item.position) if o.destination == self.config.id]
+        assert on_disk
+        assert on_disk[0] == found[-1]
+        for outcome in found[:-1]:
+            assert outcome.state is State.dead, "only a dead letter ends twice"
+        assert len(found) == 1 or n in self.resent, found
+        last = found[-1]
+        parts = {part for m, part in self.receiver.accepted if m == n}
+        said = read_stamped(item.event).received
+        match last.state:
+            case State.delivered:
+                assert len(parts) == said.get("parts", 1)
+            case State.skipped:
+                assert last.code == "destination_off" or (said.get("skip") and last.code == "told_to_skip")
+            case State.dead:
+                assert last.code in {"http_400", "http_401", "http_403", "translate_failed"}
+                assert (last.code == "translate_failed") == bool(said.get("raise"))
+            case _:
+                raise AssertionError(last)
+        if said.get("skip"):
+            assert last.state is State.skipped
+        assert last.received_at == item.event.stamp.received_at
+
+    def _judge_order(self) -> None:
+        """First deliveries of one key are in log order; a resent event joined at the end."""
+        newest: dict[tuple[int, Key], int] = {}
+        seen: set[int] = set()
+        for n, _ in self.receiver.accepted:
+            if n in seen or n in self.resent:
+                continue
+            seen.add(n)
+            place = self.places[n]
+            for key in self.keys[n]:
+                before = newest.get((place.partition, key), 0)
+                assert before < place.offset, f"{n} came too late for {key}"
+                newest[place.partition, key] = place.offset
+
+
+def _times(accepted: list[tuple[int, str]], n: int) -> bool:
+    parts = [part for m, part in accepted if m == n]
+    return len(parts) > len(set(parts))
