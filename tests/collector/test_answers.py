@@ -17,7 +17,7 @@ def test_a_batch_keeps_the_good_and_counts_the_bad() -> None:
     answer = bench.post(
         "/v1/batch", {"batch": [track(), {"type": "track", "userId": "u"}, None, track(messageId="m2")]}
     )
-    assert (answer.status, answer.body) == (200, b'{"success":true}')
+    assert (answer.status, answer.body) == (200, b'{"success": true}')
     assert [event.message_id for event in bench.events] == ["m1", "m2"]
     assert bench.codes == ["event_not_defined", "not_an_object"]
     assert "`$.batch[1].event`" in bench.ledger.discards[0].reason

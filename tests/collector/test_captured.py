@@ -24,7 +24,7 @@ def replay(name: str) -> Bench:
                 body = gzip.compress(body)
             answer = send(server, request["method"], request["path"], body, headers)
             # Status 200 exactly (PHP, .NET), a JSON object (Ruby, Java), never a redirect (docs/tracking-api.md).
-            assert (answer.status, answer.body) == (200, b'{"success":true}')
+            assert (answer.status, answer.body) == (200, b'{"success": true}')
             assert answer.headers["content-type"] == "application/json"
     assert bench.ledger.discards == []
     assert {event.stamp.source for event in bench.log.events} <= {1}

@@ -17,7 +17,7 @@ TYPES: tuple[EventType, ...] = get_args(EventType)
 def test_a_path_takes_one_event_of_its_type(type_: str, form: str) -> None:
     bench = Bench()
     answer = bench.post(form.format(type_), EVENT)
-    assert (answer.status, answer.body) == (200, b'{"success":true}')
+    assert (answer.status, answer.body) == (200, b'{"success": true}')
     assert [event.type for event in bench.events] == [type_]
 
 
@@ -25,7 +25,7 @@ def test_a_path_takes_one_event_of_its_type(type_: str, form: str) -> None:
 def test_a_path_takes_a_batch(path: str) -> None:
     bench = Bench()
     answer = bench.post(path, {"batch": [{"type": type_, **EVENT, "messageId": type_} for type_ in TYPES]})
-    assert (answer.status, answer.body) == (200, b'{"success":true}')
+    assert (answer.status, answer.body) == (200, b'{"success": true}')
     assert [event.type for event in bench.events] == list(TYPES)
 
 
@@ -37,7 +37,7 @@ def test_any_other_path_is_not_found_in_json(path: str) -> None:
 
 def test_the_metrics_of_sdks_are_taken_and_thrown_away() -> None:
     bench = Bench()
-    assert bench.post("/v1/m", b'{"series":[', key=None).body == b'{"success":true}'
+    assert bench.post("/v1/m", b'{"series":[', key=None).body == b'{"success": true}'
     assert bench.log.events == []
     assert bench.noticed == [("sdk_metrics", 1)]
 
@@ -94,7 +94,7 @@ def test_an_unknown_key_is_answered_as_segment_does_where_the_switch_says_so() -
     for key, body in ((None, track(writeKey="nope")), ("nope", track())):
         bench = Bench(accept_unknown=True)
         answer = bench.post("/v1/track", body, key=key)
-        assert (answer.status, answer.body) == (200, b'{"success":true}')
+        assert (answer.status, answer.body) == (200, b'{"success": true}')
         assert bench.log.events == []
         assert bench.noticed == [("unknown_write_key", 1)]
         assert bench.collector.counts["unknown_write_key"] == 1

@@ -18,7 +18,7 @@ def test_it_listens_on_a_port_of_its_own_choice_and_says_which() -> None:
         assert server.port > 0
         assert server.url == f"http://127.0.0.1:{server.port}"
         answer = send(server, "POST", "/v1/t", EVENT, {"Authorization": BASIC})
-        assert (answer.status, answer.body) == (200, b'{"success":true}')
+        assert (answer.status, answer.body) == (200, b'{"success": true}')
         assert "server" not in answer.headers
         assert send(server, "GET", "/healthz").json == {"status": "alive"}
         assert send(server, "HEAD", "/readyz").body == b""
