@@ -21,10 +21,10 @@ setup: .venv/ready
 demo: setup
 	$(BIN)/milonga demo $(ARGS)
 
-test: setup tests/node/node_modules
+test: setup tests/node/node_modules/ready
 	$(BIN)/python -m pytest $(ARGS)
 
-tests/node/node_modules: tests/node/package-lock.json
+tests/node/node_modules/ready: tests/node/package-lock.json
 	cd tests/node && npm ci --silent --no-audit --no-fund
 	touch $@
 
@@ -32,6 +32,7 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_layers.py -k "not tutorial"
 
 fix: setup
 	$(BIN)/ruff check --fix .

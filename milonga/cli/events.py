@@ -1,6 +1,7 @@
 """`milonga events`: what arrived."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,9 @@ import typer
 
 from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, fail, print_json, print_table
 from milonga.cli.facts import Facts, facts_of
-from milonga.eventlog.api import START, Stored
+from milonga.eventlog.api import START, Discard, Stored
+from milonga.eventlog.counters import DISCARDED
+from milonga.eventlog.lookup import AFTER_ALL
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.outcomes.explain import instant
 from milonga.spec.read import read_stamped
@@ -45,6 +48,27 @@ def show(
     if not found and not json:
         fail(f"No event with message id {message_id} is kept. `milonga events list` shows the newest.")
     print_json(found)
+
+
+@app.command()
+def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """What was not accepted: how many by code, in all and as far back as counts go, and the newest to look at."""
+    with facts_of(data) as facts:
+        totals: Counter[tuple[str, str]] = Counter()
+        for count in facts.log.counts(0, AFTER_ALL):
+            if count.name.startswith(DISCARDED):
+                totals[facts.source(count.source), count.name.removeprefix(DISCARDED)] += count.n
+        samples = [_discard(facts, discard) for discard in facts.log.discards(limit)]
+    counts = [{"source": source, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
+    if json:
+        print_json({"counts": counts, "newest": samples})
+        return
+    if not counts:
+        typer.echo("Nothing was discarded.")
+        return
+    print_table(("source", "code", "events"), [[str(value) for value in row.values()] for row in counts])
+    columns = ("at", "source", "code", "reason")
+    print_table(columns, [[str(row[column]) for column in columns] for row in samples])
 
 
 @app.command()
@@ -88,6 +112,16 @@ def _row(facts: Facts, stored: Stored) -> dict[str, Any]:
         "user": event.user_id,
         "anonymous": event.anonymous_id,
         "account": event.account.id if event.account is not None else None,
+    }
+
+
+def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
+    return {
+        "at": instant(discard.at),
+        "source": facts.source(discard.source),
+        "code": discard.code,
+        "reason": discard.reason,
+        "excerpt": discard.excerpt.decode(errors="replace"),
     }
 
 

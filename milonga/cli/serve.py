@@ -16,8 +16,9 @@ from milonga.delivery.store import NewerStore
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
 from milonga.workspace.errors import UserError
-from milonga.workspace.lock import DataLock
+from milonga.workspace.lock import DataLock, holders
 
+SERVER = "serve"
 HANDOVER = 5.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
 
 
@@ -55,9 +56,7 @@ def command(
     logs.configure()
     serving = Serving(data, host, port, allow_private_destinations, single, unknown_key, role)
     with told():
-        lock = (
-            DataLock.acquire(data, role.value, HANDOVER) if lock_file is None else DataLock.adopt(lock_file, role.value)
-        )
+        lock = _locked(data, role, lock_file)
     trouble = ""
     with lock:
         try:
@@ -69,6 +68,14 @@ def command(
             trouble = "; ".join(str(error) for error in errors.exceptions)
     if trouble:
         fail(trouble)
+
+
+def _locked(data: Path, role: Role, lock_file: int | None) -> DataLock:
+    """UserError if another server is at work. One that only hands over, as after a SIGKILL, is waited for."""
+    if lock_file is not None:
+        return DataLock.adopt(lock_file, role.value)
+    working = any(holder.role == SERVER for holder in holders(data))
+    return DataLock.acquire(data, SERVER, 0.0 if working else HANDOVER)
 
 
 class Serving:

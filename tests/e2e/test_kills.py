@@ -1,4 +1,4 @@
-"""SIGKILL under load: nothing acknowledged is lost, no line loses its order, duplicates stay within what was in flight."""
+"""SIGKILL under load: nothing acknowledged is lost, lines keep their order, duplicates stay within what was in flight."""
 
 import random
 import time

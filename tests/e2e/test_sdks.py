@@ -36,9 +36,7 @@ def check(totango: Receiving) -> None:
     ada = [seen.params for seen in accepted if seen.params["sdr_u"] == "ada"]
     assert ada == [{**ids, **expected} for expected in EXPECTED_START]
     found = first_deliveries(seen for seen in accepted if seen.params["sdr_u"] != "ada")
-    assert found == {
-        ("acme", f"user-{user}"): [f"e-{n}" for n in range(EVENTS) if n % 7 == user] for user in range(7)
-    }
+    assert found == {("acme", f"user-{user}"): [f"e-{n}" for n in range(EVENTS) if n % 7 == user] for user in range(7)}
 
 
 @pytest.mark.parametrize("gzip", [False, True], ids=["plain", "gzip"])
