@@ -30,6 +30,7 @@ class ParkedLines:
     def __init__(self, work: Work, load: Callable[[Parked, Progress | None], None]) -> None:
         self._work, self._load = work, load
         self._number, self._reader = work.config.id, work.tools.reader
+        self._joining: Counter[int] = Counter()  # those of them whose place is not durable yet
         self.in_hand: set[Position] = set()
         self.loaded = 0
         self._crowded = False  # lines wait for room in memory: one that goes on joins their queue
@@ -57,9 +58,9 @@ class ParkedLines:
         Put an event at the end of its lines. `then` is called once its place is durable; `also` is done to the store
         in the same commit.
         """
-        begun = [key for key in parked.keys if hash(key) not in self._counts]
         for key in parked.keys:
             self._counts[hash(key)] += 1
+            self._joining[hash(key)] += 1
 
         def before(store: DeliveryStore) -> None:
             store.park(self._number, parked)
@@ -68,7 +69,12 @@ class ParkedLines:
 
         def done() -> None:
             then()
-            self.look_at(begun)
+            for key in parked.keys:
+                self._joining[hash(key)] -= 1
+                if not self._joining[hash(key)]:
+                    del self._joining[hash(key)]
+            # Whoever stands before it looks at the line upon leaving.
+            self.look_at(key for key in parked.keys if self._counts[hash(key)] - self._joining[hash(key)] == 1)
 
         self._work.tools.recorder.record(Record(before=before, then=done))
 

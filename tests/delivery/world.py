@@ -25,9 +25,10 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Answer, Key
-from milonga.eventlog.api import Position, Stored
+from milonga.eventlog.api import Damaged, Position, Stored
 from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
 from milonga.outcomes.model import Outcome, State
+from milonga.spec.event import EventType
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
@@ -123,7 +124,7 @@ class Receiver:
         dice, account = self._dice, self._world.accounts[n]
         if self.calm:
             return OK, True
-        status = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
+        status: object = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
         if status is None:
             status = dice.choices(
                 [200, 503, 500, 429, "refused", "lost", 400],
@@ -141,7 +142,7 @@ class Receiver:
             case 503 if dice.random() < 0.1:
                 return Answer(503, {"retry-after": "4"}, b""), False
             case _:
-                return Answer(int(status), {}, b"no"), False
+                return Answer(int(str(status)), {}, b"no"), False
 
 
 class WatchedOutcomes(OutcomeWriter):
@@ -167,6 +168,8 @@ class World:
 
     def __init__(self, folder: Path, loop: FakeTimeLoop, seed: int, *, events: int, limits: Limits = TINY) -> None:
         self.folder, self.loop, self.dice, self.limits = folder, loop, random.Random(seed), limits
+        if seed % 4 == 3:
+            self.limits = msgspec.structs.replace(limits, max_age=6_000, pinned=30_000)
         self.partitions = self.dice.choice([1, 1, 2])
         self.log = ListLog(self.partitions)
         self.count = events
@@ -302,9 +305,9 @@ class World:
         dice = self.dice
         hot = dice.random() < 0.2
         account = "hot" if hot else f"a{dice.randrange(12)}"
-        user = "u0" if hot else f"u{dice.randrange(4)}"
+        user: str | None = "u0" if hot else f"u{dice.randrange(4)}"
         said: dict[str, Any] = {}
-        type_ = dice.choice(["track", "track", "track", "group"])
+        type_: EventType = "group" if dice.random() < 0.25 else "track"
         if type_ == "group" and dice.random() < 0.5:
             user = None
         if type_ == "group" and dice.random() < 0.2:
@@ -323,6 +326,8 @@ class World:
         position = self.log.add(stamped, sum(account.encode()) % self.partitions)
         self.keys[n] = paper.keys(read_stamped(stamped))
         self.accounts[n], self.places[n], self.numbers[position] = account, position, n
+        if dice.random() < 0.01:
+            self.log.events[position.partition][-1] = Damaged(position, "checksum")
         if dice.random() < 0.02:
             self.poison[n] = dice.choice([400, 403, 403, 401])
 
@@ -446,14 +451,18 @@ class World:
         assert not self.loop.errors, self.loop.errors
         for partition in range(self.partitions):
             for item in self.log.events[partition]:
-                assert isinstance(item, Stored)
-                self._judge_event(self.numbers[item.position], item)
+                if isinstance(item, Stored):
+                    self._judge_event(self.numbers[item.position], item)
         self._judge_order()
         again = {n for n, _ in receiver.accepted if _times(receiver.accepted, n)}
         assert again <= self.excused, f"delivered twice without need: {again - self.excused}"
         for table in ("parked", "parked_lines", "parked_due", "progress"):
             rows = list(self.reader._db.execute(f"SELECT * FROM {table}"))  # noqa: S608
             assert not rows, (table, rows)
+        for found in self.outcomes.values():
+            if found and found[-1].code == "damaged_record":
+                assert found[-1].state is State.dead
+                found.clear()
         dead = {self.numbers[letter.position] for letter in self.reader.dead_letters(number, limit=10_000)}
         assert dead == {n for n, found in self.outcomes.items() if found and found[-1].state is State.dead}
 
@@ -482,10 +491,13 @@ class World:
             case State.dead:
                 assert last.code in {"http_400", "http_401", "http_403", "translate_failed"}
                 assert (last.code == "translate_failed") == bool(said.get("raise"))
+            case State.expired:
+                assert last.code == "too_old"
+                assert last.ended_at - last.received_at > self.limits.max_age
             case _:
                 raise AssertionError(last)
         if said.get("skip"):
-            assert last.state is State.skipped
+            assert last.state in (State.skipped, State.expired)
         assert last.received_at == item.event.stamp.received_at
 
     def _judge_order(self) -> None:
