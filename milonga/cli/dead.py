@@ -11,6 +11,7 @@ from milonga.cli.facts import Facts, facts_of
 from milonga.delivery.rows import DeadLetter
 from milonga.outcomes.explain import instant
 from milonga.spec.read import read_stamped
+from milonga.workspace.lock import holders
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
@@ -96,7 +97,7 @@ def _ask_server(kind: str, ids: list[str], all_: bool, destination: str | None, 
             facts.workspace.commands.ask(kind, {"destination": number, "positions": positions})
             for number, positions in by_destination.items()
         ]
-        done = _wait(facts, asked)
+        done = _wait(facts, asked) if holders(data) else None
     what = "resent" if kind == "resend" else "discarded"
     if done is None:
         note(f"Asked for; {len(chosen)} will be {what} when `milonga serve` runs.")

@@ -1,4 +1,4 @@
-"""SIGKILL under load: nothing acknowledged is lost, lines keep their order, duplicates stay within what was in flight."""
+"""SIGKILL under load: what was acknowledged arrives, lines keep their order, duplicates stay within the flight."""
 
 import random
 import time
