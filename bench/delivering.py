@@ -4,6 +4,7 @@ receiver. Both in processes of their own, on the measured core.
 """
 
 import asyncio
+import os
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -102,6 +103,7 @@ def deliver_backlog(pipe: Connection, data: Path, in_flight: int) -> None:
 
         def told() -> None:
             loop.remove_reader(pipe.fileno())
+            os.set_blocking(pipe.fileno(), True)  # the loop had made it otherwise
             stop.set()
 
         loop.add_reader(pipe.fileno(), told)
@@ -122,22 +124,24 @@ def client_alone(pipe: Connection, port: int, count: int) -> None:
 
     async def main() -> None:
         sender = Sender(asyncio.get_running_loop(), allow_private=True, max_connections=IN_FLIGHT)
-        all_done = asyncio.Event()
+        ended = asyncio.get_running_loop().create_future()
         left = count
 
         def done(reply: Reply, _: float) -> None:
             nonlocal left
-            if not isinstance(reply, Answer):
-                raise RuntimeError(str(reply))  # noqa: TRY004
             left -= 1
-            if waiting:
+            if not isinstance(reply, Answer):
+                waiting.clear()
+                if not ended.done():
+                    ended.set_exception(RuntimeError(str(reply)))
+            elif waiting:
                 sender.send(waiting.pop(), done)
             elif not left:
-                all_done.set()
+                ended.set_result(None)
 
         for _ in range(IN_FLIGHT):
             sender.send(waiting.pop(), done)
-        await all_done.wait()
+        await ended
         await sender.close(1.0)
 
     before = own_cpu()

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from time import perf_counter
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 from msgspec import Struct
@@ -84,9 +84,11 @@ class _Generator:
         self.times = array("d")
         self.refused = 0
         self.measuring = self.ended = False
+        self._trouble = ""
 
     async def run(self) -> Took:
         load, loop = self._load, asyncio.get_running_loop()
+        loop.set_exception_handler(self._broken)
         for _ in range(load.connections):
             await loop.create_connection(lambda: _Line(self), "127.0.0.1", load.port)
         pacing = None
@@ -101,6 +103,8 @@ class _Generator:
         self.measuring = True
         await asyncio.sleep(load.seconds)
         self.measuring, self.ended = False, True
+        if self._trouble:
+            raise RuntimeError(self._trouble)
         seconds, own = perf_counter() - began, own_cpu() - own
         spent = {pid: cpu_of(pid) - before for pid, before in cpu.items()}
         if pacing is not None:
@@ -131,6 +135,10 @@ class _Generator:
                 self._idle.popleft().send(next(self._requests), self._due.popleft())
             await asyncio.sleep(TICK)
 
+    def _broken(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """What fails in a callback must not be overlooked: the load would be less than it says."""
+        self._trouble = self._trouble or f"{context.get('message')}: {context.get('exception')!r}"
+
     def connected(self, line: "_Line") -> None:
         self._lines.append(line)
 
@@ -160,8 +168,7 @@ class _Line(asyncio.Protocol):
         self._length = 0  #: of a whole 200; all of them are alike
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         self._generator.connected(self)
 
     def send(self, request: bytes, since: float) -> None:

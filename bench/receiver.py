@@ -8,7 +8,7 @@ import re
 from collections import deque
 from multiprocessing.connection import Connection
 from time import perf_counter
-from typing import Final
+from typing import Final, cast
 
 import uvloop
 from msgspec import Struct
@@ -103,8 +103,7 @@ class _Line(asyncio.Protocol):
         self._data = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
