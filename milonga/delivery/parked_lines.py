@@ -95,7 +95,6 @@ class ParkedLines:
                 self._counts[hash(key)] -= 1
                 if self._counts[hash(key)] <= 0:
                     del self._counts[hash(key)]
-                    self._end_line(key)
             then()
             self.put_down(position, keys)
 
@@ -148,10 +147,8 @@ class ParkedLines:
         parked = None if position is None or held else self._reader.parked(self._number, position)
         if parked is None or not self._is_head(parked):
             # A place that is not durable yet, or an event that stands before it elsewhere, looks here again.
-            if due and hash(key) in self._counts:
+            if due:
                 self.look_at_later(key, NEVER)
-            elif due:
-                self._end_line(key)
             return
         work, now = self._work, self._work.now_ms()
         progress = self._reader.progress(self._number, parked.position)
@@ -173,6 +170,3 @@ class ParkedLines:
             self._work.line_up.lanes.length(key) == 0 and self._reader.head(self._number, key) == parked.position
             for key in parked.keys
         )
-
-    def _end_line(self, key: Key) -> None:
-        self._work.tools.recorder.record(Record(before=lambda store: store.end_line(self._number, key)))

@@ -98,8 +98,3 @@ def stamp_bytes(event: Stamped) -> bytes:
 
 def event_of(stamp: bytes, body: bytes) -> Stamped:
     return Stamped(msgspec.json.decode(stamp, type=Stamp), body)
-
-
-def clean(text: str) -> str:
-    """As SQLite can keep it: half a surrogate pair becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()

@@ -23,13 +23,13 @@ from milonga.delivery.rows import (
     DeadLetter,
     Parked,
     Progress,
-    clean,
     key_text,
     keys_text,
     parts_text,
     stamp_bytes,
 )
 from milonga.destinations.contract import Key
+from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.spec.stored import Stamped
 
@@ -113,7 +113,7 @@ class DeliveryStore:
     # Progress
 
     def set_progress(self, destination: int, position: Position, p: Progress) -> None:
-        failure = (clean(p.code), clean(p.reason), parts_text(p.parts))
+        failure = (well_formed(p.code), well_formed(p.reason), parts_text(p.parts))
         self._db.execute(
             "INSERT OR REPLACE INTO progress VALUES(?,?,?,?,?,?,?,?,?,?)",
             (destination, *position, p.attempts, p.perhaps, p.next_at, p.not_before, *failure),
@@ -164,6 +164,7 @@ class DeliveryStore:
         )
 
     def unpark(self, destination: int, position: Position, keys: tuple[Key, ...]) -> None:
+        """Leave its lines. Nobody has to look after a line in which nothing stands."""
         self._db.execute(
             "DELETE FROM parked WHERE destination = ? AND partition = ? AND offset = ?", (destination, *position)
         )
@@ -172,10 +173,17 @@ class DeliveryStore:
                 "DELETE FROM parked_lines WHERE destination = ? AND key = ? AND partition = ? AND offset = ?",
                 (destination, key_text(key), *position),
             )
+            self._db.execute(
+                "DELETE FROM parked_due WHERE destination = ?1 AND key = ?2"
+                " AND NOT EXISTS (SELECT 1 FROM parked_lines WHERE destination = ?1 AND key = ?2)",
+                (destination, key_text(key)),
+            )
 
     def look_again(self, destination: int, key: Key, due_at: int) -> None:
-        """Look after this line at `due_at` (unix milliseconds); NEVER while it is looked after."""
-        self._db.execute("INSERT OR REPLACE INTO parked_due VALUES(?,?,?)", (destination, key_text(key), due_at))
+        """Look after this line, if there still is one, at `due_at` (unix milliseconds); NEVER while it is in memory."""
+        self._db.execute(
+            "UPDATE parked_due SET due_at = ? WHERE destination = ? AND key = ?", (due_at, destination, key_text(key))
+        )
 
     def hurry(self, destination: int, now: int) -> None:
         """The destination is back: look at all waiting lines, and wait no longer than the receiver asked."""
@@ -187,10 +195,6 @@ class DeliveryStore:
     def look_at_all(self, destination: int, now: int) -> None:
         """After a restart nobody looks after any line."""
         self._db.execute("UPDATE parked_due SET due_at = ? WHERE destination = ?", (now, destination))
-
-    def end_line(self, destination: int, key: Key) -> None:
-        """Nothing is parked behind this key any more."""
-        self._db.execute("DELETE FROM parked_due WHERE destination = ? AND key = ?", (destination, key_text(key)))
 
     def copy_event(self, destination: int, position: Position, event: Stamped) -> None:
         """Keep the bytes of a parked event: the log is about to let them go."""
@@ -208,8 +212,8 @@ class DeliveryStore:
                 letter.destination,
                 *letter.position,
                 letter.died_at,
-                clean(letter.code),
-                clean(letter.reason),
+                well_formed(letter.code),
+                well_formed(letter.reason),
                 parts_text(letter.parts),
                 stamp_bytes(letter.event),
                 letter.event.body,

@@ -14,6 +14,7 @@ from typing import Any, Final
 import apsw
 from msgspec import Struct
 
+from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.outcomes.model import Outcome, State
 
@@ -67,6 +68,10 @@ class Attempt(Struct, frozen=True, kw_only=True):
     answer: bytes
 
 
+class NewerOutcomes(Exception):
+    """The file was written by a version of Milonga that this one cannot read. Nothing was changed."""
+
+
 class OutcomeWriter:
     """
     One per workspace, used by one thread at a time. `write` is durable on return; an apsw error (a full disk) leaves
@@ -78,20 +83,13 @@ class OutcomeWriter:
     def __init__(self, folder: Path, clock: Callable[[], float], *, segment_rows: int = SEGMENT_ROWS) -> None:
         self._folder, self._clock, self._segment_rows = folder, clock, segment_rows
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        numbers = segments(folder)
-        self._number = numbers[-1] if numbers else 0
-        if numbers:
-            self._db = _open_to_write(_path(folder, self._number))
-            self._rows, self._created = next(
-                self._db.execute("SELECT (SELECT count(*) FROM outcomes), created_at FROM about")
-            )
-        else:
-            self._begin_segment()
+        self._open_segment(max(segments(folder), default=1))
 
     def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
         if self._rows >= self._segment_rows or (self._rows and self._clock() - self._created > SEGMENT_AGE):
-            self._db.close()
-            self._begin_segment()
+            full = self._db
+            self._open_segment(self._number + 1)  # may fail: then the full one is still ours
+            full.close()
         counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), o.code) for o in outcomes)
         with self._db:
             self._db.executemany(
@@ -100,10 +98,7 @@ class OutcomeWriter:
             )
             self._db.executemany(
                 "INSERT INTO attempts VALUES(?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    (*a.position, a.destination, a.at, a.part, a.code, a.reason, a.status, a.ms, a.perhaps, a.answer)
-                    for a in attempts
-                ),
+                map(_attempt_row, attempts),
             )
             self._db.executemany(
                 "INSERT INTO counters VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
@@ -128,15 +123,26 @@ class OutcomeWriter:
     def close(self) -> None:
         self._db.close()
 
-    def _begin_segment(self) -> None:
-        self._number += 1
-        path = _path(self._folder, self._number)
-        self._db = _open_to_write(path)
-        self._rows, self._created = 0, int(self._clock())
-        with self._db:
-            self._db.execute(SCHEMA)
-            self._db.execute("INSERT INTO about VALUES(?, ?)", (self._created, self._created))
-            self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    def _open_segment(self, number: int) -> None:
+        """An existing file, or a new one; one whose making was cut short is made now."""
+        db = _open_to_write(_path(self._folder, number))
+        try:
+            version = db.pragma("user_version")
+            if version == 0:
+                with db:
+                    db.execute(SCHEMA)
+                    db.execute("INSERT INTO about VALUES(?, ?)", (int(self._clock()),) * 2)
+                    db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise NewerOutcomes(  # noqa: TRY301 - the handler only closes the file
+                    f"{_path(self._folder, number)} was written by another version of Milonga (format {version}, this"
+                    f" one knows {SCHEMA_VERSION}). Run that version, or restore a backup."
+                )
+            rows, created = next(db.execute("SELECT (SELECT ifnull(sum(n), 0) FROM counters), created_at FROM about"))
+        except BaseException:
+            db.close()
+            raise
+        self._db, self._number, self._rows, self._created = db, number, rows, created
 
 
 class OutcomeReader:
@@ -250,6 +256,11 @@ def _open_to_write(path: Path) -> apsw.Connection:
 def _row(o: Outcome) -> tuple[int | str, ...]:
     what = (int(o.state), o.code, o.attempts, o.perhaps)
     return (*o.position, o.destination, o.ended_at, *what, o.received_at, o.settings_version)
+
+
+def _attempt_row(a: Attempt) -> tuple[int | str | bytes | None, ...]:
+    what = (a.part, a.code, well_formed(a.reason), a.status, a.ms, a.perhaps, a.answer)
+    return (*a.position, a.destination, a.at, *what)
 
 
 def _outcome(row: tuple[Any, ...]) -> Outcome:
