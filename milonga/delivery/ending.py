@@ -88,26 +88,19 @@ class Endings:
         if entry.holds_slot:
             entry.holds_slot = False
             work.slots -= 1
+        work.live.pop(entry.position, None)
+        if entry.number:  # it stood in the line-up
+            work.line_up.remove(entry)
+            self._lines.loaded -= entry.loaded
         if entry.parked:
-            self._lines.leave(entry.position, entry.keys, partial(self._left_lines, entry), tracked=entry.tracked)
+            self._lines.leave(entry.position, entry.keys, tracked=entry.tracked)
         else:
             if entry.tracked:
                 number, position = work.config.id, entry.position
                 work.tools.recorder.record(Record(before=lambda store: store.drop_progress(number, position)))
-            work.live.pop(entry.position, None)
-            self._leave_memory(entry)
             self._left(entry.position)
             self._lines.look_at(entry.keys)
         self._wake()
-
-    def _left_lines(self, entry: Entry) -> None:
-        self._leave_memory(entry)
-        self._wake()
-
-    def _leave_memory(self, entry: Entry) -> None:
-        if entry.number:
-            self._work.line_up.remove(entry)
-            self._lines.loaded -= entry.loaded
 
 
 def _prepare(entry: Entry, destination: int, letter: DeadLetter | None, store: DeliveryStore) -> None:

@@ -17,6 +17,8 @@ from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Position
 
+AT_ONCE = 16  #: events of one line that are loaded together
+
 
 class ParkedLines:
     """
@@ -78,11 +80,11 @@ class ParkedLines:
 
         self._work.tools.recorder.record(Record(before=before, then=done))
 
-    def leave(self, position: Position, keys: tuple[Key, ...], then: Callable[[], None], *, tracked: bool) -> None:
+    def leave(self, position: Position, keys: tuple[Key, ...], *, tracked: bool) -> None:
         """
-        It has ended; its outcome is durable. Its lines go on, after `then`.
+        It has ended; its outcome is durable. Its lines go on.
 
-        tracked  it has a row of its progress
+        tracked  it has, or may have, a row of its progress
         """
 
         def before(store: DeliveryStore) -> None:
@@ -95,7 +97,6 @@ class ParkedLines:
                 self._counts[hash(key)] -= 1
                 if self._counts[hash(key)] <= 0:
                     del self._counts[hash(key)]
-            then()
             self.put_down(position, keys)
 
         self._work.tools.recorder.record(Record(before=before, then=done))
@@ -142,31 +143,48 @@ class ParkedLines:
             self._look(key, due=True)
 
     def _look(self, key: Key, *, due: bool = False, even_paused: bool = False) -> None:
-        position = self._reader.head(self._number, key)
-        held = position is None or position in self.in_hand
-        parked = None if position is None or held else self._reader.parked(self._number, position)
-        if parked is None or not self._is_head(parked):
+        work, now = self._work, self._work.now_ms()
+        room = work.limits.loaded - self.loaded
+        line = self._reader.line(self._number, key, 1 if self._crowded else max(1, min(room, AT_ONCE)))
+        if not line or line[0].position in self.in_hand or not self._is_head(line[0]):
             # A place that is not durable yet, or an event that stands before it elsewhere, looks here again.
             if due:
                 self.look_at_later(key, NEVER)
             return
-        work, now = self._work, self._work.now_ms()
-        progress = self._reader.progress(self._number, parked.position)
-        next_at = max(progress.next_at, progress.not_before) if progress is not None else 0
+        progress = self._reader.progress(self._number, line[0].position)
+        next_at = _next_at(progress)
         if next_at > now:
             self.look_at_later(key, next_at)
-        elif self.loaded >= work.limits.loaded or not (work.is_sending or even_paused):
-            self._crowded = self._crowded or self.loaded >= work.limits.loaded
+        elif room <= 0 or not (work.is_sending or even_paused):
+            self._crowded = self._crowded or room <= 0
             self.look_at_later(key, now)
         else:
-            self.in_hand.add(parked.position)
-            self.loaded += 1
-            self._load(parked, progress)
-            for key_ in parked.keys:
+            for key_ in line[0].keys:
                 self.look_at_later(key_, NEVER)
+            self._take(line[0], progress)
+            if len(line[0].keys) == 1:
+                self._take_followers(line)
+
+    def _take(self, parked: Parked, progress: Progress | None) -> None:
+        self.in_hand.add(parked.position)
+        self.loaded += 1
+        self._load(parked, progress)
+
+    def _take_followers(self, line: list[Parked]) -> None:
+        """Those right behind the head that stand in no other line: they go out one after the other, as in memory."""
+        now = self._work.now_ms()
+        for parked in line[1:]:
+            progress = self._reader.progress(self._number, parked.position)
+            if parked.keys != line[0].keys or parked.position in self.in_hand or _next_at(progress) > now:
+                return
+            self._take(parked, progress)
 
     def _is_head(self, parked: Parked) -> bool:
         return all(
             self._work.line_up.lanes.length(key) == 0 and self._reader.head(self._number, key) == parked.position
             for key in parked.keys
         )
+
+
+def _next_at(progress: Progress | None) -> int:
+    return max(progress.next_at, progress.not_before) if progress is not None else 0

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-import msgspec
 import structlog
 
 from milonga.delivery.ending import DAMAGED, SWITCHED_OFF, TRIMMED, Endings
@@ -22,7 +21,7 @@ from milonga.spec.stored import Stamped
 
 log = structlog.get_logger("milonga.delivery")
 
-READ_AGAIN = 5_000  #: milliseconds until an event is read again that the log could not give
+READ_AGAIN = 5.0  #: seconds until an event is read again that the log could not give
 
 
 class Parking:
@@ -110,25 +109,27 @@ class Parking:
         self.park_with(keys)
         self.lines.join(parked, lambda: self._resending.discard(position), also)
 
-    def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt] = ()) -> None:
-        """A parked event waits for its next try on disk."""
-        entry.stage = Stage.recording
+    def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt]) -> None:
+        """A parked event waits for its next try on disk, and so do those that were loaded behind it."""
         number, position = self._work.config.id, entry.position
-
-        def given_back() -> None:
-            self._work.line_up.remove(entry)
-            self._work.suspicion.forget(entry)
-            self.lines.loaded -= entry.loaded
-            self.lines.put_down(position, entry.keys)
-            self._wake()
-
+        for other in self._work.line_up.connected(entry.keys):
+            if other.loaded and other.stage in (Stage.waiting, Stage.loading):
+                self._put_down(other)
+        entry.stage = Stage.recording
         self._work.tools.recorder.record(
             Record(
                 before=lambda store: store.set_progress(number, position, progress),
                 attempts=attempts,
-                then=given_back,
+                then=partial(self._put_down, entry),
             )
         )
+
+    def _put_down(self, entry: Entry) -> None:
+        self._work.line_up.remove(entry)
+        self._work.suspicion.forget(entry)
+        self.lines.loaded -= entry.loaded
+        self.lines.put_down(entry.position, entry.keys)
+        self._wake()
 
     def stop(self) -> None:
         for task in self._reading:
@@ -153,18 +154,16 @@ class Parking:
 
     async def _read_again(self, entry: Entry) -> None:
         partition, offset = entry.position
-        found: Stored | Damaged | None = None
-        try:
-            items = await self._work.tools.log.read(partition, offset - 1, 1)
-            found = items[0] if items and items[0].position == entry.position else None
-        except Exception:
-            log.exception("delivery.cannot_read_again", position=entry.position)
-            if entry.stage is Stage.loading:
-                later = self._work.now_ms() + READ_AGAIN
-                self.give_back(entry, msgspec.structs.replace(entry.progress, next_at=later))
-            return
+        while True:
+            try:
+                items = await self._work.tools.log.read(partition, offset - 1, 1)
+                break
+            except Exception:
+                log.exception("delivery.cannot_read_again", position=entry.position)
+                await asyncio.sleep(READ_AGAIN)
+        found = items[0] if items and items[0].position == entry.position else None
         if entry.stage is not Stage.loading:
-            return  # it has ended meanwhile
+            return  # it has ended meanwhile, or is on disk again
         match found:
             case Stored(_, event):
                 self._loaded(entry, event)

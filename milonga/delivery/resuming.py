@@ -65,7 +65,7 @@ def finish_parked(work: Work, lines: ParkedLines) -> None:
             progress = reader.progress(number, position) or Progress()
             work.tools.recorder.record(Record(outcome=_outcome_of(letter, progress, work)))
         lines.in_hand.add(position)
-        lines.leave(position, parked.keys, lambda: None, tracked=True)
+        lines.leave(position, parked.keys, tracked=True)
 
 
 def _outcome_of(letter: DeadLetter, progress: Progress, work: Work) -> Outcome:

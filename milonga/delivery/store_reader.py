@@ -65,22 +65,17 @@ class DeliveryReader:
     # Parked events and lines
 
     def parked(self, destination: int, position: Position) -> Parked | None:
-        query = (
-            "SELECT parked_at, received_at, keys, resent, stamp, body FROM parked"
-            " WHERE destination = ? AND partition = ? AND offset = ?"
-        )
+        query = f"SELECT {_PARKED} FROM parked WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
         row = self._first(query, (destination, *position))
-        if row is None:
-            return None
-        parked_at, received_at, keys, resent, stamp, body = row
-        return Parked(
-            position=position,
-            parked_at=parked_at,
-            received_at=received_at,
-            keys=keys_of(keys),
-            resent=bool(resent),
-            event=None if stamp is None else event_of(stamp, body),
+        return None if row is None else _parked(*row)
+
+    def line(self, destination: int, key: Key, limit: int) -> list[Parked]:
+        """The first of a parked line, in order."""
+        query = (
+            f"SELECT {_PARKED} FROM parked_lines CROSS JOIN parked USING(destination, partition, offset)"  # noqa: S608
+            " WHERE destination = ? AND key = ? ORDER BY place LIMIT ?"
         )
+        return [_parked(*row) for row in self._db.execute(query, (destination, key_text(key), limit))]
 
     def parked_sizes(self, destination: int) -> Iterator[tuple[Key, int]]:
         """Every parked key, and how many events stand behind it."""
@@ -175,6 +170,7 @@ class DeliveryReader:
         return next(self._db.execute(query, args))[0]
 
 
+_PARKED = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
 _PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts"
 
 
@@ -189,4 +185,24 @@ def _progress(
         code=code,
         reason=reason,
         parts=parts_of(parts),
+    )
+
+
+def _parked(
+    partition: int,
+    offset: Offset,
+    parked_at: int,
+    received_at: int,
+    keys: str,
+    resent: int,
+    stamp: bytes | None,
+    body: bytes,
+) -> Parked:
+    return Parked(
+        position=Position(partition, offset),
+        parked_at=parked_at,
+        received_at=received_at,
+        keys=keys_of(keys),
+        resent=bool(resent),
+        event=None if stamp is None else event_of(stamp, body),
     )
