@@ -32,7 +32,7 @@ from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
 from milonga.spec.read import read_stamped
 
-EVENTS = 20_000
+EVENTS = 15_000
 LATENCY = 0.05  #: seconds, of the receiver
 IN_FLIGHT = 256
 PATIENCE = 60.0  #: seconds for one round

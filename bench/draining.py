@@ -10,9 +10,9 @@ from bench.run import Run
 from bench.serving import Server, add_totango, fill, switch
 from milonga.workspace.model import DestinationState
 
-BACKLOG = 40_000
+BACKLOG = 30_000
 LATENCY = 0.05
-SECONDS = 2.5
+SECONDS = 1.5
 SWITCHED = 1.2  #: seconds until a change of state is in force for sure
 PACE = 4_000  #: requests per second of the load that leaves the others some of their core
 

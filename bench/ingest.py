@@ -16,7 +16,7 @@ from bench.samples import message_ids, mix
 from bench.serving import Server
 from milonga.spec.decode import decode
 
-SECONDS = 2.5  #: of one round
+SECONDS = 2.0  #: of one round
 BATCH = 100
 CONNECTIONS_OF_BATCHES = 16
 

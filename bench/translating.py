@@ -20,7 +20,7 @@ from milonga.identity.account import read_unstamped
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 
-SECONDS = 0.6  #: of one round of one thing
+SECONDS = 0.3  #: of one round of one thing
 TARGET = 20  #: microseconds
 
 T = TypeVar("T")

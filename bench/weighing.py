@@ -15,7 +15,7 @@ from bench.run import Run
 from bench.serving import Server, add_totango, remove_totango
 
 LATENCY = 0.01
-SECONDS = 4.0
+SECONDS = 3.0
 PACE = 3_000  #: events per second that come in while the backlog goes out
 MEGABYTE = 1_000_000
 MOST, DEARER = 350, 1.2  #: targets: megabytes; cost with a backlog / cost without
