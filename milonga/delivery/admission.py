@@ -53,8 +53,10 @@ class Admission:
             return None
         work.live[entry.position] = entry
         work.line_up.add(entry)
-        if self._is_too_much(entry):
+        if work.line_up.longest_lane(entry.keys) > work.limits.lane:
             self._parking.park_with(entry.keys)
+        elif work.line_up.of_owner(entry) > work.limits.account:
+            self._parking.park_with(work.line_up.keys_of_owner(entry))
         return None
 
     def relieve(self, position: Position) -> None:
@@ -79,12 +81,6 @@ class Admission:
             self._parking.endings.die(entry, "unreadable", f"{type(error).__name__}: please report this.")
             return None
         return event
-
-    def _is_too_much(self, entry: Entry) -> bool:
-        """Whether its line, or its account, takes more than its share of the window."""
-        work = self._work
-        limits = work.limits
-        return work.line_up.longest_lane(entry.keys) > limits.lane or work.line_up.of_owner(entry) > limits.account
 
 
 def keys_of(work: Work, event: Event, position: Position) -> tuple[Key, ...]:

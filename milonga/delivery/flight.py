@@ -165,6 +165,7 @@ class Flights:
         work, now = self._work, self._work.tools.clock()
         counts = not entry.alone and work.breaker.is_closed
         entry.alone = False
+        work.suspicion.forget(entry)  # what it says now is no refusal
         if work.breaker.failure(entry.owner, now=now, dice=work.tools.dice()):
             log.warning("delivery.breaker_open", destination=work.config.name, code=ending.code)
         asked, progress, backoff = ending.wait, entry.progress, work.limits.backoff

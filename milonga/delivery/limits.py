@@ -16,7 +16,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     window        events a reader looks at past its watermark
     window_bytes  bytes of them in memory
     lane          events that wait behind one key in memory; with more the line is parked on disk
-    account       events of one account in memory; with more, further lines of it are parked too
+    account       events of one account in memory; with more all its lines are parked: it has taken its share
     blocked       seconds after its first failure when an event and its lines are parked
     loaded        parked events in memory at once
     max_age       milliseconds an event is worth sending; stands still while the destination is paused

@@ -61,6 +61,10 @@ class LineUp:
         """How many events of the same account are here."""
         return self._owners[entry.owner]
 
+    def keys_of_owner(self, entry: Entry) -> set[Key]:
+        """The lanes of all events of the same account."""
+        return {key for other in self.lanes.everything() if other.owner == entry.owner for key in other.keys}
+
     def longest_lane(self, keys: Iterable[Key]) -> int:
         return max(map(self.lanes.length, keys), default=0)
 

@@ -105,6 +105,8 @@ class ParkedLines:
         """It is no longer in hand: ended, or on disk again."""
         self.in_hand.discard(position)
         self.look_at(keys)
+        if self._crowded:
+            self.look_at_due()
 
     def look_at(self, keys: Iterable[Key]) -> None:
         """Something before these lines went away, or they have just begun."""
@@ -112,7 +114,6 @@ class ParkedLines:
             if hash(key) in self._counts and self._work.line_up.lanes.length(key) == 0:
                 if self._crowded:
                     self.look_at_later(key, self._work.now_ms())
-                    self.look_at_due()
                 else:
                     self._look(key)
 
