@@ -12,7 +12,6 @@ import apsw
 import structlog
 
 from milonga.cli.common import LOG_FOLDER
-from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
 from milonga.collector.server import HttpServer
 from milonga.delivery.limits import Limits
@@ -86,7 +85,7 @@ async def collect(
         )
         chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log))]
         try:
-            server = await HttpServer.start(TrackingApp(collector), host, port)
+            server = await HttpServer.start(collector, host, port)
             try:
                 listening(server.url)
                 await stop.wait()

@@ -1,5 +1,6 @@
 """What the collector answers. Every body is a JSON object: Ruby's SDK resends a batch that was answered otherwise."""
 
+from http import HTTPStatus
 from typing import Final
 
 import msgspec
@@ -10,11 +11,15 @@ RETRY_AFTER: Final = 2
 
 
 class Answer(Struct, frozen=True):
-    """headers  names in lower case"""
+    """
+    headers  names in lower case
+    head     status line and headers as HTTP/1.1 writes them, for whoever writes them himself
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
+    head: bytes
 
 
 def _json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:
@@ -23,7 +28,9 @@ def _json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:
 
 def _raw(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
     length = str(len(body)).encode()
-    return Answer(status, [(b"content-type", b"application/json"), (b"content-length", length), *headers], body)
+    lines = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
+    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+    return Answer(status, lines, body, head + b"".join(b"%b: %b\r\n" % line for line in lines))
 
 
 def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:
@@ -59,6 +66,11 @@ UNKNOWN_WRITE_KEY: Final = refusal(
     401, "unknown_write_key", "No source has this write key. Copy it from `milonga sources list`."
 )
 SLOW_BODY: Final = refusal(408, "slow_body", "The body did not arrive in time. Send it again.")
+SLOW_HEAD: Final = refusal(408, "slow_headers", "The headers did not arrive in time. Send it again.")
+BAD_HTTP: Final = refusal(400, "invalid_http", "This is no HTTP/1.1 request.")
+LARGE_HEAD: Final = refusal(
+    431, "headers_too_large", "Send at most 64 headers, and 16 KiB of request line and headers."
+)
 NOT_READY: Final = try_again("not_ready", "Starting, or the event log cannot be written. Send it again.")
 BUSY: Final = try_again("busy", "Too much is being received at once. Send it again.")
 LOG_FULL: Final = try_again("log_full", "The event log cannot keep more at the moment. Send it again.")

@@ -1,16 +1,17 @@
-"""The collector as a plain ASGI application: reads the body within its bounds, and always answers in JSON."""
+"""
+The collector as a plain ASGI application: reads the body within its bounds, and always answers in JSON. It is the
+reference for `milonga.collector.connection`, which serves the product, and for whoever mounts the collector elsewhere.
+"""
 
 import asyncio
-import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
-
-import structlog
 
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
 from milonga.collector.routes import Route, route_of
+from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
 Scope: TypeAlias = MutableMapping[str, Any]
@@ -20,8 +21,6 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 
 BODY_TIMEOUT: Final = 30.0
 """Seconds a body may take to arrive once it has begun. Ours; it bounds how long a slow sender holds memory."""
-
-_log = structlog.get_logger("milonga.collector")
 
 
 class TrackingApp:
@@ -35,14 +34,7 @@ class TrackingApp:
         except asyncio.CancelledError:  # the server has waited long enough; the sender learns that it may come again
             answer = answers.STOPPING
         except Exception as error:
-            self._collector.count("trouble")
-            if isinstance(error, ExceptionGroup):  # of append and ledger, the first that failed
-                error = error.exceptions[0]
-            frames = traceback.extract_tb(error.__traceback__)
-            place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-            # Only what kind of error and where: its message might quote the body.
-            _log.error("request_failed", path=scope["path"], error=type(error).__name__, place=place)
-            answer = answers.TROUBLE
+            answer = trouble(self._collector, scope["path"], error)
         if answer is not None:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": answer.body})

@@ -1,11 +1,14 @@
 """Which path means what. Source: Segment's HTTP API and its SDKs (docs/tracking-api.md, "Paths")."""
 
 from enum import Enum
+from functools import lru_cache
 from typing import Final, get_args
+from urllib.parse import unquote
 
+import httptools
 from msgspec import Struct
 
-from milonga.collector.answers import NOT_FOUND, ONLY_GET, ONLY_POST, Answer
+from milonga.collector.answers import BAD_HTTP, NOT_FOUND, ONLY_GET, ONLY_POST, Answer
 from milonga.spec.event import EventType
 
 
@@ -52,3 +55,20 @@ def route_of(method: str, path: str) -> Route | Answer:
     if route.kind in (Kind.alive, Kind.ready):
         return route if method in ("GET", "HEAD") else ONLY_GET
     return route if method == "POST" else ONLY_POST
+
+
+def route_to(method: bytes, target: bytes) -> Route | Answer:
+    """The same for a request line: `target` is a path with its query, or a whole URL."""
+    return _remembered(method, target) if len(target) <= _LONGEST_KNOWN else _route_to(method, target)
+
+
+def _route_to(method: bytes, target: bytes) -> Route | Answer:
+    try:
+        path = httptools.parse_url(target).path or b""  # none in `OPTIONS *`
+    except httptools.HttpParserInvalidURLError:
+        return BAD_HTTP
+    return route_of(method.decode("latin-1"), unquote(path.decode("latin-1")))
+
+
+_LONGEST_KNOWN: Final = 128  # bytes; longer ones are not remembered, so that the memory of them stays small
+_remembered: Final = lru_cache(maxsize=256)(_route_to)

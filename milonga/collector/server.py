@@ -1,16 +1,22 @@
-"""The HTTP server: uvicorn inside our own program, which owns the event loop and the signals."""
+"""The HTTP server: listens, counts its connections, keeps their clock, stops in an orderly way."""
 
 import asyncio
+import resource
 import socket
+from email.utils import formatdate
 from typing import Final
 
-import uvicorn
+from milonga.collector import answers
+from milonga.collector.answers import Answer
+from milonga.collector.collector import Collector
+from milonga.collector.connection import Connection, Patience
+from milonga.collector.reading import Clock
 
-from milonga.collector.asgi import TrackingApp
-
-KEEP_ALIVE: Final = 75  #: seconds an idle connection stays open; SDKs flush every 10 to 30 seconds
 BACKLOG: Final = 2048  #: connections that wait to be accepted; beyond them the kernel makes clients wait
-GRACE: Final = 30  #: seconds requests under way may take to end when the server stops
+GRACE: Final = 30.0  #: seconds requests under way may take to end when the server stops
+MOST_CONNECTIONS: Final = 10_000  #: more are answered with 503 at once
+OTHER_FILES: Final = 200  #: the process has open besides connections
+LAST_WORDS: Final = 2.0  #: seconds that the 503s after the grace time have to leave
 
 
 class HttpServer:
@@ -20,39 +26,41 @@ class HttpServer:
     host, port  where it really listens: also when it was asked for port 0
     """
 
-    def __init__(self, server: uvicorn.Server, listener: socket.socket, loop: "asyncio.Task[None]") -> None:
-        self._server = server
-        self._listener = listener
-        self._loop = loop
+    def __init__(
+        self, collector: Collector, listener: socket.socket, patience: Patience, grace: float, most_connections: int
+    ) -> None:
+        self._collector = collector
+        self._patience = patience
+        self._grace = grace
+        self._most_connections = most_connections
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._all_left = asyncio.Event()
+        self._stopping = False
+        self._server: asyncio.Server
+        self._clock = Clock(0.0, b"")
+        self._tick()
         name = listener.getsockname()
         self.host: str = name[0]
         self.port: int = name[1]
 
     @classmethod
-    async def start(cls, app: TrackingApp, host: str, port: int, *, grace: int = GRACE) -> "HttpServer":
+    async def start(
+        cls,
+        collector: Collector,
+        host: str,
+        port: int,
+        *,
+        grace: float = GRACE,
+        patience: Patience | None = None,
+        most_connections: int = MOST_CONNECTIONS,
+    ) -> "HttpServer":
         """OSError if the address cannot be had."""
         listener = _listen(host, port)
-        config = uvicorn.Config(
-            app,
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_ALIVE,
-            timeout_graceful_shutdown=grace,
-        )
-        config.load()
-        server = uvicorn.Server(config)
-        # What Server.serve does, without the signal handlers it would install.
-        server.lifespan = config.lifespan_class(config)
-        await server.startup(sockets=[listener])
-        return cls(server, listener, asyncio.create_task(server.main_loop()))
+        most = min(most_connections, _files() - OTHER_FILES)
+        server = cls(collector, listener, patience or Patience(), grace, most)
+        server._server = await server._loop.create_server(server._connect, sock=listener, backlog=BACKLOG)
+        return server
 
     @property
     def url(self) -> str:
@@ -63,9 +71,63 @@ class HttpServer:
         Accept no more, close idle connections, finish what is under way. What is not finished after the grace time is
         answered with 503, and its sender sends it again.
         """
-        self._server.should_exit = True
-        await self._loop
-        await self._server.shutdown(sockets=[self._listener])
+        self._stopping = True
+        self._server.close()
+        for connection in tuple(self._connections):
+            connection.finish()
+        if not await self._wait(self._grace):
+            for connection in tuple(self._connections):
+                connection.give_up()
+            if not await self._wait(LAST_WORDS):
+                for connection in tuple(self._connections):
+                    connection.abort()
+                await self._wait(LAST_WORDS)
+        self._ticking.cancel()
+
+    async def _wait(self, seconds: float) -> bool:
+        """Whether all connections ended in time."""
+        if self._connections:
+            self._all_left.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._all_left.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    def _connect(self) -> Connection:
+        return Connection(self._collector, self._clock, self._patience, joined=self._joined, left=self._left)
+
+    def _joined(self, connection: Connection) -> Answer | None:
+        if self._stopping:
+            return answers.STOPPING
+        if len(self._connections) >= self._most_connections:
+            return self._collector.busy()
+        self._connections.add(connection)
+        return None
+
+    def _left(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+        if not self._connections:
+            self._all_left.set()
+
+    def _tick(self) -> None:
+        """One timer for all: one for each request would cost more than all else here."""
+        self._clock.now = self._loop.time()
+        self._clock.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        for connection in tuple(self._connections):
+            connection.look()
+        self._ticking = self._loop.call_later(self._patience.tick, self._tick)
+
+
+def _files() -> int:
+    """How many files this process may have open; the limit is raised as far as that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 def _listen(host: str, port: int) -> socket.socket:

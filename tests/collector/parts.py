@@ -3,12 +3,13 @@
 import asyncio
 import base64
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
-from typing import Any
+from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
+import uvloop
 
 from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
@@ -18,6 +19,12 @@ from milonga.identity.message_id import new_message_id
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
+from tests.collector.uvicorn_server import UvicornServer
+
+T = TypeVar("T")
+Server: TypeAlias = HttpServer | UvicornServer
+Front: TypeAlias = Literal["asgi", "own", "uvloop"]
+"""The ASGI application under uvicorn, for reference; our own server on asyncio's loop; the same on uvloop's."""
 
 KEY = "WK_TEST_abc123"  #: of source 1, and the one in the captured requests
 BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
@@ -180,14 +187,19 @@ class Bench:
             start["status"], {name.decode(): value.decode() for name, value in start["headers"]}, content["body"]
         )
 
+    async def serve(self, front: Front = "uvloop", *, grace: float = 5, **options: Any) -> Server:
+        """options  of our own server"""
+        if front == "asgi":
+            return await UvicornServer.start(self.app, "127.0.0.1", 0, grace=grace)
+        return await HttpServer.start(self.collector, "127.0.0.1", 0, grace=grace, **options)
+
     @contextmanager
-    def listening(self) -> Iterator[HttpServer]:
-        """On a real socket, in a thread of its own: for SDKs that wait for their answers."""
-        loop = asyncio.new_event_loop()
+    def listening(self, front: Front = "uvloop", **options: Any) -> Iterator[Server]:
+        """On a real socket, in a thread of its own: for clients that wait for their answers."""
+        loop = new_loop(front)
         thread = threading.Thread(target=loop.run_forever, daemon=True)
         thread.start()
-        start = HttpServer.start(self.app, "127.0.0.1", 0, grace=5)
-        server = asyncio.run_coroutine_threadsafe(start, loop).result(10)
+        server = asyncio.run_coroutine_threadsafe(self.serve(front, **options), loop).result(10)
         try:
             yield server
         finally:
@@ -197,9 +209,16 @@ class Bench:
             loop.close()
 
 
-def send(
-    server: HttpServer, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
-) -> Answered:
+def new_loop(front: Front) -> asyncio.AbstractEventLoop:
+    return uvloop.new_event_loop() if front == "uvloop" else asyncio.new_event_loop()
+
+
+def run(front: Front, scenario: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=lambda: new_loop(front)) as runner:
+        return runner.run(scenario)
+
+
+def send(server: Server, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Answered:
     """One request over a connection of its own, redirects not followed."""
     connection = HTTPConnection(server.host, server.port, timeout=10)
     try:

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 from segment.analytics.client import Client
 
-from milonga.collector.server import HttpServer
 from milonga.spec.event import Event, Track
-from tests.collector.parts import KEY, Bench
+from tests.collector.parts import KEY, Bench, Server
 
 NODE = Path(__file__).parent.parent / "node"
 
@@ -33,7 +32,7 @@ def names(bench: Bench) -> list[str | None]:
 
 
 @contextmanager
-def python_sdk(server: HttpServer, **options: Any) -> Iterator[Client]:
+def python_sdk(server: Server, **options: Any) -> Iterator[Client]:
     """The client; on leaving, everything it was given has been sent."""
     failed: list[Exception] = []
     options |= {"host": server.url, "upload_interval": 0.05, "max_retries": 3}
@@ -125,7 +124,7 @@ def test_python_retries_while_the_log_is_full_and_loses_nothing() -> None:
 # Node
 
 
-def node_sdk(server: HttpServer, scenario: str) -> list[str]:
+def node_sdk(server: Server, scenario: str) -> list[str]:
     """Run one scenario of tests/node/send.js; the message ids it sent."""
     node = shutil.which("node")
     assert node is not None, "Node is needed for this test"

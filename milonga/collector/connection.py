@@ -1,0 +1,230 @@
+"""One connection of a sender: whose turn it is, what is written, and when it ends."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from math import inf
+from typing import Final, cast
+
+from msgspec import Struct
+
+from milonga.collector import answers
+from milonga.collector.answers import Answer
+from milonga.collector.collector import Collector
+from milonga.collector.reading import Clock, Reader, Refused, Request
+from milonga.collector.routes import Route
+from milonga.collector.trouble import trouble
+from milonga.spec.limits import MAX_REQUEST
+
+PIPELINE: Final = 16  #: requests that wait their turn before reading pauses
+MOST_WAITING: Final = 1000  #: one read may bring as many; a sender of more is refused
+MAX_LINGER: Final = 2 * MAX_REQUEST  #: bytes thrown away so that a sender who still sends can read its refusal
+
+
+class Patience(Struct, frozen=True):
+    """
+    Seconds, give or take a tick.
+
+    head    for request line and headers to arrive, once they have begun
+    body    for a body to arrive; for a sender to take its answers
+    idle    between two requests: SDKs flush every 10 to 30 seconds
+    linger  for a sender that was refused to stop sending
+    tick    between two looks at all connections
+    """
+
+    head: float = 30.0
+    body: float = 30.0
+    idle: float = 75.0
+    linger: float = 5.0
+    tick: float = 1.0
+
+
+class Connection(asyncio.Protocol):
+    """Requests are answered one after the other, in their order."""
+
+    def __init__(
+        self,
+        collector: Collector,
+        clock: Clock,
+        patience: Patience,
+        *,
+        joined: Callable[["Connection"], Answer | None],
+        left: Callable[["Connection"], None],
+    ) -> None:
+        """joined  what to answer if there must not be one more connection"""
+        self._collector = collector
+        self._clock = clock
+        self._patience = patience
+        self._joined = joined
+        self._left = left
+        self._loop = asyncio.get_running_loop()
+        self._reader = Reader(
+            collector,
+            clock,
+            head_patience=patience.head,
+            body_patience=patience.body,
+            take=self._take,
+            ask_on=self._ask_on,
+        )
+        self._waiting: deque[Request] = deque()
+        self._turn: Request | None = None  # the one that is with the collector
+        self._task: asyncio.Task[None] | None = None
+        self._deadline = inf  # of an idle connection, or one that does not take its answers or its refusal
+        self._asking = False  # "100 Continue" is due
+        self._writable = True
+        self._paused = False
+        self._stopping = False
+        self._refused = False
+        self._lingered: int | None = None  # bytes, once refused
+
+    # Called by the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
+        self._deadline = self._clock.now + self._patience.idle
+        if (answer := self._joined(self)) is not None:
+            self._reader.end()
+            self._write(Request(answer), answer)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """What is with the collector stays there: its event is kept, its answer is nobody's."""
+        self._reader.end()
+        self._drop_waiting()
+        self._asking = self._paused = False
+        self._left(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingered is not None:
+            self._lingered += len(data)
+            if self._lingered > MAX_LINGER:
+                self._transport.abort()
+            return
+        try:
+            self._reader.feed(data)
+        except Refused as refused:
+            self._refuse(refused.answer)
+
+    def eof_received(self) -> bool:
+        """True keeps the connection: the sender may have ended only its own half, and wait for answers."""
+        self._reader.end()
+        self._stopping = True
+        return self._lingered is None and (self._turn is not None or bool(self._waiting))
+
+    def pause_writing(self) -> None:
+        self._writable = False
+        self._deadline = self._clock.now + self._patience.body
+
+    def resume_writing(self) -> None:
+        self._writable = True
+        self._deadline = inf
+        self._advance()
+
+    # Called by the server
+
+    def look(self) -> None:
+        """Once a tick: has anything taken too long?"""
+        now, reader = self._clock.now, self._reader
+        if reader.deadline <= now and not self._paused:
+            self._refuse(reader.give_up())
+        elif self._deadline <= now and not reader.begun:
+            self._transport.abort()
+
+    def finish(self) -> None:
+        """Answer what is under way, then close."""
+        self._stopping = True
+        if self._turn is None and not self._waiting and not self._reader.in_body:
+            self._transport.close()
+
+    def give_up(self) -> None:
+        """There is no more time: the sender learns that it may come again."""
+        self._reader.end()
+        self._drop_waiting()
+        if self._turn is not None:
+            self._write(self._turn, answers.STOPPING)  # what it waits for goes on: its event may be kept yet
+        elif self._lingered is None:
+            self._refuse(answers.STOPPING)
+
+    def abort(self) -> None:
+        self._transport.abort()
+
+    # Requests
+
+    def _take(self, request: Request) -> None:
+        self._waiting.append(request)
+        if self._turn is None:
+            self._advance()
+        elif len(self._waiting) >= PIPELINE:
+            if len(self._waiting) > MOST_WAITING:
+                raise Refused(self._collector.busy())
+            self._paused = True
+            self._transport.pause_reading()
+
+    def _advance(self) -> None:
+        """Give the next one its turn, if it is anybody's."""
+        while self._waiting and self._turn is None and self._writable:
+            request = self._waiting.popleft()
+            if isinstance(request.to, Answer):
+                self._write(request, request.to)
+            else:
+                self._turn, self._deadline = request, inf
+                self._task = self._loop.create_task(self._handle(request, request.to))
+        if self._paused and len(self._waiting) < PIPELINE:
+            self._paused = False
+            self._reader.extend()
+            self._transport.resume_reading()
+        if self._asking and self._turn is None and not self._waiting:
+            self._asking = False
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def _handle(self, request: Request, route: Route) -> None:
+        try:
+            answer = await self._collector.handle(route, request.authorization, request.encoding, request.body)
+        except asyncio.CancelledError:
+            answer = answers.STOPPING
+        except Exception as error:
+            answer = trouble(self._collector, request.target.decode("latin-1"), error)
+        self._collector.room.give_back(len(request.body))
+        self._turn = self._task = None
+        self._write(request, answer)
+        self._advance()
+
+    def _ask_on(self) -> None:
+        self._asking = True
+        self._advance()
+
+    def _refuse(self, answer: Answer) -> None:
+        """After what is under way. The reader has ended."""
+        self._refused = True
+        self._waiting.append(Request(answer))
+        self._advance()
+
+    def _drop_waiting(self) -> None:
+        for request in self._waiting:
+            self._collector.room.give_back(len(request.body))
+        self._waiting.clear()
+
+    # Answers
+
+    def _write(self, request: Request, answer: Answer) -> None:
+        if self._transport.is_closing():
+            return
+        over = not request.keep or (self._stopping and not self._waiting and not self._reader.in_body)
+        self._deadline = self._clock.now + (self._patience.body if over else self._patience.idle)
+        self._transport.write(
+            b"%b%b%b\r\n%b"
+            % (
+                answer.head,
+                self._clock.date,
+                b"connection: close\r\n" if over else b"",
+                b"" if request.bare else answer.body,
+            )
+        )
+        if not over:
+            return
+        if self._refused:
+            # Closed while data still arrive, the connection would be reset, and our answer lost on its way.
+            self._lingered = 0
+            self._deadline = self._clock.now + self._patience.linger
+            self._transport.write_eof()
+        else:
+            self._transport.close()

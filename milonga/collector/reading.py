@@ -1,0 +1,247 @@
+"""
+Requests out of bytes. llhttp (httptools) knows HTTP; here is what it leaves open: how much of anything is taken, and
+how long it may take.
+"""
+
+from collections.abc import Callable, MutableMapping
+from math import inf
+from typing import Final
+
+import httptools
+from msgspec import Struct
+
+from milonga.collector import answers
+from milonga.collector.answers import Answer
+from milonga.collector.collector import Collector
+from milonga.collector.routes import Route, route_to
+from milonga.collector.trouble import trouble
+from milonga.spec.limits import MAX_REQUEST
+
+MAX_HEADERS: Final = 64  #: of different names
+MAX_HEAD: Final = 16 * 1024  #: bytes of request line and headers; also of what is between two pieces of a body
+
+
+class Request(Struct, gc=False):
+    """
+    to      where it goes; or what to answer without asking the collector
+    target  as in the request line
+    body    as sent; the room of so many bytes is taken
+    keep    whether another request may follow on its connection
+    bare    HEAD: the answer goes without its body
+    """
+
+    to: Route | Answer
+    target: bytes = b""
+    authorization: bytes | None = None
+    encoding: bytes | None = None
+    body: bytes = b""
+    keep: bool = False
+    bare: bool = False
+
+
+class Refused(Exception):
+    """Answer this, and read no more of this connection: where its next request begins is unknown."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.status)
+        self.answer = answer
+
+
+class Clock(Struct):
+    """
+    now   seconds of the event loop's clock, as of its last tick: exact enough for patience, and costs nothing
+    date  the header of that name, as it is written
+    """
+
+    now: float
+    date: bytes
+
+
+class Reader:
+    """
+    The reading side of one connection. Methods called `on_...` are the parser's to call.
+
+    deadline  by `clock`: when the request that is being read must be there; infinite while none is
+    begun     a request has begun
+    in_body   its headers are there
+    ended     nothing may follow what was read
+    """
+
+    def __init__(
+        self,
+        collector: Collector,
+        clock: Clock,
+        *,
+        head_patience: float,
+        body_patience: float,
+        take: Callable[[Request], None],
+        ask_on: Callable[[], None],
+    ) -> None:
+        """
+        take    gets each request that is there as a whole
+        ask_on  called for a sender that sends its body only if it is told to
+        """
+        self._collector = collector
+        self._room = collector.room
+        self._clock = clock
+        self._head_patience = head_patience
+        self._body_patience = body_patience
+        self._take = take
+        self._ask_on = ask_on
+        self._parser = httptools.HttpRequestParser(self)
+        self.deadline = inf
+        self.begun = self.in_body = self.ended = False
+        self._unspent = 0  # bytes read since something of use came
+        self._fields: MutableMapping[bytes, bytes] = {}
+        self._request = Request(answers.NOT_FOUND)
+        self._body: bytes | bytearray = b""
+        self._size = 0  # of the head, then of the body
+        self._switching = False
+
+    def feed(self, data: bytes) -> None:
+        """Refused."""
+        if self.ended:
+            return
+        self._unspent += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as switch:
+            self._go_on(data[switch.args[0] :])
+        except httptools.HttpParserCallbackError as error:
+            self.end()
+            raise self._cause(error) from None
+        except httptools.HttpParserError:
+            if not self.ended:  # else it is what came behind `Connection: close`
+                self.end()
+                raise self._refused(answers.BAD_HTTP) from None
+        if self._unspent > MAX_HEAD and not self.ended:
+            self.end()
+            raise self._refused(answers.LARGE_HEAD)
+
+    def give_up(self) -> Answer:
+        """What to answer once the deadline is over."""
+        answer = answers.SLOW_BODY if self.in_body else answers.SLOW_HEAD
+        self._collector.count("refused")
+        self.end()
+        return answer
+
+    def extend(self) -> None:
+        """Nothing could be read for a while, and it was not the sender's fault."""
+        if self.begun:
+            self.deadline = self._clock.now + (self._body_patience if self.in_body else self._head_patience)
+
+    def end(self) -> None:
+        """Read no more; forget what is half read."""
+        self.ended = True
+        if self._body:
+            self._room.give_back(len(self._body))
+            self._body = b""
+        self.begun = self.in_body = False
+        self.deadline = inf
+
+    def _refused(self, answer: Answer) -> Refused:
+        self._collector.count("refused")
+        return Refused(answer)
+
+    def _cause(self, error: BaseException) -> Refused:
+        """What was raised in one of the methods below."""
+        cause = error.__context__
+        if isinstance(cause, Refused):
+            return cause
+        fault = cause if isinstance(cause, Exception) else RuntimeError("a callback of the parser failed")
+        return Refused(trouble(self._collector, self._request.target.decode("latin-1"), fault))
+
+    def on_message_begin(self) -> None:
+        self.begun = True
+        self.deadline = self._clock.now + self._head_patience
+        self._fields = {}
+        self._size = 0
+        self._request = Request(answers.NOT_FOUND)
+
+    def on_url(self, part: bytes) -> None:
+        self._request.target += part
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._size += len(name) + len(value) + 4
+        if self._size > MAX_HEAD:
+            raise self._refused(answers.LARGE_HEAD)
+        self._fields[name.lower()] = value
+
+    def on_headers_complete(self) -> None:
+        fields, request, parser = self._fields, self._request, self._parser
+        if len(fields) > MAX_HEADERS or len(request.target) + self._size > MAX_HEAD:
+            raise self._refused(answers.LARGE_HEAD)
+        self.in_body = True
+        self.deadline = self._clock.now + self._body_patience
+        self._size = 0
+        method = parser.get_method()
+        request.to = route_to(method, request.target)
+        if int(fields.get(b"content-length", b"0")) > MAX_REQUEST:
+            raise self._too_large(request.to)
+        request.bare = method == b"HEAD"
+        request.authorization = fields.get(b"authorization")
+        request.encoding = fields.get(b"content-encoding")
+        # Version 1.0 keeps connections only by an extension, which is not worth having: they end.
+        request.keep = parser.should_keep_alive() and (
+            b"connection" not in fields or parser.get_http_version() != "1.0"
+        )
+        self._switching = b"upgrade" in fields and parser.should_upgrade()
+        if b"expect" in fields and fields[b"expect"].lower() == b"100-continue":
+            if isinstance(request.to, Answer):
+                raise Refused(request.to)
+            self._ask_on()
+
+    def on_body(self, part: bytes) -> None:
+        self._unspent = 0
+        self._size += len(part)
+        if self._size > MAX_REQUEST:
+            raise self._too_large(self._request.to)
+        if isinstance(self._request.to, Answer):
+            return  # the rest is thrown away, so that the connection can be kept
+        if not self._room.take(len(part)):
+            self._room.give_back(len(self._body))
+            self._body = b""
+            self._request.to = self._collector.busy()
+        elif not self._body:
+            self._body = part
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += part
+
+    def on_message_complete(self) -> None:
+        if self._switching:
+            return
+        request = self._request
+        self._unspent = 0
+        request.body = bytes(self._body)
+        self._body = b""
+        self.begun = self.in_body = False
+        self.deadline = inf
+        self.ended = not request.keep
+        self._take(request)
+
+    def _too_large(self, to: Route | Answer) -> Refused:
+        return Refused(to) if isinstance(to, Answer) else self._refused(answers.TOO_LARGE)
+
+    def _go_on(self, rest: bytes) -> None:
+        """
+        A client asks to switch to another protocol, as Java's own does to HTTP/2. We may go on as if it had not; the
+        parser will not. So another one reads the body, behind a head that says how long it is.
+        """
+        if not self._switching:
+            self.ended = True  # CONNECT: it was answered
+            return
+        self._switching = False
+        self._request.keep = False
+        self._parser = httptools.HttpRequestParser(_BodyOnly(self))
+        framing = [
+            (name, self._fields[name]) for name in (b"content-length", b"transfer-encoding") if name in self._fields
+        ]
+        self.feed(b"POST / HTTP/1.1\r\n%b\r\n%b" % (b"".join(b"%b: %b\r\n" % line for line in framing), rest))
+
+
+class _BodyOnly:
+    def __init__(self, reader: Reader) -> None:
+        self.on_body = reader.on_body
+        self.on_message_complete = reader.on_message_complete

@@ -1,0 +1,22 @@
+"""A fault of ours while a request was handled: counted, logged without a word of the body, answered with 503."""
+
+import traceback
+
+import structlog
+
+from milonga.collector import answers
+from milonga.collector.answers import Answer
+from milonga.collector.collector import Collector
+
+_log = structlog.get_logger("milonga.collector")
+
+
+def trouble(collector: Collector, path: str, error: Exception) -> Answer:
+    collector.count("trouble")
+    if isinstance(error, ExceptionGroup):  # of append and ledger, the first that failed
+        error = error.exceptions[0]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    # Only what kind of error and where: its message might quote the body.
+    _log.error("request_failed", path=path, error=type(error).__name__, place=place)
+    return answers.TROUBLE
