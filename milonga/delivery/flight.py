@@ -187,8 +187,10 @@ class Flights:
     def _refused(self, entry: Entry, ending: BadSettings, attempts: list[Attempt]) -> None:
         """Perhaps the settings' fault, perhaps its own: it stays at hand until that is sure."""
         work = self._work
-        times = work.suspicion.times(entry) + 1
-        verdict = work.suspicion.refused(entry, entry.first_key, only_one=self._no_other_to_ask(entry))
+        verdict = Verdict.wait
+        if work.is_on:  # while it is paused because of its settings, a refusal says nothing about the event
+            verdict = work.suspicion.refused(entry, entry.first_key, only_one=self._no_other_to_ask(entry))
+        times = max(1, work.suspicion.times(entry))
         pause = wait_before(times, dice=1.0, asked=None, backoff=ASK_AGAIN)
         progress = entry.progress
         entry.progress = replace(
@@ -201,7 +203,7 @@ class Flights:
         )
         entry.alone = False
         self._wait(entry, attempts, at_hand=True)
-        if verdict is Verdict.pause and work.is_on:
+        if verdict is Verdict.pause:
             work.ask_for(DestinationState.paused, "settings", ending.reason)
 
     def _wait(self, entry: Entry, attempts: Sequence[Attempt], *, at_hand: bool = False) -> None:

@@ -82,9 +82,9 @@ def keys(event: Event) -> tuple[Key, ...]:
 
 
 def translate(event: Event, settings: Settings) -> Requests | Skip:
-    """As many requests as `parts` says; `skip` and `raise` do as they say."""
+    """As many requests as `parts` says; `skip` and `fail` do as they say."""
     said = event.received
-    if said.get("raise"):
+    if said.get("fail"):
         raise ZeroDivisionError
     if said.get("skip"):
         return Skip("told_to_skip", "Do not say so.")

@@ -47,9 +47,8 @@ def test_finished_events_behind_an_open_one_still_count_towards_the_window() -> 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 10)), max_size=60))
 def test_nothing_at_or_before_the_watermark_is_open(steps: list[tuple[bool, int]]) -> None:
-    window, opened, at = Window(0), list[int](), 0
-    for mine, leaves in steps:
-        at += 1
+    window, opened = Window(0), list[int]()
+    for at, (mine, leaves) in enumerate(steps, 1):
         if mine:
             window.enter(at)
             opened.append(at)

@@ -319,7 +319,7 @@ class World:
         if dice.random() < 0.05:
             said["free"] = True
         if dice.random() < 0.01 and "skip" not in said:
-            said["raise"] = True
+            said["fail"] = True
         source = paper.OTHER_SOURCE if dice.random() < 0.05 else paper.SOURCE
         stamped = paper.event(n, account, user, type_=type_, source=source, received_at=self.now(), **said)
         # By the account's number, which a product account shares.
@@ -490,7 +490,7 @@ class World:
                 assert last.code == "destination_off" or (said.get("skip") and last.code == "told_to_skip")
             case State.dead:
                 assert last.code in {"http_400", "http_401", "http_403", "translate_failed"}
-                assert (last.code == "translate_failed") == bool(said.get("raise"))
+                assert (last.code == "translate_failed") == bool(said.get("fail"))
             case State.expired:
                 assert last.code == "too_old"
                 assert last.ended_at - last.received_at > self.limits.max_age

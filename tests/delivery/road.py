@@ -1,0 +1,152 @@
+"""A runner with everything it needs, on fake time, and a receiver that answers as it is told."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+
+from milonga.delivery.limits import Limits
+from milonga.delivery.outgoing import Outgoing, Reply
+from milonga.delivery.recorder import Recorder
+from milonga.delivery.runner import Runner
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.tools import Tools
+from milonga.destinations.contract import Answer, Destination
+from milonga.eventlog.api import Position
+from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
+from milonga.outcomes.model import Outcome
+from milonga.workspace.model import DestinationConfig, DestinationState
+from tests.delivery import paper
+from tests.delivery.faketime import FakeThread, FakeTimeLoop
+
+LATENCY = 0.05
+OK = Answer(200, {}, b"")
+
+
+def answer(status: int, **headers: str) -> Answer:
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"no")
+
+
+class _Watched(OutcomeWriter):
+    """Remembers the newest durable outcome of each event, which is quicker to ask than files."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float], durable: dict[Position, Outcome]) -> None:
+        super().__init__(folder, clock)
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._durable = durable
+
+    def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+        super().write(outcomes, attempts)
+        self._durable.update((outcome.position, outcome) for outcome in outcomes)
+
+
+class Road:
+    """
+    answer     what the receiver answers to the n-th event
+    sent       numbers of the events in order of their requests, repeated ones too
+    sent_at    when each was sent first
+    delivered  in order of the answers
+    parts      (n, part) of all requests
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        loop: FakeTimeLoop,
+        answer: Callable[[int], Reply] = lambda n: OK,
+        limits: Limits | None = None,
+        *,
+        log: paper.ListLog | None = None,
+        config: DestinationConfig | None = None,
+        kind: Destination = paper.DESTINATION,
+        thread: FakeThread | None = None,
+    ) -> None:
+        self.loop, self.log, self.answer = loop, log or paper.ListLog(), answer
+        self.latency = LATENCY
+        self.sent: list[int] = []
+        self.sent_at: dict[int, float] = {}
+        self.delivered: list[int] = []
+        self.parts: list[tuple[int, str]] = []
+        self.flying = 0
+        self.config = config or paper.config()
+        store = DeliveryStore(folder / "delivery.db")
+        store.transaction().execute("PRAGMA synchronous = OFF")
+        self.thread = thread or FakeThread(lambda: 0.002)
+        self.durable: dict[Position, Outcome] = {}
+        self.recorder = Recorder(store, _Watched(folder / "outcomes", loop.clock, self.durable), self.thread)
+        self.reader = DeliveryReader(folder / "delivery.db")
+        self.outcomes = OutcomeReader(folder / "outcomes")
+        tools = Tools(
+            log=self.log,
+            reader=self.reader,
+            outcomes=self.outcomes,
+            recorder=self.recorder,
+            sender=self,
+            clock=loop.clock,
+            dice=random.Random(1).random,
+            change_state=self._change_state,
+        )
+        self.runner = Runner(self.config, kind, tools, limits or Limits())
+        self.work = self.runner._work
+        self.running = loop.create_task(self.runner.run())
+
+    def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
+        said = msgspec.json.decode(outgoing.body)
+        n = said["n"]
+        self.sent.append(n)
+        self.parts.append((n, said["part"]))
+        self.sent_at.setdefault(n, self.loop.time())
+        self.flying += 1
+        reply = self.answer(n)
+
+        def end() -> None:
+            self.flying -= 1
+            if reply is OK:
+                self.delivered.append(n)
+            done(reply, self.latency)
+
+        self.loop.call_later(self.latency, end)
+
+    def add(self, n: int, account: str | None = "acme", user: str | None = "ada", **said: Any) -> Position:
+        return self.log.add(paper.event(n, account, user, received_at=self.now(), **said))
+
+    def now(self) -> int:
+        return int(self.loop.clock() * 1000)
+
+    def change(self, state: DestinationState, by: str = "cli", reason: str = "") -> None:
+        change = paper.change(state, self.now(), by, reason, end=self.log.ends())
+        self.config = msgspec.structs.replace(self.config, changes=(*self.config.changes, change))
+        self.runner.update(self.config)
+
+    def _change_state(self, _: int, state: DestinationState, by: str, reason: str) -> None:
+        self.change(state, by, reason)
+
+    def outcome(self, offset: int) -> Outcome | None:
+        return self.durable.get(Position(0, offset))
+
+    async def until(self, done: Callable[[], bool], seconds: float = 60.0) -> None:
+        """Fake seconds, so that this costs next to nothing."""
+        async with asyncio.timeout(seconds):
+            while not done():  # noqa: ASYNC110 - there is no event for "whatever a test looks at"
+                await asyncio.sleep(0.01)
+
+    async def stop(self, grace: float = 1.0) -> None:
+        await self.runner.stop(grace)
+        await self.running
+        await self.recorder.close()
+        self.reader.close()
+
+
+def run(folder: Path, live: Callable[[Path, FakeTimeLoop], Coroutine[Any, Any, None]]) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    folder.mkdir(exist_ok=True)
+    loop = FakeTimeLoop()
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(live(folder, loop))
+    assert not loop.errors, loop.errors
