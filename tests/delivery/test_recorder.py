@@ -1,0 +1,118 @@
+import asyncio
+from pathlib import Path
+
+import apsw
+
+from milonga.delivery.recorder import Record, Recorder
+from milonga.delivery.rows import Progress
+from milonga.delivery.store import DeliveryStore
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.eventlog.api import Position
+from milonga.outcomes.files import OutcomeReader, OutcomeWriter
+from milonga.outcomes.model import Outcome, State
+from tests.delivery.faketime import FakeThread, FakeTimeLoop
+from tests.delivery.road import run
+
+
+def outcome(n: int) -> Outcome:
+    return Outcome(
+        destination=7,
+        position=Position(0, n),
+        state=State.delivered,
+        received_at=1,
+        ended_at=2,
+        settings_version=1,
+    )
+
+
+def recorder(folder: Path, loop: FakeTimeLoop, thread: FakeThread | None = None) -> Recorder:
+    return Recorder(DeliveryStore(folder / "delivery.db"), OutcomeWriter(folder / "outcomes", loop.clock), thread)
+
+
+def test_callbacks_come_in_order_and_only_once_everything_is_durable(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        it, seen = recorder(folder, loop, FakeThread(lambda: 0.01)), list[int]()
+        reader, outcomes = DeliveryReader(folder / "delivery.db"), OutcomeReader(folder / "outcomes")
+
+        def check(n: int) -> None:
+            assert reader.progress(7, Position(0, n)) is not None
+            assert outcomes.of(Position(0, n))
+            seen.append(n)
+
+        for n in range(1, 51):
+            it.record(
+                Record(
+                    before=lambda store, n=n: store.set_progress(7, Position(0, n), Progress()),  # type: ignore[misc]
+                    outcome=outcome(n),
+                    then=lambda n=n: check(n),  # type: ignore[misc]
+                )
+            )
+            if n % 7 == 0:
+                await asyncio.sleep(0.004)
+        await it.flush()
+        assert seen == list(range(1, 51))
+        reader.close()
+        await it.close()
+
+    run(tmp_path, live)
+
+
+def test_what_an_outcome_rests_on_is_durable_before_it(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        thread = FakeThread(lambda: 1.0)
+        it = recorder(folder, loop, thread)
+        it.record(Record(before=lambda store: store.set_position(7, 0, 5), outcome=outcome(5)))
+        await asyncio.sleep(1.5)
+        reader = DeliveryReader(folder / "delivery.db")
+        assert reader.position(7, 0) == 5
+        assert not OutcomeReader(folder / "outcomes").of(Position(0, 5))
+        await it.close()
+        assert OutcomeReader(folder / "outcomes").of(Position(0, 5))
+        reader.close()
+
+    run(tmp_path, live)
+
+
+def test_while_the_disk_refuses_the_group_is_kept_and_tried_again(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        faults: list[Exception | None] = [apsw.FullError("full"), OSError("no space"), None, apsw.FullError("full")]
+        it = recorder(folder, loop, FakeThread(lambda: 0.01, lambda: faults.pop(0) if faults else None))
+        done: list[int] = []
+        for n in (1, 2):
+            it.record(
+                Record(
+                    before=lambda store, n=n: store.set_position(n, 0, 5),  # type: ignore[misc]
+                    outcome=outcome(n),
+                    then=lambda n=n: done.append(n),  # type: ignore[misc]
+                )
+            )
+        await asyncio.sleep(0.5)
+        assert it.trouble is not None
+        assert "full" in it.trouble
+        assert done == []
+        await it.flush()
+        assert done == [1, 2]
+        assert it.trouble is None
+        assert OutcomeReader(folder / "outcomes").totals() == {(7, State.delivered, ""): 2}
+        await it.close()
+
+    run(tmp_path, live)
+
+
+def test_a_callback_that_raises_is_reported_and_spoils_no_other(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        it, done = recorder(folder, loop, FakeThread(lambda: 0.01)), list[int]()
+
+        def broken() -> None:
+            done.remove(99)
+
+        it.record(Record(then=broken))
+        it.record(Record(then=lambda: done.append(1)))
+        await it.flush()
+        it.record(Record(then=lambda: done.append(2)))
+        await it.close()
+        assert done == [1, 2]
+        assert [type(error) for error in loop.errors] == [ValueError]
+        loop.errors.clear()
+
+    run(tmp_path, live)
