@@ -1,8 +1,9 @@
 """The tracking API, independent of any HTTP server: the parts of a request in, an answer out."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
 
 from milonga.collector import answers
 from milonga.collector.answers import Answer
@@ -12,10 +13,9 @@ from milonga.collector.routes import Kind, Route
 from milonga.collector.stamp import discards, stamp
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
 from milonga.collector.write_key import key_in_header
-from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull
-from milonga.spec.arrived import Arrived, Decoded, NotJson
+from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
+from milonga.spec.arrived import Decoded, NotJson
 from milonga.spec.decode import decode, decode_mended
-from milonga.spec.discards import Rejected
 from milonga.spec.event import EventType
 from milonga.spec.stored import Stamped
 
@@ -24,6 +24,11 @@ _MEND_ASIDE: Final = 64 * 1024
 Bytes above which a broken body is mended in a thread, so that nobody else waits for it: the worst of 5 MiB takes some
 seconds.
 """
+
+Places: TypeAlias = list[Position | Duplicate]
+
+Begun: TypeAlias = "Answer | asyncio.Future[Places] | Coroutine[Any, Any, Answer]"
+"""The answer; or an append, which `Collector.kept` turns into one; or what must be awaited for it."""
 
 
 class Collector:
@@ -69,9 +74,16 @@ class Collector:
 
         Raises nothing of its own but what log and ledger raise beyond LogFull.
         """
+        return await self._end(self.begin(route, authorization, encoding, body))
+
+    def begin(self, route: Route, authorization: bytes | None, encoding: bytes | None, body: bytes) -> Begun:
+        """
+        All of `handle` that needs no waiting, which usually is all but the log's own: a task for each single event
+        would cost about as much as decoding it.
+        """
         match route.kind:
             case Kind.single | Kind.batch:
-                return await self._take(route.type, authorization, encoding, body)
+                return self._take(route.type, authorization, encoding, body)
             case Kind.metrics:
                 self.count("sdk_metrics")
                 return answers.OK
@@ -80,14 +92,27 @@ class Collector:
             case Kind.ready:
                 return answers.READY if self._ready() else answers.NOT_READY
 
+    def kept(self, append: "asyncio.Future[Places]") -> Answer:
+        """The answer to an append that is done. Raises what the log raised, LogFull aside."""
+        try:
+            places = append.result()
+        except LogFull:
+            return self._log_full()
+        # By far the most are of one event that is new.
+        duplicates = sum([type(place) is Duplicate for place in places])
+        if duplicates:
+            self.count("duplicate", duplicates)
+        self.count("accepted", len(places) - duplicates)
+        return answers.OK
+
     def count(self, what: What, number: int = 1) -> None:
         self.counts.add(what, number)
         if self._notice is not None:
             self._notice(what, number)
 
-    async def _take(
+    def _take(
         self, implied: EventType | None, authorization: bytes | None, encoding: bytes | None, body: bytes
-    ) -> Answer:
+    ) -> Begun:
         if not self._ready():
             return answers.NOT_READY
         key = key_in_header(authorization)
@@ -95,8 +120,9 @@ class Collector:
         source = None if key is None else self._source_of(key)
         if key is not None and source is None:
             return self._unknown_key()
-        if encoding is None:
-            return await self._read(implied, source, body)
+        return self._read(implied, source, body) if encoding is None else self._unpack(implied, source, encoding, body)
+
+    async def _unpack(self, implied: EventType | None, source: int | None, encoding: bytes, body: bytes) -> Answer:
         try:
             body = unpack(body, encoding)
         except UnknownEncoding:
@@ -108,64 +134,74 @@ class Collector:
         if not self.room.take(len(body)):
             return self.busy()
         try:
-            return await self._read(implied, source, body)
+            return await self._end(self._read(implied, source, body))
         finally:
             self.room.give_back(len(body))
 
-    async def _read(self, implied: EventType | None, source: int | None, body: bytes) -> Answer:
+    def _read(self, implied: EventType | None, source: int | None, body: bytes) -> Begun:
         """source  None if the header names no key: then the body must"""
+        decoded = decode(body, implied)
+        return self._mend(implied, source, body) if decoded is None else self._judge(source, decoded)
+
+    async def _mend(self, implied: EventType | None, source: int | None, body: bytes) -> Answer:
         try:
-            decoded = decode(body, implied) or await self._mended(body, implied)
+            if len(body) <= _MEND_ASIDE:
+                decoded = decode_mended(body, implied)
+            else:
+                async with self._mending:
+                    decoded = await asyncio.to_thread(decode_mended, body, implied)
         except NotJson as error:
             return self._refuse(answers.refusal(400, "invalid_json", str(error)))
+        return await self._end(self._judge(source, decoded))
+
+    def _judge(self, source: int | None, decoded: Decoded) -> Begun:
         if source is None:
             if decoded.write_key is None:
                 return self._refuse(answers.NO_WRITE_KEY)
             source = self._source_of(decoded.write_key)
             if source is None:
                 return self._unknown_key()
-        return await self._keep(source, decoded.events, decoded.rejected)
-
-    async def _mended(self, body: bytes, implied: EventType | None) -> Decoded:
-        if len(body) <= _MEND_ASIDE:
-            return decode_mended(body, implied)
-        async with self._mending:
-            return await asyncio.to_thread(decode_mended, body, implied)
-
-    async def _keep(self, source: int, events: list[Arrived], rejected: list[Rejected]) -> Answer:
         received_at = int(self._clock() * 1000)
         # From here to the append nothing may wait: accounts are resolved in the order in which events reach the log.
-        stamped = stamp(events, source, received_at, self._new_id)
-        if not rejected:
-            return await self._append(stamped)
-        found = discards(rejected, source, received_at)
-        async with asyncio.TaskGroup() as group:
-            counted = group.create_task(self._count_discards(found))
-            answer = await self._append(stamped)
-        return answer if answer is not answers.OK else counted.result()
+        append = self._append(stamp(decoded.events, source, received_at, self._new_id))
+        if not decoded.rejected:
+            return append
+        return self._keep_both(append, discards(decoded.rejected, source, received_at))
 
-    async def _append(self, stamped: list[Stamped]) -> Answer:
+    def _append(self, stamped: list[Stamped]) -> "Answer | asyncio.Future[Places]":
         if not stamped:
             return answers.OK
         try:
-            found = await self._log.append(stamped)
+            return self._log.submit(stamped)
         except LogFull:
-            self.count("log_full")
-            return answers.LOG_FULL
-        duplicates = sum(1 for one in found if type(one) is Duplicate)
-        if duplicates:
-            self.count("duplicate", duplicates)
-        self.count("accepted", len(found) - duplicates)
-        return answers.OK
+            return self._log_full()
+
+    async def _keep_both(self, append: "Answer | asyncio.Future[Places]", found: list[Discard]) -> Answer:
+        async with asyncio.TaskGroup() as group:
+            counted = group.create_task(self._count_discards(found))
+            answer = await self._end(append)
+        return answer if answer is not answers.OK else counted.result()
+
+    async def _end(self, begun: Begun) -> Answer:
+        if isinstance(begun, Answer):
+            return begun
+        if not isinstance(begun, asyncio.Future):
+            return await begun
+        with suppress(LogFull):  # `kept` knows what to answer
+            await begun
+        return self.kept(begun)
 
     async def _count_discards(self, found: list[Discard]) -> Answer:
         try:
             await self._ledger.discard(found)
         except LogFull:
-            self.count("log_full")
-            return answers.LOG_FULL
+            return self._log_full()
         self.count("discarded", len(found))
         return answers.OK
+
+    def _log_full(self) -> Answer:
+        self.count("log_full")
+        return answers.LOG_FULL
 
     def busy(self) -> Answer:
         self.count("busy")

@@ -2,17 +2,16 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from math import inf
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from msgspec import Struct
 
 from milonga.collector import answers
 from milonga.collector.answers import Answer
-from milonga.collector.collector import Collector
+from milonga.collector.collector import Collector, Places
 from milonga.collector.reading import Clock, Reader, Refused, Request
-from milonga.collector.routes import Route
 from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
@@ -150,10 +149,11 @@ class Connection(asyncio.Protocol):
     # Requests
 
     def _take(self, request: Request) -> None:
+        if self._turn is None and self._writable and not self._waiting:
+            self._begin(request)
+            return
         self._waiting.append(request)
-        if self._turn is None:
-            self._advance()
-        elif len(self._waiting) >= PIPELINE:
+        if len(self._waiting) >= PIPELINE:
             if len(self._waiting) > MOST_WAITING:
                 raise Refused(self._collector.busy())
             self._paused = True
@@ -162,12 +162,7 @@ class Connection(asyncio.Protocol):
     def _advance(self) -> None:
         """Give the next one its turn, if it is anybody's."""
         while self._waiting and self._turn is None and self._writable:
-            request = self._waiting.popleft()
-            if isinstance(request.to, Answer):
-                self._write(request, request.to)
-            else:
-                self._turn, self._deadline = request, inf
-                self._task = self._loop.create_task(self._handle(request, request.to))
+            self._begin(self._waiting.popleft())
         if self._paused and len(self._waiting) < PIPELINE:
             self._paused = False
             self._reader.extend()
@@ -176,17 +171,54 @@ class Connection(asyncio.Protocol):
             self._asking = False
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
-    async def _handle(self, request: Request, route: Route) -> None:
+    def _begin(self, request: Request) -> None:
+        route = request.to
+        if isinstance(route, Answer):
+            self._write(request, route)
+            return
+        self._turn, self._deadline = request, inf
         try:
-            answer = await self._collector.handle(route, request.authorization, request.encoding, request.body)
-        except asyncio.CancelledError:
-            answer = answers.STOPPING
+            begun = self._collector.begin(route, request.authorization, request.encoding, request.body)
         except Exception as error:
-            answer = trouble(self._collector, request.target.decode("latin-1"), error)
-        self._collector.room.give_back(len(request.body))
-        self._turn = self._task = None
-        self._write(request, answer)
+            begun = self._trouble(error)
+        if isinstance(begun, Answer):
+            self._end(begun)
+        elif isinstance(begun, asyncio.Future):
+            begun.add_done_callback(self._kept)
+        else:
+            self._task = self._loop.create_task(self._finish(begun))
+
+    def _kept(self, append: "asyncio.Future[Places]") -> None:
+        try:
+            answer = self._collector.kept(append)
+        except (Exception, asyncio.CancelledError) as error:
+            answer = self._trouble(error)
+        self._end(answer)
+        if self._waiting or self._asking:
+            self._advance()
+
+    async def _finish(self, begun: Coroutine[Any, Any, Answer]) -> None:
+        try:
+            answer = await begun
+        except (Exception, asyncio.CancelledError) as error:
+            answer = self._trouble(error)
+        self._task = None
+        self._end(answer)
         self._advance()
+
+    def _end(self, answer: Answer) -> None:
+        request = self._turn
+        assert request is not None  # noqa: S101
+        self._turn = None
+        self._collector.room.give_back(len(request.body))
+        self._write(request, answer)
+
+    def _trouble(self, error: BaseException) -> Answer:
+        if isinstance(error, asyncio.CancelledError):
+            return answers.STOPPING
+        assert self._turn is not None  # noqa: S101
+        assert isinstance(error, Exception)  # noqa: S101
+        return trouble(self._collector, self._turn.target.decode("latin-1"), error)
 
     def _ask_on(self) -> None:
         self._asking = True

@@ -1,5 +1,6 @@
 """The event log as the rest of the road sees it. Every engine passes tests/eventlog/conformance.py."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -78,6 +79,10 @@ class EventLog(LogReader, Protocol):
         Store all or none. On return they survive a power cut. A duplicate is named, not stored: the first copy
         is durable by then. Appends of one caller keep their order. LogFull if they cannot be kept.
         """
+        ...
+
+    def submit(self, events: Sequence[Stamped]) -> "asyncio.Future[list[Position | Duplicate]]":
+        """`append` without a coroutine, for callers that cannot afford one per event. LogFull also at once."""
         ...
 
     async def trim(self, partition: int, upto: Offset) -> Offset:

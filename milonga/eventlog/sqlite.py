@@ -110,17 +110,21 @@ class SqliteLog:
 
     async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
         """See EventLog. LogFull also if too much waits for the disk already."""
+        return await self.submit(events)
+
+    def submit(self, events: Sequence[Stamped]) -> "asyncio.Future[list[Position | Duplicate]]":
+        """See EventLog."""
+        answer: asyncio.Future[list[Position | Duplicate]] = self._loop.create_future()
         if not events:
-            return []
+            answer.set_result([])
+            return answer
         rows = [record(event) for event in events]
         keys = [
             key_of(stamp.source, stamp.message_id) if (stamp := event.stamp).own_message_id else None
             for event in events
         ]
-        size = sum(len(row[5]) + len(row[6]) for row in rows)
-        answer: asyncio.Future[list[Position | Duplicate]] = self._loop.create_future()
-        self._submit(Appending(rows, keys, size, answer))
-        return await answer
+        self._submit(Appending(rows, keys, sum([len(row[5]) + len(row[6]) for row in rows]), answer))
+        return answer
 
     async def discard(self, discards: Sequence[Discard]) -> None:
         """See Ledger."""

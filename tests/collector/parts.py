@@ -48,10 +48,15 @@ class RecordingLog:
         self.appending = asyncio.Semaphore(0)
 
     async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
+        return await self.submit(events)
+
+    def submit(self, events: Sequence[Stamped]) -> asyncio.Future[list[Position | Duplicate]]:
+        """What the log keeps is decided at once, as with a real one."""
+        return asyncio.ensure_future(self._answer(self._keep(events)))
+
+    def _keep(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
         if self.full:
             raise LogFull
-        if self.broken:
-            raise RuntimeError("secret of the body")
         places: list[Position | Duplicate] = []
         for event in events:
             first = self._first(event)
@@ -60,6 +65,11 @@ class RecordingLog:
                 places.append(Position(0, len(self.events)))
             else:
                 places.append(Duplicate(first))
+        return places
+
+    async def _answer(self, places: list[Position | Duplicate]) -> list[Position | Duplicate]:
+        if self.broken:
+            raise RuntimeError("secret of the body")
         if self.held is not None:
             self.appending.release()
             await self.held.wait()
