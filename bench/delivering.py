@@ -21,16 +21,19 @@ from bench.run import Run
 from bench.samples import mix, stamped
 from bench.serving import add_totango, fill
 from milonga.cli import logs
-from milonga.cli.halves import deliver
+from milonga.cli.common import LOG_FOLDER
 from milonga.delivery.encode import outgoing
 from milonga.delivery.limits import Limits
+from milonga.delivery.manager import Delivery
 from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.sender import Sender
 from milonga.destinations import registry
 from milonga.destinations.contract import Answer, Skip
+from milonga.eventlog.reader import SqliteLogReader
 from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
 from milonga.spec.read import read_stamped
+from milonga.workspace.store import Workspace
 
 EVENTS = 15_000
 LATENCY = 0.05  #: seconds, of the receiver
@@ -98,16 +101,19 @@ def deliver_backlog(pipe: Connection, data: Path, in_flight: int) -> None:
     pipe.recv()
 
     async def main() -> None:
-        stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+        reader = SqliteLogReader(data / LOG_FOLDER, bell="delivery")
+        with Workspace.open(data) as workspace:
+            process = Delivery(data, workspace, reader, allow_private=True, limits=Limits(in_flight=in_flight))
 
-        def told() -> None:
-            loop.remove_reader(pipe.fileno())
-            os.set_blocking(pipe.fileno(), True)  # the loop had made it otherwise
-            stop.set()
+            def told() -> None:
+                loop.remove_reader(pipe.fileno())
+                os.set_blocking(pipe.fileno(), True)  # the loop had made it otherwise
+                process.stop()
 
-        loop.add_reader(pipe.fileno(), told)
-        await deliver(data, allow_private=True, stop=stop, limits=Limits(in_flight=in_flight))
+            loop.add_reader(pipe.fileno(), told)
+            await process.run()
+            await reader.close()
 
     before = own_cpu()
     uvloop.run(main())

@@ -19,6 +19,7 @@ from milonga.spec.decode import decode
 SECONDS = 2.0  #: of one round
 BATCH = 100
 CONNECTIONS_OF_BATCHES = 16
+TARGET = 50_000  #: events a second on one core
 
 
 def single(run: Run) -> Found:
@@ -68,17 +69,17 @@ def batch(run: Run) -> Found:
             strict.append(whole)
             storing.append(once(_append_alone, run.cores.measured, run))
     rates = [took.rate for took in ours]
-    both = [1 / (1 / d + 1 / s) for d, (s, _) in zip(decoding, storing, strict=True)]
+    both = [1 / (1 / d + 1 / s) for d, (_, s) in zip(decoding, storing, strict=True)]
     rows = [
+        row("batches of 100", rates, "events/s", at_least=TARGET),
         row(
-            "batches of 100",
-            rates,
+            "batches, per CPU second",
+            _per_core(ours),
             "events/s",
             limit=both,
-            limit_is="msgspec alone and apsw alone, one after the other, same core",
-            at_least=50_000,
+            limit_is="msgspec alone, then apsw alone, per CPU second",
+            at_least=TARGET,
         ),
-        row("batches, per CPU second", _per_core(ours), "events/s"),
         row("batches, p50", [took.p50 for took in ours], "ms"),
         row("batches, p99", [took.p99 for took in ours], "ms"),
         row("msgspec.json.decode alone", decoding, "events/s"),
