@@ -10,6 +10,7 @@ from pathlib import Path
 
 import apsw
 import structlog
+from msgspec import Struct
 
 from milonga.cli.common import LOG_FOLDER
 from milonga.collector.collector import Collector
@@ -25,9 +26,24 @@ from milonga.workspace.store import Workspace
 
 log = structlog.get_logger("milonga")
 
-KEEP_EVENTS = 7 * 86_400_000  #: milliseconds that events stay in the log
+DAY = 86_400  #: seconds
+PINNED = 7 * DAY  #: seconds for which what is not delivered keeps its events in the log, at most
 CLEAN_UP = 60.0  #: seconds between two looks for segments that may go
 POLL = 0.5  #: seconds between two looks at the workspace
+
+
+class Keep(Struct, frozen=True, kw_only=True):
+    """
+    How long things are kept, in days: options of `milonga serve`.
+
+    events    bytes of events in the log; what is not delivered stays up to 7 days in any case
+    outcomes  what became of them
+    counts    numbers per minute
+    """
+
+    events: float = 7.0
+    outcomes: float = 30.0
+    counts: float = 400.0
 
 
 class SourceKeys:
@@ -62,6 +78,7 @@ async def collect(
     host: str,
     port: int,
     accept_unknown: bool,
+    keep: Keep,
     stop: asyncio.Event,
     listening: Callable[[str], None],
 ) -> None:
@@ -83,7 +100,7 @@ async def collect(
             ready=lambda: True,
             accept_unknown=accept_unknown,
         )
-        chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log))]
+        chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
         try:
             server = await HttpServer.start(collector, host, port)
             try:
@@ -97,11 +114,21 @@ async def collect(
             await event_log.close()
 
 
-async def deliver(data: Path, *, allow_private: bool, stop: asyncio.Event, limits: Limits | None = None) -> None:
+async def deliver(
+    data: Path, *, allow_private: bool, keep: Keep, stop: asyncio.Event, limits: Limits | None = None
+) -> None:
     """Deliver until `stop` is set; then finish, or hand back, what is under way."""
     reader = SqliteLogReader(data / LOG_FOLDER, bell="delivery")
     with Workspace.open(data) as workspace:
-        delivery = Delivery(data, workspace, reader, allow_private=allow_private, limits=limits)
+        delivery = Delivery(
+            data,
+            workspace,
+            reader,
+            allow_private=allow_private,
+            limits=limits,
+            keep_outcomes=keep.outcomes * DAY,
+            keep_counts=keep.counts * DAY,
+        )
         stopper = asyncio.create_task(_call_when(stop, delivery.stop))
         try:
             await delivery.run()
@@ -115,24 +142,28 @@ async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
     call()
 
 
-async def _clean_up(data: Path, event_log: SqliteLog) -> None:
-    """Segments go whole when they are old enough, but not what a destination has not read yet."""
+async def _clean_up(data: Path, event_log: SqliteLog, keep: Keep) -> None:
+    """Segments go whole when they are old enough; while a destination needs one, only after PINNED."""
     while True:
         await asyncio.sleep(CLEAN_UP)
         try:
-            await event_log.drop_older_than(KEEP_EVENTS, await _keep_from(data, event_log))
+            needed = await _first_needed(data, event_log)
+            await event_log.drop_older_than(int(keep.events * DAY * 1000), needed)
+            await event_log.drop_older_than(int(max(keep.events * DAY, PINNED) * 1000), await event_log.end(0) + 1)
+            await event_log.forget_counts(int(keep.counts * DAY * 1000))
         except (OSError, apsw.Error) as error:
             log.error("log.cannot_clean_up", error=f"{type(error).__name__}: {error}")
 
 
-async def _keep_from(data: Path, event_log: SqliteLog) -> int:
-    """The first offset some reader still needs."""
+async def _first_needed(data: Path, event_log: SqliteLog) -> int:
+    """The first offset that some destination has still to read, or will read again because it is parked."""
     end = await event_log.end(0) + 1
     try:
         reader = DeliveryReader(data / "delivery.db")
     except apsw.CantOpenError:
         return end
     try:
-        return min([end, *(watermark + 1 for watermark in reader.watermarks(0))])
+        parked = reader.oldest_parked(0)
+        return min([end, *(watermark + 1 for watermark in reader.watermarks(0)), *([] if parked is None else [parked])])
     finally:
         reader.close()

@@ -10,14 +10,17 @@ import uvloop
 
 from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
-from milonga.cli.halves import collect, deliver
+from milonga.cli.halves import Keep, collect, deliver
 from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
 from milonga.delivery.store import NewerStore
+from milonga.destinations.registry import HalfDone
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
+from milonga.outcomes.files import NewerOutcomes
 from milonga.workspace.errors import UserError
 from milonga.workspace.lock import DataLock, holders
 
+KEEP = Keep()
 SERVER = "serve"
 HANDOVER = 5.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
 
@@ -48,13 +51,23 @@ def command(
     unknown_key: Annotated[
         UnknownKey, typer.Option(help="Answer to an unknown write key: 401, or 200 as Segment does (not kept).")
     ] = UnknownKey.reject,
+    keep_events: Annotated[
+        float, typer.Option(metavar="DAYS", help="Keep events so long; undelivered ones up to 7 days.", min=0.01)
+    ] = KEEP.events,
+    keep_outcomes: Annotated[
+        float, typer.Option(metavar="DAYS", help="Keep what became of them so long.", min=0.01)
+    ] = KEEP.outcomes,
+    keep_counts: Annotated[
+        float, typer.Option(metavar="DAYS", help="Keep the counts per minute so long.", min=0.01)
+    ] = KEEP.counts,
     role: Annotated[Role, typer.Option(hidden=True)] = Role.all,
     lock_file: Annotated[int | None, typer.Option(hidden=True)] = None,
     life: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Take events from SDKs and deliver them, until Ctrl-C."""
     logs.configure()
-    serving = Serving(data, host, port, allow_private_destinations, single, unknown_key, role)
+    keep = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts)
+    serving = Serving(data, host, port, allow_private_destinations, single, unknown_key, role, keep)
     with told():
         lock = _locked(data, role, lock_file)
     trouble = ""
@@ -64,7 +77,7 @@ def command(
         except* OSError as errors:
             words = "; ".join(str(error) for error in errors.exceptions)
             trouble = f"{words}. If another program uses {host}:{port}, choose another port with --port."
-        except* (LogInUse, UnknownFormat, NewerStore, UserError) as errors:
+        except* (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError) as errors:
             trouble = "; ".join(str(error) for error in errors.exceptions)
     if trouble:
         fail(trouble)
@@ -88,9 +101,11 @@ class Serving:
         single: bool,
         unknown_key: UnknownKey,
         role: Role,
+        keep: Keep,
     ) -> None:
         self._data, self._host, self._port, self._allow_private = data, host, port, allow_private
         self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
+        self._keep = keep
 
     async def run(self, lock: DataLock, life: int | None) -> None:
         """Both halves side by side; if one fails, the other stops too and the error comes out."""
@@ -105,9 +120,13 @@ class Serving:
             else:
                 halves.create_task(_pass_on(stop, collected))
             if self._role is Role.delivery or self._single:
-                halves.create_task(deliver(self._data, allow_private=self._allow_private, stop=collected))
+                halves.create_task(
+                    deliver(self._data, allow_private=self._allow_private, keep=self._keep, stop=collected)
+                )
             elif self._role is Role.all:
-                options = ["--allow-private-destinations"] if self._allow_private else []
+                options = [f"--keep-outcomes={self._keep.outcomes}", f"--keep-counts={self._keep.counts}"]
+                if self._allow_private:
+                    options.append("--allow-private-destinations")
                 halves.create_task(keep_delivery(self._data, lock.fileno(), options, collected))
 
     async def _collect(self, stop: asyncio.Event, collected: asyncio.Event) -> None:
@@ -117,6 +136,7 @@ class Serving:
                 host=self._host,
                 port=self._port,
                 accept_unknown=self._accept_unknown,
+                keep=self._keep,
                 stop=stop,
                 listening=self._announce,
             )

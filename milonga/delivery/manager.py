@@ -20,7 +20,8 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
 from milonga.destinations import registry
 from milonga.eventlog.api import LogReader, Position
-from milonga.outcomes.files import OutcomeReader, OutcomeWriter
+from milonga.outcomes.files import KEEP_OUTCOMES, OutcomeReader, OutcomeWriter
+from milonga.outcomes.totals import KEEP_COUNTS
 from milonga.workspace.model import Command, DestinationState
 from milonga.workspace.store import Workspace
 
@@ -31,7 +32,11 @@ CLEAN_UP = 3600.0  #: seconds between two looks for outcome files that are old e
 
 
 class Delivery:
-    """Opens its files when made; `run` until `stop` was called; then everything is closed."""
+    """
+    Opens its files when made; `run` until `stop` was called; then everything is closed.
+
+    keep_outcomes, keep_counts  seconds
+    """
 
     def __init__(
         self,
@@ -41,10 +46,13 @@ class Delivery:
         *,
         allow_private: bool = False,
         limits: Limits | None = None,
+        keep_outcomes: float = KEEP_OUTCOMES,
+        keep_counts: float = KEEP_COUNTS,
         clock: Callable[[], float] = time.time,
         dice: Callable[[], float] = random.random,
     ) -> None:
         self._workspace, self._log, self._clock, self._dice = workspace, event_log, clock, dice
+        self._keep_outcomes, self._keep_counts = keep_outcomes, keep_counts
         self._allow_private, self._limits = allow_private, limits or Limits()
         store = DeliveryStore(data / "delivery.db")
         self._outcomes = OutcomeWriter(data / "outcomes", clock)
@@ -159,7 +167,7 @@ class Delivery:
                 task.result()
 
     def _drop_old_outcomes(self, _: DeliveryStore) -> None:
-        dropped = self._outcomes.drop_old()
+        dropped = self._outcomes.drop_old(self._keep_outcomes, self._keep_counts)
         if dropped:
             log.info("outcomes.dropped", files=dropped)
 

@@ -64,6 +64,12 @@ class DeliveryReader:
 
     # Parked events and lines
 
+    def oldest_parked(self, partition: int) -> Offset | None:
+        """The first parked event of all destinations whose bytes are in the log alone; None if there is none."""
+        query = "SELECT min(offset) FROM parked WHERE partition = ? AND body IS NULL"
+        row = next(self._db.execute(query, (partition,)))
+        return None if row[0] is None else int(row[0])
+
     def parked(self, destination: int, position: Position) -> Parked | None:
         query = f"SELECT {_PARKED} FROM parked WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
         row = self._first(query, (destination, *position))

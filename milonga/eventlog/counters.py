@@ -15,7 +15,6 @@ ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
 DISCARDED = "discarded:"  #: followed by the code
 MINUTE = 60_000  #: milliseconds
-KEPT_MINUTES = 400 * 24 * 60
 SAMPLES = 100  #: discarded events kept to look at, of each code, in each segment
 CODES = 20  #: codes with samples in each segment
 EXCERPT = 2_000  #: bytes
@@ -121,18 +120,18 @@ def is_rolled(totals: apsw.Connection, segment: Offset) -> bool:
     return totals.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).get is not None
 
 
-def roll(totals: apsw.Connection, segment: Offset, counts: Sequence[Count], now: int) -> None:
-    """
-    Add a sealed segment's counts, once, however often it is asked.
+def forget(totals: apsw.Connection, before: int) -> None:
+    """Give up the counts of minutes before this one."""
+    totals.execute("DELETE FROM counters WHERE minute < ?", (before,))
 
-    now  unix milliseconds
-    """
+
+def roll(totals: apsw.Connection, segment: Offset, counts: Sequence[Count]) -> None:
+    """Add a sealed segment's counts, once, however often it is asked."""
     with totals:
         if is_rolled(totals, segment):
             return
         totals.execute("INSERT INTO rolled VALUES (?)", (segment,))
         totals.executemany(ADD, counts)
-        totals.execute("DELETE FROM counters WHERE minute < ?", (now // MINUTE - KEPT_MINUTES,))
 
 
 def counts_of(connection: apsw.Connection, since: int = 0, until: int = 2**62) -> list[Count]:

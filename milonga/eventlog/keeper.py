@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from milonga.eventlog.active import ActiveSegment
 from milonga.eventlog.api import START, Offset
-from milonga.eventlog.counters import counts_of, is_rolled, open_totals, roll
+from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.reading import UNREADABLE
 from milonga.eventlog.record import INDEXES, UnknownFormat
@@ -186,7 +186,7 @@ class Keeper:
     def _finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         segment = self._segments[first]
         with closing(open_to_write(path_of(self._folder, first))) as connection:
-            roll(self._totals, first, counts_of(connection), self._clock())
+            roll(self._totals, first, counts_of(connection))
             self._on_step("rolled")
             if not has_indexes(connection):
                 connection.pragma("temp_store", "memory")
@@ -239,6 +239,16 @@ class Keeper:
 
         return self._later(lambda: self._drop(is_old))
 
+    def forget_counts(self, age: int) -> "Future[Offset]":
+        """Counts of minutes more than `age` milliseconds ago."""
+        before = (self._clock() - age) // MINUTE
+
+        def job() -> Offset:
+            forget(self._totals, before)
+            return START
+
+        return self._later(job)
+
     def _later(self, job: Callable[[], Offset]) -> "Future[Offset]":
         answer: Future[Offset] = Future()
 
@@ -272,7 +282,7 @@ class Keeper:
         """Its counts are kept if they can be read and written. A full disk must not keep us from freeing it."""
         try:
             with closing(open_to_read(path_of(self._folder, first))) as connection:
-                roll(self._totals, first, counts_of(connection), self._clock())
+                roll(self._totals, first, counts_of(connection))
         except (apsw.Error, OSError, UnknownFormat) as error:
             log.error("counts_lost", segment=first, error=f"{type(error).__name__}: {error}")
 

@@ -17,6 +17,7 @@ from msgspec import Struct
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.totals import KEEP_COUNTS, roll, rolled
 
 SCHEMA_VERSION: Final = 1
 SEGMENT_ROWS: Final = 2_000_000  #: outcomes of one file, about 100 MB
@@ -107,14 +108,19 @@ class OutcomeWriter:
             self._db.execute("UPDATE about SET newest_at = ?", (int(self._clock()),))
         self._rows += len(outcomes)
 
-    def drop_old(self, keep: float = KEEP_OUTCOMES) -> int:
-        """Remove the files whose newest row is older than `keep` seconds; return how many."""
+    def drop_old(self, keep: float = KEEP_OUTCOMES, keep_counts: float = KEEP_COUNTS) -> int:
+        """
+        Remove the files whose newest row is older than `keep` seconds; return how many. Their counts stay for
+        `keep_counts` seconds.
+        """
         dropped = 0
         for number in segments(self._folder)[:-1]:
             path = _path(self._folder, number)
             with _opened_to_read(path) as db:
                 newest = next(db.execute("SELECT newest_at FROM about"))[0]
+                counts = list(db.execute("SELECT * FROM counters"))
             if newest < self._clock() - keep:
+                roll(self._folder, number, counts, now=self._clock(), keep=keep_counts)
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
                 dropped += 1
@@ -199,11 +205,14 @@ class OutcomeReader:
 
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
+        minute = since // 60_000
+        gone, counts = rolled(self._folder, minute)
+        for number, db in self._each_numbered():
+            if number not in gone:
+                counts += db.execute("SELECT * FROM counters WHERE minute >= ?", (minute,))
         sums: Counter[tuple[int, State, str]] = Counter()
-        query = "SELECT destination, state, code, sum(n) FROM counters WHERE minute >= ? GROUP BY 1, 2, 3"
-        for db in self._each():
-            for destination, state, code, n in db.execute(query, (since // 60_000,)):
-                sums[destination, State(state), code] += n
+        for _, destination, state, code, n in counts:
+            sums[destination, State(state), code] += n
         return dict(sums)
 
     def oldest(self) -> int | None:
@@ -213,6 +222,9 @@ class OutcomeReader:
 
     def _each(self) -> Iterator[apsw.Connection]:
         """The newest first."""
+        return (db for _, db in self._each_numbered())
+
+    def _each_numbered(self) -> Iterator[tuple[int, apsw.Connection]]:
         for number in reversed(segments(self._folder)):
             try:
                 opened = _opened_to_read(_path(self._folder, number))
@@ -220,7 +232,7 @@ class OutcomeReader:
                 continue  # dropped a moment ago
             with opened as db:
                 if next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0]:
-                    yield db
+                    yield number, db
 
 
 class _opened_to_read:  # noqa: N801 - a context manager that reads as a verb

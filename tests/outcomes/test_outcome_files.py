@@ -103,7 +103,25 @@ def test_files_whose_newest_row_is_old_are_dropped_whole_but_never_the_one_in_us
     clock.now += 10**9
     assert writer.drop_old(keep=150) == 1
     assert segments(tmp_path) == [3]
-    assert {path.name.split(".")[0] for path in tmp_path.iterdir()} == {"00000003"}, "nothing is left of the others"
+    left = {path.name.split(".")[0] for path in tmp_path.iterdir()}
+    assert left == {"00000003", "counters"}, "nothing is left of the others but their counts"
+    writer.close()
+
+
+def test_counts_outlive_the_files_they_were_counted_in_for_a_time_of_their_own(tmp_path: Path, clock: Clock) -> None:
+    writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=1), OutcomeReader(tmp_path)
+    for offset in (1, 2, 3):
+        writer.write([outcome(offset)])
+    clock.now += 1000
+    assert writer.drop_old(keep=500) == 2
+    assert reader.totals() == {(1, State.delivered, ""): 3}
+    assert writer.drop_old(keep=500) == 0
+    assert reader.totals() == {(1, State.delivered, ""): 3}, "added once"
+    writer.write([outcome(4)])
+    clock.now += 10**6
+    writer.write([outcome(5, at=AT + 10**9)])
+    assert writer.drop_old(keep=500, keep_counts=900) == 2
+    assert reader.totals() == {(1, State.delivered, ""): 1}, "older minutes are forgotten"
     writer.close()
 
 

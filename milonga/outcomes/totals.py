@@ -1,0 +1,64 @@
+"""
+Counts of outcomes beyond the files they were counted in: when a file of outcomes goes, its counts per minute are added
+to `<data>/outcomes/counters.db`, once, and kept much longer. So no page ever counts rows.
+"""
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+KEEP_COUNTS: Final = 400 * 86_400  #: seconds
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS counters(
+  minute INTEGER, destination INTEGER, state INTEGER, code TEXT, n INTEGER NOT NULL,
+  PRIMARY KEY(minute, destination, state, code)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS rolled(segment INTEGER PRIMARY KEY);
+"""
+ADD: Final = "INSERT INTO counters VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
+
+Row = tuple[int, int, int, str, int]
+"""(minute, destination, state, code, n); minute is unix seconds / 60."""
+
+
+def totals_path(folder: Path) -> Path:
+    return folder / "counters.db"
+
+
+def roll(folder: Path, segment: int, counts: Sequence[Row], *, now: float, keep: float = KEEP_COUNTS) -> None:
+    """
+    Add the counts of a file that is about to go; durable on return. Asked again after a crash, it adds nothing.
+
+    now   unix seconds
+    keep  seconds; older minutes are forgotten
+    """
+    path = totals_path(folder)
+    with closing(apsw.Connection(str(path))) as db:
+        path.chmod(0o600)
+        db.set_busy_timeout(5_000)
+        db.pragma("journal_mode", "wal")
+        db.pragma("synchronous", "full")
+        with db:
+            db.execute(TABLES)
+            if db.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).fetchone() is None:
+                db.execute("INSERT INTO rolled VALUES(?)", (segment,))
+                db.executemany(ADD, counts)
+            db.execute("DELETE FROM counters WHERE minute < ?", (int((now - keep) // 60),))
+
+
+def rolled(folder: Path, since: int) -> tuple[set[int], list[Row]]:
+    """Numbers of the files whose counts are here, and the counts from minute `since` on."""
+    try:
+        connection = apsw.Connection(str(totals_path(folder)), flags=apsw.SQLITE_OPEN_READWRITE)
+    except apsw.CantOpenError:
+        return set(), []
+    connection.set_busy_timeout(5_000)
+    with closing(connection) as db:
+        db.execute("BEGIN")  # the two belong together
+        if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rolled'").fetchone() is None:
+            return set(), []
+        numbers = {int(row[0]) for row in db.execute("SELECT segment FROM rolled")}
+        return numbers, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
