@@ -197,6 +197,10 @@ class SqliteLog:
         """
         return await asyncio.wrap_future(self._keeper.drop(age, keep_from))
 
+    async def forget_counts(self, age: int) -> None:
+        """Counts per minute older than `age` milliseconds; those of segments still here stay with them."""
+        await asyncio.wrap_future(self._keeper.forget_counts(age))
+
     async def close(self) -> None:
         """Keep what was acknowledged, release files and threads. Appends under way finish first."""
         if self._closed:
