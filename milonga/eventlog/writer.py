@@ -81,6 +81,8 @@ class Discarding(Struct, frozen=True):
 Work: TypeAlias = Appending | Discarding | Callable[[], None] | None
 """A function is called between two groups; None ends the thread."""
 
+_KEPT = (Appending, Discarding)  # `Appending | Discarding` would be made anew for each work
+
 Answers: TypeAlias = list[tuple[Appending | Discarding, Any]]
 """What each gets; an Exception is raised."""
 
@@ -177,7 +179,7 @@ class Writer:
                 break
             if work is None:
                 return group, True
-            if isinstance(work, Appending | Discarding):
+            if isinstance(work, _KEPT):
                 events += work.events
                 size += work.size
                 group.append(work)
