@@ -52,7 +52,7 @@ def delivery(run: Run) -> Found:
                 cpu = client.ask("go", PATIENCE)
                 alone.append((_seconds(receiver.ask("seen")), cpu))
             data = run.fresh()
-            fill(data, run.source, EVENTS, run.cores.measured | run.cores.others)
+            fill(data, run.source, EVENTS, run.cores.all)
             number = add_totango(data, receiver.hello, after=0)
             with Child(deliver_backlog, run.cores.measured, data, IN_FLIGHT) as process:
                 process.tell("go")

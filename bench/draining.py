@@ -25,7 +25,7 @@ def drain(run: Run) -> Found:
     paced_draining: list[Took] = []
     delivered: list[float] = []
     data = run.fresh()
-    fill(data, run.source, BACKLOG, run.cores.measured | run.cores.others)
+    fill(data, run.source, BACKLOG, run.cores.all)
     with (
         Child(generate, run.cores.others) as generator,
         Child(receive, run.cores.others, LATENCY, False) as receiver,

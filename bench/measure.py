@@ -48,7 +48,7 @@ class Cores:
     """
     The core that what is measured runs on, alone if there are two; everything else is on the others.
 
-    measured, others  what os.sched_setaffinity takes
+    measured, others, all  what os.sched_setaffinity takes
     """
 
     def __init__(self) -> None:
@@ -56,6 +56,7 @@ class Cores:
         self.count = len(cores)
         self.measured = {cores[0]}
         self.others = set(cores[1:]) or {cores[0]}
+        self.all = set(cores)
 
 
 def pin(pid: int, cores: set[int]) -> None:

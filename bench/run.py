@@ -1,6 +1,5 @@
 """What all benches of one run share: where the data lie, how much of it, which cores, how often."""
 
-import time
 from pathlib import Path
 
 from bench.measure import Cores
@@ -36,9 +35,7 @@ class Run:
         """
         if self._filled is None:
             self._filled = self.fresh()
-            began = time.monotonic()
-            fill(self._filled, self.source, self.stored, set(range(64)) & (self.cores.measured | self.cores.others))
-            self.filling = time.monotonic() - began
+            fill(self._filled, self.source, self.stored, self.cores.all)
         return self._filled
 
     @property

@@ -1,19 +1,25 @@
 """A real `milonga serve` in its own processes, and data directories for it."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from bench.children import once
 from bench.load import KEY
 from bench.measure import Cores, children_of, pin
+from bench.samples import mix, stamped
+from milonga.cli.common import LOG_FOLDER
+from milonga.eventlog.sqlite import SqliteLog
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 
 SOURCE = "bench"
 DESTINATION = "totango"
+PATIENCE = 10.0  #: seconds for its delivery process to be there
 
 
 def set_up(data: Path) -> int:
@@ -83,9 +89,13 @@ class Server:
 
     @property
     def delivery_pid(self) -> int:
-        """Its child, which is started before it listens."""
-        (child,) = children_of(self.pid)
-        return child
+        """Its child."""
+        deadline = time.monotonic() + PATIENCE
+        while not (children := children_of(self.pid)):  # it is started side by side with the collector
+            if time.monotonic() > deadline:
+                raise RuntimeError("milonga serve has no delivery process")
+            time.sleep(0.01)
+        return children[0]
 
     @property
     def pids(self) -> tuple[int, int]:
@@ -116,22 +126,14 @@ def fill(data: Path, source: int, count: int, cores: set[int]) -> None:
     once(_fill, cores, data, source, count)
 
 
-def _fill(data: Path, source: int, count: int) -> Any:
-    import asyncio
-
-    return asyncio.run(_append(data, source, count))
+def _fill(data: Path, source: int, count: int) -> None:
+    asyncio.run(_append(data, source, count))
 
 
 async def _append(data: Path, source: int, count: int) -> None:
-    import asyncio
-
-    from bench.samples import mix, stamped
-    from milonga.cli.common import LOG_FOLDER
-    from milonga.eventlog.sqlite import SqliteLog
-
     samples = mix(5_000)
     log = await SqliteLog.open(data / LOG_FOLDER)
     for at in range(0, count, 10_000):
-        parts = [min(500, count - place) for place in range(at, min(at + 10_000, count), 500)]
-        await asyncio.gather(*(log.append(stamped(samples, source, size, at)) for size in parts))
+        parts = [(min(500, count - place), place) for place in range(at, min(at + 10_000, count), 500)]
+        await asyncio.gather(*(log.append(stamped(samples, source, size, place)) for size, place in parts))
     await log.close()
