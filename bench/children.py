@@ -63,10 +63,10 @@ def _run(main: Callable[..., None], cores: set[int], pipe: Connection, *args: An
         return  # the bench is over
 
 
-def once(work: Callable[..., Any], cores: set[int], *args: Any) -> Any:
-    """The result of `work(*args)`, computed in a process of its own."""
+def once(work: Callable[..., Any], cores: set[int], *args: Any, patience: float = PATIENCE) -> Any:
+    """The result of `work(*args)`, computed in a process of its own within `patience` seconds."""
     with Child(_once, cores, work, args) as child:
-        return child.hear()
+        return child.hear(patience)
 
 
 def _once(pipe: Connection, work: Callable[..., Any], args: tuple[Any, ...]) -> None:

@@ -123,7 +123,7 @@ class Server:
 
 def fill(data: Path, source: int, count: int, cores: set[int]) -> None:
     """Append so many events to a data directory that nobody serves."""
-    once(_fill, cores, data, source, count)
+    once(_fill, cores, data, source, count, patience=60 + count / 5_000)
 
 
 def _fill(data: Path, source: int, count: int) -> None:
