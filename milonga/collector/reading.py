@@ -185,7 +185,7 @@ class Reader:
         request.keep = parser.should_keep_alive() and (
             b"connection" not in fields or parser.get_http_version() != "1.0"
         )
-        self._switching = b"upgrade" in fields and parser.should_upgrade()
+        self._switching = parser.should_upgrade()
         if b"expect" in fields and fields[b"expect"].lower() == b"100-continue":
             if isinstance(request.to, Answer):
                 raise Refused(request.to)
@@ -226,12 +226,10 @@ class Reader:
 
     def _go_on(self, rest: bytes) -> None:
         """
-        A client asks to switch to another protocol, as Java's own does to HTTP/2. We may go on as if it had not; the
-        parser will not. So another one reads the body, behind a head that says how long it is.
+        A client asks to switch to another protocol (or by CONNECT to another host), as Java's own does to HTTP/2. We
+        may go on as if it had not; the parser will not. So another one reads the body, behind a head that says how
+        long it is.
         """
-        if not self._switching:
-            self.ended = True  # CONNECT: it was answered
-            return
         self._switching = False
         self._request.keep = False
         self._parser = httptools.HttpRequestParser(_BodyOnly(self))

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ Front: TypeAlias = Literal["asgi", "own", "uvloop"]
 
 KEY = "WK_TEST_abc123"  #: of source 1, and the one in the captured requests
 BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
+HEAD = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nAuthorization: " + BASIC.encode() + b"\r\n"  #: open: more may follow
 NOW = 1_795_309_200.0  #: 2026-11-22T01:00:00Z
 
 
@@ -241,3 +243,22 @@ def send(server: Server, method: str, path: str, body: bytes = b"", headers: dic
 
 def track(**more: Any) -> dict[str, Any]:
     return {"type": "track", "event": "Paid", "userId": "u1", "messageId": "m1", **more}
+
+
+def talk(server: Server, *parts: bytes) -> bytes:
+    """Write all parts to one connection, then read until it is closed."""
+    with socket.create_connection((server.host, server.port), timeout=10) as connection:
+        for part in parts:
+            connection.sendall(part)
+        answer = b""
+        while part := connection.recv(65536):
+            answer += part
+        return answer
+
+
+EVENT = msgspec.json.encode(track())
+
+
+def request(body: bytes = EVENT, *headers: bytes) -> bytes:
+    """An event as it is posted."""
+    return HEAD + b"".join(b"%b\r\n" % header for header in headers) + b"Content-Length: %d\r\n\r\n" % len(body) + body

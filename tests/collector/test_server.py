@@ -3,14 +3,11 @@
 import asyncio
 import json
 import signal
-import socket
 
 import pytest
 
 from milonga.collector.server import HttpServer
-from tests.collector.parts import BASIC, Bench, Front, Server, run, send, track
-
-EVENT = json.dumps(track()).encode()
+from tests.collector.parts import BASIC, EVENT, HEAD, Bench, Front, run, send, talk, track
 
 
 @pytest.fixture(params=["asgi", "own", "uvloop"])
@@ -43,20 +40,6 @@ def test_our_own_signal_handlers_stay(front: Front) -> None:
         await server.stop()
 
     run(front, scenario())
-
-
-def talk(server: Server, *parts: bytes) -> bytes:
-    """Write all parts to one connection, then read until it is closed."""
-    with socket.create_connection((server.host, server.port), timeout=10) as connection:
-        for part in parts:
-            connection.sendall(part)
-        answer = b""
-        while part := connection.recv(65536):
-            answer += part
-        return answer
-
-
-HEAD = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nAuthorization: " + BASIC.encode() + b"\r\n"
 
 
 def test_a_chunked_body_without_length_and_content_type_is_taken(front: Front) -> None:
