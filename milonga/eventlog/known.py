@@ -3,6 +3,7 @@ Which message ids the log holds. Decided by the writer alone, in the order of th
 thought: they are simply later. A yes is always confirmed by reading the first copy.
 """
 
+import time
 from collections import OrderedDict
 from pathlib import Path
 
@@ -19,6 +20,9 @@ OPEN_FILES = 64
 
 FIND = f"SELECT {RECORD} FROM events WHERE message_id = ? AND source = ? ORDER BY offset DESC"  # noqa: S608
 CONFIRM = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608
+
+TRIES = 5  #: further ones, where a segment cannot be read
+AGAIN = 0.01  #: seconds between them
 
 log = structlog.get_logger("milonga.eventlog")
 
@@ -77,19 +81,29 @@ class KnownIds:
         self, segment: Offset, sql: str, bindings: tuple[object, ...], source: int, message_id: str, at: int
     ) -> Offset | None:
         """A copy that is damaged is none: nobody could deliver it."""
-        try:
-            for row in self._file(segment).execute(sql, bindings).fetchall():
-                first = stored(row)
-                if not isinstance(first, Stored):
-                    continue
-                stamp = first.event.stamp
-                same = stamp.own_message_id and stamp.message_id == message_id and stamp.source == source
-                if same and at - stamp.received_at < DAY:
-                    return first.position.offset
-        except apsw.CantOpenError:
-            return None  # dropped this moment
-        except apsw.Error as error:
-            log.warning("segment_unreadable", segment=str(path_of(self._folder, segment)), error=str(error))
+        path = path_of(self._folder, segment)
+        for last in (*[False] * TRIES, True):
+            try:
+                rows = self._file(segment).execute(sql, bindings).fetchall()
+                break
+            except apsw.Error as error:
+                # Another connection's coming or going may be in the way for a moment (of its write-ahead log, say).
+                # To take that for "not there" would keep a copy that should be named a duplicate.
+                self.settle(segment)
+                if not path.exists():
+                    return None  # dropped this moment
+                if last or isinstance(error, apsw.CorruptError | apsw.NotADBError):
+                    log.warning("segment_unreadable", segment=str(path), error=str(error))
+                    return None
+                time.sleep(AGAIN)
+        for row in rows:
+            first = stored(row)
+            if not isinstance(first, Stored):
+                continue
+            stamp = first.event.stamp
+            same = stamp.own_message_id and stamp.message_id == message_id and stamp.source == source
+            if same and at - stamp.received_at < DAY:
+                return first.position.offset
         return None
 
     def _file(self, segment: Offset) -> apsw.Connection:
