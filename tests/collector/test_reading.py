@@ -1,0 +1,86 @@
+"""Requests out of bytes, however they are cut and whatever they hold."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from milonga.collector.answers import Answer
+from milonga.collector.reading import Clock, Reader, Refused, Request
+from tests.collector.parts import BASIC, EVENT, HEAD, Bench, request
+
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\r\n2;x=y\r\n\n\n\r\n0\r\nTrailer: x\r\n\r\n"
+STREAM = request() + CHUNKED + b"\r\n" + request(b"").replace(b"/v1/t", b"/nothing") + request(EVENT, b"Expect: x")
+
+
+def read(parts: list[bytes]) -> tuple[list[Request], Answer | None, Bench]:
+    """The requests, what ended the reading, and the bench whose room they hold."""
+    bench = Bench()
+    found: list[Request] = []
+    reader = Reader(
+        bench.collector,
+        Clock(0.0, b""),
+        head_patience=1,
+        body_patience=1,
+        take=found.append,
+        ask_on=lambda: None,
+    )
+    try:
+        for part in parts:
+            reader.feed(part)
+    except Refused as refused:
+        reader.feed(b"more")  # is passed over
+        return found, refused.answer, bench
+    reader.end()
+    return found, None, bench
+
+
+def cut(data: bytes, places: list[int]) -> list[bytes]:
+    ends = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(ends)]
+
+
+def test_requests_are_read_with_what_matters_of_their_headers() -> None:
+    found, refused, bench = read([STREAM])
+    assert refused is None
+    assert [one.body for one in found] == [EVENT, b"{}\r\n\n", b"", EVENT]
+    assert [one.keep for one in found] == [True] * 4
+    assert [isinstance(one.to, Answer) for one in found] == [False, False, True, False]
+    assert {one.authorization for one in found} == {BASIC.encode()}
+    assert bench.collector.room.held == 2 * len(EVENT) + 5
+
+
+@given(st.lists(st.integers(min_value=0), max_size=20))
+@example(list(range(len(STREAM))))
+def test_it_does_not_matter_where_the_network_cuts(places: list[int]) -> None:
+    assert read(cut(STREAM, places))[:2] == read([STREAM])[:2]
+
+
+@given(
+    st.lists(st.tuples(st.integers(min_value=0), st.binary(max_size=3)), min_size=1, max_size=5),
+    st.lists(st.integers(min_value=0), max_size=5),
+)
+def test_whatever_comes_is_read_or_refused_and_nothing_is_left_behind(
+    damage: list[tuple[int, bytes]], places: list[int]
+) -> None:
+    data = bytearray(STREAM)
+    for place, piece in damage:
+        at = place % len(data)
+        data[at : at + len(piece)] = piece
+    found, refused, bench = read(cut(bytes(data), places))
+    assert bench.collector.counts["trouble"] == 0
+    assert refused is None or refused.status in (400, 408, 431)
+    assert bench.collector.room.held == sum(len(one.body) for one in found)
+
+
+def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
+    def fail(_: Request) -> None:
+        raise ZeroDivisionError
+
+    bench = Bench()
+    reader = Reader(bench.collector, Clock(0.0, b""), head_patience=1, body_patience=1, take=fail, ask_on=lambda: None)
+    with pytest.raises(Refused) as refused:
+        reader.feed(request())
+    assert refused.value.answer.status == 503
+    assert bench.collector.counts["trouble"] == 1
