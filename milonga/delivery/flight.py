@@ -108,7 +108,12 @@ class Flights:
 
     def _answered(self, entry: Entry, request: Request, reply: Reply, seconds: float) -> None:
         work = self._work
-        ending = judged(reply, work.kind, work.tools.clock())
+        now = work.tools.clock()
+        ending = judged(reply, work.kind, now)
+        if isinstance(ending, Delivered):
+            work.vitals.delivered(now)
+        else:
+            work.vitals.failed(now, ending.code, ending.reason)
         attempts: list[Attempt] = []
         if entry.failed or not isinstance(ending, Delivered):
             row = attempt_row(work.config.id, entry.position, request.part, reply, ending, work.now_ms(), seconds)

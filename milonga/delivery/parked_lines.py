@@ -27,6 +27,7 @@ class ParkedLines:
     load     called with the head of its lines, and what is known of its tries, when it is its turn
     in_hand  parked events that are in memory, or whose end is being written: whoever takes one out looks at its lines
     loaded   how many events were brought back into memory and are still there
+    count    how many events are parked
     """
 
     def __init__(self, work: Work, load: Callable[[Parked, Progress | None], None]) -> None:
@@ -35,6 +36,7 @@ class ParkedLines:
         self._joining: Counter[int] = Counter()  # those of them whose place is not durable yet
         self.in_hand: set[Position] = set()
         self.loaded = 0
+        self.count = self._reader.parked_count(self._number)
         self._crowded = False  # lines wait for room in memory: one that goes on joins their queue
         self._asked = False
         # By hash, to be small: two keys that collide share a count, which at worst parks an event without need.
@@ -60,6 +62,7 @@ class ParkedLines:
         Put an event at the end of its lines. `then` is called once its place is durable; `also` is done to the store
         in the same commit.
         """
+        self.count += 1
         for key in parked.keys:
             self._counts[hash(key)] += 1
             self._joining[hash(key)] += 1
@@ -93,6 +96,7 @@ class ParkedLines:
                 store.drop_progress(self._number, position)
 
         def done() -> None:
+            self.count -= 1
             for key in keys:
                 self._counts[hash(key)] -= 1
                 if self._counts[hash(key)] <= 0:

@@ -19,6 +19,7 @@ from milonga.eventlog.api import Damaged, Offset, Position, Stored
 log = structlog.get_logger("milonga.delivery")
 
 AT_ONCE = 100  #: events of one read: between two reads the loop serves everybody else
+COUNT_AGAIN = 1.0  #: seconds between two looks at how much lies behind a full window
 LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
 
 
@@ -35,13 +36,16 @@ class Reading:
     """
     The windows of one destination, one per partition.
 
-    wake  called when something was taken
+    wake    called when something was taken
+    unread  events of the log, of all sources, that wait behind full windows; a second old, at most
     """
 
     def __init__(self, work: Work, taker: Taker, wake: Callable[[], None]) -> None:
         self._work, self._taker, self._wake = work, taker, wake
         self._windows: dict[int, Window] = {}
         self._recorded: dict[int, Offset] = {}
+        self._ends: dict[int, Offset] = {}  # of the log, where a window was too full to read on to it
+        self._count_at: dict[int, float] = {}
         self._changed = asyncio.Event()
 
     async def run(self) -> None:
@@ -60,6 +64,10 @@ class Reading:
         if window is not None:
             window.leave(position.offset)
             self._changed.set()
+
+    @property
+    def unread(self) -> int:
+        return sum(max(0, end - self._windows[partition].read_to) for partition, end in self._ends.items())
 
     def record_positions(self) -> None:
         number = self._work.config.id
@@ -82,9 +90,11 @@ class Reading:
             taken = work.spans(partition)
             window.skip_to(gap_end(taken, window.read_to))
             if not taken or (taken[-1][1] is not None and window.read_to >= taken[-1][1]):
+                self._ends.pop(partition, None)
                 await self._wait_for_change()  # switched off, and nothing before that is left
             elif len(window) >= work.limits.window or not self._taker.has_room:
                 self._relieve(partition, window)
+                await self._look_ahead(partition)
                 await self._wait_for_change(LOOK_AGAIN)
             elif items := await source.read(partition, window.read_to, min(AT_ONCE, work.limits.window - len(window))):
                 self._take(window, items, known)
@@ -92,6 +102,7 @@ class Reading:
                 await asyncio.sleep(0)
             else:
                 known = Known()
+                self._ends.pop(partition, None)
                 await source.wait(partition, window.read_to, 1.0)
 
     def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> None:
@@ -114,6 +125,12 @@ class Reading:
         oldest = window.oldest_open()
         if oldest is not None:
             self._taker.relieve(Position(partition, oldest))
+
+    async def _look_ahead(self, partition: int) -> None:
+        now = self._work.tools.clock()
+        if partition not in self._ends or now >= self._count_at[partition]:
+            self._count_at[partition] = now + COUNT_AGAIN
+            self._ends[partition] = await self._work.tools.log.end(partition)
 
     async def _wait_for_change(self, seconds: float | None = None) -> None:
         try:

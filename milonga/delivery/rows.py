@@ -48,6 +48,32 @@ class Parked(Struct, frozen=True, kw_only=True):
     event: Stamped | None
 
 
+class Health(Struct, frozen=True, kw_only=True):
+    """
+    How a destination fares, for everybody who looks from outside. All times in unix milliseconds.
+
+    at                   when this was written; it is not written again while nothing changes
+    breaker              "closed", "open" or "half_open" (milonga.delivery.breaker)
+    breaker_until        when an open one lets the next request out; None unless open
+    last_delivered_at    of a request, as all below; None: never
+    last_failure_at      any answer, or lack of one, but a delivery
+    last_failure_code, last_failure_reason  "" if there was none
+    waiting              events without an end: in memory, parked, and not yet read (among the last those of other
+                         sources count too)
+    oldest_waiting_at    when the oldest of those in memory or parked was received; None if there is none
+    """
+
+    at: int
+    breaker: str = "closed"
+    breaker_until: int | None = None
+    last_delivered_at: int | None = None
+    last_failure_at: int | None = None
+    last_failure_code: str = ""
+    last_failure_reason: str = ""
+    waiting: int = 0
+    oldest_waiting_at: int | None = None
+
+
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """
     parts  names of its requests that had been delivered before; a resend leaves them out

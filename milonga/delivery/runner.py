@@ -10,6 +10,7 @@ nobody else's business.
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -90,6 +91,7 @@ class Runner:
             except TimeoutError:
                 pass
         self._reading.record_positions()
+        self._record_health()
 
     def update(self, config: DestinationConfig) -> None:
         """Settings or state changed. What is under way finishes under the old ones."""
@@ -137,6 +139,17 @@ class Runner:
             if self._broken is not None and not self._broken.done():
                 self._broken.set_exception(error)
 
+    def _record_health(self) -> None:
+        work, lines = self._work, self._parking.lines
+        number, now = work.config.id, work.now_ms()
+        arrivals = [entry.received_at for entry in islice(work.live.values(), 1)]
+        if lines.count and (parked := work.tools.reader.oldest_arrival(number)) is not None:
+            arrivals.append(parked)
+        waiting = len(work.live) + lines.count + self._reading.unread
+        health = work.vitals.row(now, work.breaker, waiting, min(arrivals, default=None))
+        if health is not None:
+            work.tools.recorder.record(Record(before=lambda store: store.set_health(number, health)))
+
     # Time
 
     def _pump(self) -> None:
@@ -174,5 +187,6 @@ class Runner:
             return
         self._upkeep.tick()
         self._reading.record_positions()
+        self._record_health()
         self._wake()
         asyncio.get_running_loop().call_later(TICK, self._guard, self._tick)

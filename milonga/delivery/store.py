@@ -1,7 +1,7 @@
 """
 What delivery must remember across a restart besides outcomes: `<data>/delivery.db`, written by the delivery process
 alone, read through milonga.delivery.store_reader. Positions of the readers, progress of what failed at least once,
-parked lines, dead letters.
+parked lines, dead letters, the health of each destination.
 
 Outcomes live in files of their own (milonga.outcomes.files), and the two kinds of file do not commit together. The
 order makes a crash between them harmless:
@@ -21,6 +21,7 @@ import apsw
 from milonga.delivery.rows import (
     NEVER,
     DeadLetter,
+    Health,
     Parked,
     Progress,
     key_text,
@@ -63,6 +64,13 @@ CREATE TABLE dead(
   stamp BLOB NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
 """
+HEALTH: Final = """
+CREATE TABLE IF NOT EXISTS health(
+  destination INTEGER PRIMARY KEY, at INTEGER NOT NULL, breaker TEXT NOT NULL, breaker_until INTEGER,
+  last_delivered_at INTEGER,
+  last_failure_at INTEGER, last_failure_code TEXT NOT NULL, last_failure_reason TEXT NOT NULL,
+  waiting INTEGER NOT NULL, oldest_waiting_at INTEGER);
+"""
 
 
 class NewerStore(Exception):
@@ -92,6 +100,7 @@ class DeliveryStore:
                 f"{path} was written by another version of Milonga (format {version}, this one knows"
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
+        self._db.execute(HEALTH)
         self._place: int = next(self._db.execute("SELECT ifnull(max(place), 0) FROM parked_lines"))[0]
 
     def transaction(self) -> apsw.Connection:
@@ -107,8 +116,25 @@ class DeliveryStore:
 
     def forget(self, destination: int) -> None:
         """Everything of a removed destination."""
-        for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead"):
+        for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead", "health"):
             self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
+
+    def set_health(self, destination: int, h: Health) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO health VALUES(?,?,?,?,?,?,?,?,?,?)",
+            (
+                destination,
+                h.at,
+                h.breaker,
+                h.breaker_until,
+                h.last_delivered_at,
+                h.last_failure_at,
+                well_formed(h.last_failure_code),
+                well_formed(h.last_failure_reason),
+                h.waiting,
+                h.oldest_waiting_at,
+            ),
+        )
 
     # Progress
 

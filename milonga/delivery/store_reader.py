@@ -7,7 +7,18 @@ from typing import Any, TypeAlias
 import apsw
 from msgspec import Struct
 
-from milonga.delivery.rows import NEVER, DeadLetter, Parked, Progress, event_of, key_of, key_text, keys_of, parts_of
+from milonga.delivery.rows import (
+    NEVER,
+    DeadLetter,
+    Health,
+    Parked,
+    Progress,
+    event_of,
+    key_of,
+    key_text,
+    keys_of,
+    parts_of,
+)
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Offset, Position
 
@@ -52,6 +63,11 @@ class DeliveryReader:
         rows = self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,))
         return [row[0] for row in rows]
 
+    def health(self, destination: int) -> Health | None:
+        """None if it never ran. At most a second old, while the delivery process lives (milonga.delivery.health)."""
+        row = self._first(f"SELECT {', '.join(_HEALTH)} FROM health WHERE destination = ?", (destination,))  # noqa: S608
+        return None if row is None else Health(**dict(zip(_HEALTH, row, strict=True)))
+
     def progress(self, destination: int, position: Position) -> Progress | None:
         query = f"SELECT {_PROGRESS} FROM progress WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
         row = self._first(query, (destination, *position))
@@ -94,6 +110,11 @@ class DeliveryReader:
 
     def parked_count(self, destination: int) -> int:
         return int(self._one("SELECT count(*) FROM parked WHERE destination = ?", (destination,)))
+
+    def oldest_arrival(self, destination: int) -> int | None:
+        """When the oldest parked event was received (unix milliseconds); None if none is parked."""
+        at: int | None = self._one("SELECT min(received_at) FROM parked WHERE destination = ?", (destination,))
+        return at
 
     def parked_ending(self, destination: int) -> list[Parked]:
         """Those whose outcome was about to be written."""
@@ -176,6 +197,7 @@ class DeliveryReader:
         return next(self._db.execute(query, args))[0]
 
 
+_HEALTH = Health.__struct_fields__
 _PARKED = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
 _PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts"
 

@@ -6,6 +6,7 @@ import structlog
 
 from milonga.delivery.breaker import Breaker
 from milonga.delivery.entry import Entry
+from milonga.delivery.health import Vitals
 from milonga.delivery.limits import Limits
 from milonga.delivery.line_up import LineUp
 from milonga.delivery.ratelimit import RateLimit
@@ -34,6 +35,7 @@ class Work:
         self.breaker = Breaker(limits.breaker)
         self.rate = RateLimit(limits.per_second, burst=limits.in_flight)
         self.suspicion = Suspicion()
+        self.vitals = Vitals(tools.reader.health(config.id))
         self.slots = 0
         self.stopping = False
         self.asked: DestinationState | None = None

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import apsw
+import msgspec
 import pytest
 
-from milonga.delivery.rows import NEVER, DeadLetter, Parked, Progress
+from milonga.delivery.rows import NEVER, DeadLetter, Health, Parked, Progress
 from milonga.delivery.store import DeliveryStore, NewerStore
 from milonga.delivery.store_reader import OLDEST, DeliveryReader
 from milonga.destinations.contract import Key
@@ -171,10 +172,36 @@ def test_a_removed_destination_leaves_nothing_and_the_others_everything(
             store.set_position(number, 0, 5)
             store.park(number, parked(2))
             store.set_progress(number, Position(0, 2), Progress())
+            store.set_health(number, Health(at=1))
         store.forget(7)
     assert reader.position(7, 0) is None
     assert (reader.parked_count(7), reader.parked_count(8)) == (0, 1)
     assert reader.progress(8, Position(0, 2)) is not None
+    assert (reader.health(7), reader.health(8)) == (None, Health(at=1))
+
+
+def test_a_file_from_before_there_was_health_gets_its_table(tmp_path: Path) -> None:
+    path = tmp_path / "delivery.db"
+    DeliveryStore(path).close()
+    db = apsw.Connection(str(path))
+    db.execute("DROP TABLE health")
+    db.close()
+    store = DeliveryStore(path)
+    health = Health(
+        at=9,
+        breaker="open",
+        breaker_until=12,
+        last_delivered_at=3,
+        last_failure_at=4,
+        last_failure_code="http_503",
+        last_failure_reason="no \ud83d",
+        waiting=5,
+        oldest_waiting_at=2,
+    )
+    with store.transaction():
+        store.set_health(7, health)
+    found = DeliveryReader(path).health(7)
+    assert found == msgspec.structs.replace(health, last_failure_reason="no \N{REPLACEMENT CHARACTER}")
 
 
 def test_a_transaction_that_fails_leaves_everything_as_it_was(store: DeliveryStore, reader: DeliveryReader) -> None:
