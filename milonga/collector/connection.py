@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._deadline = inf
+        self._deadline = self._clock.now + self._patience.idle if self._turn is None else inf
         self._advance()
 
     # Called by the server
@@ -123,9 +123,10 @@ class Connection(asyncio.Protocol):
     def look(self) -> None:
         """Once a tick: has anything taken too long?"""
         now, reader = self._clock.now, self._reader
-        if reader.deadline <= now and not self._paused:
+        ours_to_act = self._paused or self._asking  # a sender that waits for us is not slow
+        if reader.deadline <= now and not ours_to_act:
             self._refuse(reader.give_up())
-        elif self._deadline <= now and not reader.begun:
+        elif self._deadline <= now and not (reader.begun and self._writable):
             self._transport.abort()
 
     def finish(self) -> None:
@@ -137,6 +138,7 @@ class Connection(asyncio.Protocol):
     def give_up(self) -> None:
         """There is no more time: the sender learns that it may come again."""
         self._reader.end()
+        self._asking = False
         self._drop_waiting()
         if self._turn is not None:
             self._write(self._turn, answers.STOPPING)  # what it waits for goes on: its event may be kept yet
@@ -169,6 +171,7 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
         if self._asking and self._turn is None and not self._waiting:
             self._asking = False
+            self._reader.extend()
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _begin(self, request: Request) -> None:
@@ -227,6 +230,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, answer: Answer) -> None:
         """After what is under way. The reader has ended."""
         self._refused = True
+        self._asking = False
         self._waiting.append(Request(answer))
         self._advance()
 
@@ -238,7 +242,7 @@ class Connection(asyncio.Protocol):
     # Answers
 
     def _write(self, request: Request, answer: Answer) -> None:
-        if self._transport.is_closing():
+        if self._lingered is not None or self._transport.is_closing():
             return
         over = not request.keep or (self._stopping and not self._waiting and not self._reader.in_body)
         self._deadline = self._clock.now + (self._patience.body if over else self._patience.idle)

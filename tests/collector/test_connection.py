@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -379,13 +380,28 @@ def test_a_sender_of_too_many_requests_at_once_is_refused(front: Front) -> None:
     run(front, scenario())
 
 
-def test_a_client_that_takes_no_answers_is_cut_off(front: Front) -> None:
+@pytest.mark.parametrize("sent", [ALIVE, request().replace(b"/v1/t", b"/v1/x"), request()])
+def test_a_client_that_takes_no_answers_is_cut_off(front: Front, sent: bytes) -> None:
     bench = Bench()
     with bench.listening(front, patience=QUICK) as server, connect(server) as connection:
         with pytest.raises(ConnectionError):
-            flood(connection, ALIVE * 1000)
+            flood(connection, sent * 100)
         assert isinstance(server, HttpServer)
         wait_until(lambda: not server._connections)
+        wait_until(lambda: bench.collector.room.held == 0)
+
+
+def test_a_client_that_takes_its_answers_late_gets_them_all(front: Front) -> None:
+    with Bench().listening(front) as server, connect(server) as connection:
+        wrong = request(b" " * 1000).replace(b"/v1/t", b"/v1/x")
+        sender = threading.Thread(target=connection.sendall, args=(wrong * 30_000 + request(EVENT, LAST),))
+        sender.start()
+        assert isinstance(server, HttpServer)
+        wait_until(lambda: any(not one._writable for one in server._connections))
+        answer = rest(connection)
+        assert answer.count(b"HTTP/1.1 404 ") == 30_000
+        assert answer.endswith(b'{"success": true}')
+        sender.join()
 
 
 # Patience
@@ -432,6 +448,46 @@ def test_an_append_may_take_as_long_as_it_likes(front: Front) -> None:
         assert b"200 OK" in await reader.read()
         writer.close()
         await server.stop()
+
+    run(front, scenario())
+
+
+def test_a_client_that_waits_for_us_to_ask_is_not_slow(front: Front) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.log.held = asyncio.Event()
+        server = await bench.serve(front, patience=QUICK)
+        assert isinstance(server, HttpServer)
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(request() + HEAD + b"Expect: 100-continue\r\nContent-Length: 2\r\n\r\n")
+        await bench.log.appending.acquire()
+        began = server._clock.now
+        await until(lambda: server._clock.now > began + 3 * QUICK.body)
+        bench.log.held.set()
+        assert b"200 OK" in await reader.readuntil(b"100 Continue\r\n\r\n")
+        assert_refused(await reader.read(), 408, "slow_body")  # now it is
+        writer.close()
+        await server.stop()
+
+    run(front, scenario())
+
+
+@pytest.mark.parametrize("refused", [b"nonsense\r\n\r\n", request()[:-1]])
+def test_what_was_refused_while_an_append_never_ends_does_not_hold_up_the_stop(front: Front, refused: bytes) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.log.held = asyncio.Event()
+        server = await bench.serve(front, grace=0)
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        writer.write(request() + refused)
+        await bench.log.appending.acquire()
+        await until(lambda: bench.collector.room.held > len(EVENT) or bench.collector.counts["refused"] == 1)
+        writer.write_eof()
+        await server.stop()
+        assert_refused(await reader.read(), 503, "stopping")
+        bench.log.held.set()
+        await until(lambda: bench.collector.room.held == 0)
+        writer.close()
 
     run(front, scenario())
 
