@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 
 import msgspec
+from msgspec.structs import replace
 
 from bench.append import through_apsw
 from bench.bare import serve
@@ -19,6 +20,7 @@ from milonga.spec.decode import decode
 SECONDS = 2.0  #: of one round
 BATCH = 100
 CONNECTIONS_OF_BATCHES = 16
+WARM = 3.0  #: seconds of load that do not count: what a start leaves to do, `start` measures
 TARGET = 50_000  #: events a second on one core
 
 
@@ -62,6 +64,7 @@ def batch(run: Run) -> Found:
             seconds=SECONDS,
             watch=(server.pid,),
         )
+        generator.ask(replace(load, warm=WARM))
         for _ in range(run.rounds):
             ours.append(generator.ask(load))
             plain, whole = once(decode_alone, run.cores.measured)

@@ -21,7 +21,6 @@ from bench.samples import ID_LENGTH, Sample, message_ids, mix, tracks
 KEY: Final = "bench"
 SAMPLES: Final = 500  #: different events; only their message ids never repeat
 TICK: Final = 0.002  #: seconds between two looks at what a paced load must send
-WARM: Final = 0.4  #: seconds before measuring begins
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -30,6 +29,7 @@ class Load(Struct, frozen=True, kw_only=True):
     connections  each has one request under way
     batch        events of a request; 1 is `POST /v1/track`
     seconds      that are measured
+    warm         seconds of the same load before measuring begins
     per_second   requests; None: as many as the server takes. With a pace, a request's time counts from when it was due
     watch        processes whose CPU time is measured with it
     """
@@ -38,6 +38,7 @@ class Load(Struct, frozen=True, kw_only=True):
     connections: int = 64
     batch: int = 1
     seconds: float
+    warm: float = 0.4
     per_second: float | None = None
     watch: tuple[int, ...] = ()
 
@@ -98,7 +99,7 @@ class _Generator:
         else:
             self._idle.extend(self._lines)
             pacing = loop.create_task(self._pace(load.per_second))
-        await asyncio.sleep(WARM)
+        await asyncio.sleep(load.warm)
         cpu, own, began = {pid: cpu_of(pid) for pid in load.watch}, own_cpu(), perf_counter()
         self.measuring = True
         await asyncio.sleep(load.seconds)

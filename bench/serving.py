@@ -137,3 +137,6 @@ async def _append(data: Path, source: int, count: int) -> None:
         parts = [(min(500, count - place), place) for place in range(at, min(at + 10_000, count), 500)]
         await asyncio.gather(*(log.append(stamped(samples, source, size, place)) for size, place in parts))
     await log.close()
+    for path in (data / LOG_FOLDER).glob("*.db"):  # else the kernel writes them while we measure
+        with path.open("rb") as file:
+            os.fdatasync(file.fileno())
