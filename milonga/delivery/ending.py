@@ -62,11 +62,12 @@ class Endings:
         work.tools.recorder.record(Record(before=before, outcome=outcome, attempts=attempts, then=then))
 
     def deliver(self, entry: Entry, attempts: Sequence[Attempt] = ()) -> None:
-        self._work.suspicion.ended(bad=False)
+        if not entry.resent_at:
+            self._work.suspicion.ended(bad=False)
         self.end(entry, State.delivered, "", attempts)
 
     def die(self, entry: Entry, code: str, reason: str, attempts: Sequence[Attempt] = ()) -> None:
-        """It becomes a dead letter. Too many of them pause the destination."""
+        """It becomes a dead letter. Too many of them pause the destination; one that was resent counts no second time."""
         work = self._work
         assert entry.stored is not None  # noqa: S101 - only what was sent can be refused
         letter = DeadLetter(
@@ -79,7 +80,7 @@ class Endings:
             event=entry.stored,
         )
         self.end(entry, State.dead, code, attempts, letter=letter)
-        if work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
+        if not entry.resent_at and work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
             reason = f"Half of the last 100 events were refused, the last one because: {reason}"
             work.ask_for(DestinationState.paused, "settings", reason)
 

@@ -192,6 +192,10 @@ class Flights:
     def _refused(self, entry: Entry, ending: BadSettings, attempts: list[Attempt]) -> None:
         """Perhaps the settings' fault, perhaps its own: it stays at hand until that is sure."""
         work = self._work
+        if entry.resent_at and work.is_on:
+            # Somebody tried whether it passes now. It does not, and that says nothing about the others.
+            entry.progress = replace(entry.progress, attempts=entry.progress.attempts + 1)
+            return self._endings.die(entry, ending.code, ending.reason, attempts)
         verdict = Verdict.wait
         if work.is_on:  # while it is paused because of its settings, a refusal says nothing about the event
             verdict = work.suspicion.refused(entry, entry.first_key, only_one=self._no_other_to_ask(entry))
@@ -210,6 +214,7 @@ class Flights:
         self._wait(entry, attempts, at_hand=True)
         if verdict is Verdict.pause:
             work.ask_for(DestinationState.paused, "settings", ending.reason)
+        return None
 
     def _wait(self, entry: Entry, attempts: Sequence[Attempt], *, at_hand: bool = False) -> None:
         """It keeps its place and is tried again when its time comes. at_hand: it stays in memory until then."""

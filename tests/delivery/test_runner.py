@@ -412,6 +412,72 @@ def test_the_age_of_a_resent_event_counts_from_its_resending(tmp_path: Path) -> 
     run(tmp_path, live)
 
 
+def test_a_resend_that_is_refused_is_a_dead_letter_again_at_once_and_pauses_nothing(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(400))
+        road.add(0)
+        await road.until(lambda: states(road) == [State.dead])
+        road.answer = lambda n: answer(403)
+        for times in (1, 2, 3, 4):
+            letter = road.reader.dead(7, Position(0, 1))
+            assert letter is not None
+            before = len(road.sent)
+            assert road.runner.resend(letter)
+            await asyncio.sleep(30)
+            assert len(road.sent) == before + 1
+            assert len(road.outcomes.of(Position(0, 1))) == 1 + times
+        found = road.outcome(1)
+        assert found is not None
+        assert (found.state, found.code, found.attempts) == (State.dead, "http_403", 1)
+        assert road.reader.dead_count(7) == 1
+        assert road.config.state is ON
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_a_resend_refused_during_a_pause_waits_as_the_others_do(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(400 if n == 0 else 401))
+        road.add(0)
+        await road.until(lambda: states(road) == [State.dead])
+        for n in range(1, 4):
+            road.add(n, user=f"u{n}")
+        await road.until(lambda: road.config.state is PAUSED)
+        letter = road.reader.dead(7, Position(0, 1))
+        assert letter is not None
+        assert road.runner.resend(letter)
+        road.answer = lambda n: answer(401)
+        await asyncio.sleep(600)
+        assert road.reader.dead_count(7) == 0
+        road.answer = lambda n: OK
+        await road.until(lambda: states(road) == [State.delivered] * 4, seconds=62)
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_dead_letters_that_are_resent_and_refused_again_do_not_count_towards_half_of_the_last_hundred(
+    tmp_path: Path,
+) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(400) if n % 4 == 0 else OK, Limits(in_flight=4))
+        for n in range(100):
+            road.add(n, user=f"u{n}")
+        await road.until(lambda: None not in states(road))
+        assert road.reader.dead_count(7) == 25
+        for _ in range(4):
+            letters = road.reader.dead_letters(7)
+            assert all(road.runner.resend(letter) for letter in letters)
+            await asyncio.sleep(30)
+            assert road.reader.dead_count(7) == 25
+        assert road.sent.count(0) == 5
+        assert road.config.state is ON
+        await road.stop()
+
+    run(tmp_path, live)
+
+
 def test_a_destination_that_is_off_takes_no_resend(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         road = Road(folder, loop, lambda n: answer(400))
