@@ -1,34 +1,54 @@
-"""What all commands share: --data and --json, errors in words, tables, and reaching the workspace."""
+"""What all commands share: --data and --json, errors in words, and reaching the workspace."""
 
 import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeAlias
 
 import apsw
-import msgspec
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from milonga.cli.terminal import print_json as print_json  # until all have moved
+from milonga.cli.terminal import print_table as print_table
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.workspace import database
 from milonga.workspace.errors import UserError
+from milonga.workspace.lock import holders
 from milonga.workspace.store import Workspace
 
 DATA = Path("milonga-data")  #: the default of every command
 LOG_FOLDER = "log"  #: in the data directory
 
-DataOption: TypeAlias = Annotated[Path, typer.Option("--data", envvar="MILONGA_DATA", help="Data directory.")]
+
+def data_directory(given: str | Path) -> Path:
+    """Wrong use (exit 2) if nothing is given: an empty variable in a script must not mean the directory one is in."""
+    if not str(given):
+        raise typer.BadParameter("It is empty. Name a directory.")
+    return Path(given)
+
+
+DataOption: TypeAlias = Annotated[
+    Path,
+    typer.Option("--data", envvar="MILONGA_DATA", parser=data_directory, metavar="DIR", help="Data directory."),
+]
+UnusedDataOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="MILONGA_DATA",
+        parser=data_directory,
+        metavar="DIR",
+        help="Taken by every command, not needed by this one.",
+    ),
+]
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="JSON for machines.")]
 YesOption: TypeAlias = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 IN_FORCE = "In force within 5 seconds in a running server."
+NO_SERVER = "No server is running on this data directory"
 
 
 def fail(message: str) -> NoReturn:
@@ -40,21 +60,6 @@ def fail(message: str) -> NoReturn:
 def note(message: str) -> None:
     """Worth knowing, on stderr: what a machine reads from stdout stays clean."""
     typer.echo(message, err=True)
-
-
-def print_json(value: object) -> None:
-    typer.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Columns as wide as their content; to a terminal folded to its width, elsewhere never."""
-    table = Table(*columns, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    # Made anew each time: tests and pipes exchange sys.stdout.
-    Console(width=None if sys.stdout.isatty() else 10_000, highlight=False).print(table)
 
 
 def when(milliseconds: int) -> str:
@@ -89,12 +94,37 @@ def opened(data: Path, *, create: bool = False) -> Iterator[Workspace]:
 
 
 def exists(data: Path) -> bool:
+    """Whether there is a workspace. UserError if the directory is a file."""
+    if data.exists() and not data.is_dir():
+        raise UserError(f"{data} is a file, not a directory. Choose another place with --data.")
     return (data / database.NAME).exists()
 
 
-def ask(question: str, *, yes: bool) -> None:
-    """Exit 1 unless a person agrees. Without a terminal nobody is there to ask: whoever wrote the script meant it."""
-    if yes or not sys.stdin.isatty():
+def nothing_yet(data: Path) -> bool:
+    """For listings: whether there is no workspace yet, which is told and no error."""
+    with told():
+        there = exists(data)
+    if not there:
+        note(f"There is no workspace in {data} yet. Make one with: milonga sources add NAME")
+    return not there
+
+
+def server_runs(data: Path) -> bool:
+    return bool(holders(data))
+
+
+def ask(question: str, *, yes: bool, for_good: bool = False) -> None:
+    """
+    Exit 1 unless a person agrees.
+
+    for_good  it cannot be taken back: where nobody can be asked, --yes must say so. Else whoever wrote the script
+              meant it
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        if for_good:
+            fail(f"{question} Nobody is here to answer: say so with --yes. Nothing was changed.")
         return
     if not typer.confirm(question, err=True):
         fail("Nothing was changed.")

@@ -124,7 +124,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     settings      a msgspec Struct with a default for every field; each field's label and help stand in its
                   `msgspec.Meta(title=, description=)`; `extra={"secret": True}` marks a secret,
                   `extra={"required": True}` one without which nothing can be sent,
-                  `extra={"address": True}` one that holds a URL to send to
+                  `extra={"address": True}` one that holds a URL to send to,
+                  `extra={"pattern_hint": regex, "hint": text}` what it usually looks like: others get a warning
     keys          ordering keys of an event, from the event alone; none if it need not wait for any other
     translate     (event, settings) -> requests or a skip; must not raise for any event
     judge         (answer, now in unix seconds) -> how the request ended

@@ -14,6 +14,7 @@ from milonga.workspace.errors import UserError
 
 LONGEST = 10_000  #: characters of one text setting
 MASK = "***"  #: stands for a secret that is set
+YES_OR_NO: Final = "true or false"  #: what is typed for a switch; yes, no, on, off are taken too
 
 
 class Unset:
@@ -30,11 +31,13 @@ class Field(Struct, frozen=True, kw_only=True):
     label     for people
     help      one or two sentences, or ""
     type      for msgspec.convert
-    kind      in words: "text", "yes or no", "one of us, eu1", ...
+    kind      in words: "text", "true or false", "one of us, eu1", ...
     default   of its type
     secret    kept sealed, shown as ***
     required  nothing can be sent while it is empty
     address   holds a URL to send to
+    pattern   what a value usually looks like, a regular expression; others are taken with a warning. "": anything
+    hint      what the warning says
     """
 
     name: str
@@ -47,6 +50,8 @@ class Field(Struct, frozen=True, kw_only=True):
     secret: bool
     required: bool
     address: bool
+    pattern: str = ""
+    hint: str = ""
 
 
 @functools.cache
@@ -79,6 +84,8 @@ def _field(plain: msgspec.structs.FieldInfo, told: msgspec.inspect.Field) -> Fie
         secret=bool(extra.get("secret")),
         required=bool(extra.get("required")),
         address=bool(extra.get("address")),
+        pattern=str(extra.get("pattern_hint", "")),
+        hint=str(extra.get("hint", "")),
     )
 
 
@@ -87,7 +94,7 @@ def _kind_in_words(shape: msgspec.inspect.Type) -> str:
         case msgspec.inspect.StrType():
             return "text"
         case msgspec.inspect.BoolType():
-            return "yes or no"
+            return YES_OR_NO
         case msgspec.inspect.IntType():
             return "whole number"
         case msgspec.inspect.FloatType():
@@ -222,13 +229,14 @@ def _read(field: Field, given: object) -> Any:
             raise UserError(f"{_called(field)} is too long: at most {LONGEST:,} characters.")
         if (field.secret or field.address) and any(not sign.isprintable() for sign in text):
             raise UserError(f"{_called(field)} must not contain line breaks or other control characters.")
-        if field.kind == "yes or no":
+        if field.kind == YES_OR_NO:
             given = {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
     try:
         value = _convert(field, given)
     except msgspec.ValidationError as error:
         # msgspec repeats the value only where it calls it invalid; a secret must not be repeated.
-        detail = "" if field.secret or str(error).startswith("Invalid") else f" ({error})"
+        plain = field.secret or field.kind == YES_OR_NO or str(error).startswith("Invalid")
+        detail = "" if plain else f" ({error})"
         got = "" if field.secret or text is None else f", not {text[:100]!r}"
         raise UserError(f"{_called(field)} must be {field.kind}{got}.{detail}") from None
     if field.address and value:

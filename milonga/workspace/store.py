@@ -280,10 +280,12 @@ class Workspace:
             return rows.read_settings_at(db, self.kinds, destination, version)
 
     def history(self, name: str | int) -> tuple[StateChange | SettingsVersion, ...]:
-        """Of its state and its settings, oldest first."""
+        """Of its state and its settings, oldest first. By id also of a removed one."""
         with self._database.read() as db:
-            id_ = _destination_id(db, name)
+            id_ = name if isinstance(name, int) else _destination_id(db, name)
             both: list[StateChange | SettingsVersion] = [*rows.read_versions(db, id_), *rows.read_changes(db, id_)]
+        if not both:
+            raise _no_destination(name)
         return tuple(sorted(both, key=lambda entry: entry.at))
 
     # -- within a write transaction

@@ -1,5 +1,6 @@
 """What a user can set, and what is refused."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -70,3 +71,10 @@ def test_secrets_required_settings_and_addresses_are_marked() -> None:
 def test_a_setting_that_cannot_be_used_is_refused_in_words(name: str, settings: dict[str, Any], word: str) -> None:
     with pytest.raises(msgspec.ValidationError, match=word):
         msgspec.convert(settings, kind(name).settings)
+
+
+def test_a_service_id_that_looks_odd_can_be_noticed() -> None:
+    extra = declared(kind("totango"))["serviceId"][2]
+    assert re.fullmatch(extra["pattern_hint"], "SP-12345-01")
+    assert not re.fullmatch(extra["pattern_hint"], "12345")
+    assert "SP-12345-01" in extra["hint"]

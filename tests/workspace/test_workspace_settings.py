@@ -70,7 +70,7 @@ def test_text_becomes_a_value_of_the_settings_type(name: str, typed: object, mea
     [
         ("copies", "many", "copies (Copies) must be whole number, not 'many'."),
         ("copies", "0", ">= 1"),
-        ("colour", "maybe", "colour (Colour) must be yes or no, not 'maybe'."),
+        ("colour", "maybe", "colour (Colour) must be true or false, not 'maybe'."),
         ("size", "A3", "size (Size) must be one of A4, A5, not 'A3'."),
         ("folds", "1, 2", "folds must be JSON, not '1, 2'."),
         ("folds", '["a"]', "folds must be JSON"),
@@ -141,7 +141,7 @@ def test_fields_tell_what_a_form_and_the_docs_need() -> None:
         "text",
         "text",
         "one of A4, A5",
-        "yes or no",
+        "true or false",
         "whole number",
         "JSON",
         "text or nothing",

@@ -19,7 +19,11 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
             title="Service ID",
             description="Names your Totango service, such as SP-12345-01. "
             "Totango shows it under Settings, Developer Console.",
-            extra={"required": True},
+            extra={
+                "required": True,
+                "pattern_hint": r"^SP-\d+-\d+$",
+                "hint": "A Service ID looks like SP-12345-01. To any other Totango answers 200 too, and loses the data.",
+            },
         ),
     ] = ""
     region: Annotated[
