@@ -74,7 +74,7 @@ def test_a_setting_that_cannot_be_used_is_refused_in_words(name: str, settings: 
 
 
 def test_a_service_id_that_looks_odd_can_be_noticed() -> None:
-    extra = declared(kind("totango"))["serviceId"][2]
+    extra = declared("totango")["serviceId"][2]
     assert re.fullmatch(extra["pattern_hint"], "SP-12345-01")
     assert not re.fullmatch(extra["pattern_hint"], "12345")
     assert "SP-12345-01" in extra["hint"]

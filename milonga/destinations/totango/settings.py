@@ -22,7 +22,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
             extra={
                 "required": True,
                 "pattern_hint": r"^SP-\d+-\d+$",
-                "hint": "A Service ID looks like SP-12345-01. To any other Totango answers 200 too, and loses the data.",
+                "hint": "A Service ID looks like SP-12345-01. Totango answers 200 to any other, too, and loses it.",
             },
         ),
     ] = ""
