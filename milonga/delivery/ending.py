@@ -67,7 +67,7 @@ class Endings:
         self.end(entry, State.delivered, "", attempts)
 
     def die(self, entry: Entry, code: str, reason: str, attempts: Sequence[Attempt] = ()) -> None:
-        """It becomes a dead letter. Too many of them pause the destination; one that was resent counts no second time."""
+        """It becomes a dead letter. Too many of them pause the destination; a resent one counts no second time."""
         work = self._work
         assert entry.stored is not None  # noqa: S101 - only what was sent can be refused
         letter = DeadLetter(
