@@ -10,6 +10,7 @@ from functools import cache
 from typing import TypeAlias
 
 import msgspec
+import structlog
 
 from milonga.eventlog.api import Damaged, Offset, Position, Stored
 from milonga.spec.stored import FORMAT, Stamp, Stamped
@@ -38,7 +39,10 @@ CREATE INDEX IF NOT EXISTS events_message_id ON events (message_id, source);
 
 COLUMNS = "offset, received_at, source, message_id, user_id, account, stamp, body, crc"
 RECORD = "offset, stamp, body, crc"  #: what `stored` reads
+MOST_TOLD = 20  #: kinds of unreadable stamps that are logged
 ROWS_PER_STATEMENT = 100  #: the fewer statements, the less often the writer must ask for the interpreter again
+
+log = structlog.get_logger("milonga.eventlog")
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Stamp).decode
@@ -88,7 +92,18 @@ def stored(row: Sequence[object]) -> Stored | Damaged:
     try:
         return Stored(position, Stamped(_decode(text), body))
     except msgspec.MsgspecError as error:
+        _tell(str(error), offset)
         return Damaged(position, f"the stamp cannot be read: {error}")
+
+
+_told: set[str] = set()
+
+
+def _tell(error: str, offset: Offset) -> None:
+    """Of a fault of ours, not the disk's: once for each kind, for it may be in every record."""
+    if error not in _told and len(_told) < MOST_TOLD:
+        _told.add(error)
+        log.error("stamp_unreadable", offset=offset, error=error)
 
 
 def missing(offset: Offset, reason: str) -> Damaged:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from milonga.spec.discards import Rejected
 from milonga.spec.event import EventType
@@ -20,15 +20,15 @@ class Envelope(Struct, frozen=True, kw_only=True):
     What a batch says for all its events.
 
     sent_at       as the sender wrote it
-    context       object, not empty, to be merged under each event's own
+    context       object, not empty, to be merged under each event's own; UNSET without
     integrations  likewise
     items         the members of `context`
     size          bytes of both
     """
 
     sent_at: str | None = None
-    context: Raw | None = None
-    integrations: Raw | None = None
+    context: Raw | UnsetType = UNSET
+    integrations: Raw | UnsetType = UNSET
     items: Items = {}
     size: int = 0
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from milonga.spec.arrived import NO_ENVELOPE, Arrived, Decoded, Envelope, Items, NotJson
 from milonga.spec.depth import too_deep
@@ -49,8 +49,8 @@ class _Lean(Struct, rename="camel", gc=False):
 
 class _Batch(Struct, rename="camel"):
     batch: list[Raw]
-    context: Raw | None = None
-    integrations: Raw | None = None
+    context: Raw | UnsetType = UNSET  # not `Raw | None`: msgspec 0.22 takes nothing but null for that
+    integrations: Raw | UnsetType = UNSET
     sent_at: str | None = None
     write_key: str | None = None
 
@@ -130,8 +130,8 @@ def _decode_batch(body: bytes) -> Decoded | None:
     reader.open(
         _envelope(
             batch.sent_at,
-            None if batch.context is None else bytes(batch.context),
-            None if batch.integrations is None else bytes(batch.integrations),
+            None if isinstance(batch.context, UnsetType) else bytes(batch.context),
+            None if isinstance(batch.integrations, UnsetType) else bytes(batch.integrations),
         ),
         batch.write_key,
     )
@@ -331,8 +331,8 @@ def _envelope(sent_at: str | None, context: bytes | None, integrations: bytes | 
     _, integrations = _items(integrations)
     return Envelope(
         sent_at=sent_at or None,
-        context=None if context is None else Raw(context),
-        integrations=None if integrations is None else Raw(integrations),
+        context=UNSET if context is None else Raw(context),
+        integrations=UNSET if integrations is None else Raw(integrations),
         items=items,
         size=len(context or b"") + len(integrations or b""),
     )

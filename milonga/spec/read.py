@@ -6,6 +6,7 @@ once accepted can always be read again.
 from typing import Any, Final, cast, get_args
 
 import msgspec
+from msgspec import Raw, UnsetType
 
 from milonga.spec.event import (
     Account,
@@ -49,11 +50,6 @@ def read_stamped(stamped: Stamped) -> Event:
     """The event a log holds, with what the collector found out about it."""
     stamp = stamped.stamp
     received = read_object(stamped.body)
-    context, integrations = object_at(received, "context"), object_at(received, "integrations")
-    if stamp.batch_context is not None:
-        context = {**read_object(bytes(stamp.batch_context)), **context}
-    if stamp.batch_integrations is not None:
-        integrations = {**read_object(bytes(stamp.batch_integrations)), **integrations}
     account = None
     if stamp.account is not None and stamp.account_found is not None:
         account = Account(stamp.account, stamp.account_found)
@@ -64,12 +60,19 @@ def read_stamped(stamped: Stamped) -> Event:
         user_id=stamp.user_id,
         anonymous_id=stamp.anonymous_id,
         account=account,
-        context=context,
-        integrations=integrations,
+        context=_over(stamp.batch_context, object_at(received, "context")),
+        integrations=_over(stamp.batch_integrations, object_at(received, "integrations")),
         timestamp=stamp.timestamp,
         received_at=stamp.received_at,
         received=received,
     )
+
+
+def _over(batch: Raw | UnsetType, own: JsonObject) -> JsonObject:
+    """The event's own, over what its batch says for all. Stamps once had null for nothing."""
+    if isinstance(batch, UnsetType) or (shared := bytes(batch)) == b"null":
+        return own
+    return {**read_object(shared), **own}
 
 
 def type_of(received: JsonObject) -> EventType:

@@ -1,6 +1,6 @@
 """What the log keeps of an event: the bytes as they arrived, and beside them what the collector found out."""
 
-from msgspec import Raw, Struct
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from milonga.spec.event import AccountSource, EventType
 
@@ -21,8 +21,10 @@ class Stamp(Struct, frozen=True, kw_only=True):
     timestamp           unix milliseconds: when it happened, corrected for the sender's clock
     original_timestamp  `timestamp` as the sender wrote it, or None
     sent_at             `sentAt` of the event or its batch as the sender wrote it, or None
-    batch_context       the batch's `context` object, to be merged under the event's own; None without
+    batch_context       the batch's `context` object, to be merged under the event's own; UNSET without
     batch_integrations  likewise
+
+    Not `Raw | None`: msgspec 0.22 writes such a field, but then reads nothing but null in it.
     """
 
     source: int
@@ -37,8 +39,8 @@ class Stamp(Struct, frozen=True, kw_only=True):
     timestamp: int
     original_timestamp: str | None = None
     sent_at: str | None = None
-    batch_context: Raw | None = None
-    batch_integrations: Raw | None = None
+    batch_context: Raw | UnsetType = UNSET
+    batch_integrations: Raw | UnsetType = UNSET
 
 
 class Stamped(Struct, frozen=True):

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import pytest
+from msgspec import Raw
 
 from milonga.eventlog.api import START, Damaged, Duplicate, EventLog, Offset, Position, Stored
 from milonga.spec.stored import Stamp, Stamped
@@ -132,6 +133,8 @@ class Conformance:
                 anonymous_id="a'b\"c",
                 original_timestamp="yesterday",
                 sent_at="2026-11-22T10:00:00Z",
+                batch_context=Raw(b'{ "groupId":"acme"}'),
+                batch_integrations=Raw(b'{"All": false}'),
                 body=b'{"type": "track", "event":"\xc3\xa9",  "n": 1e3}\n',
             )
             async with opened(engine) as log:

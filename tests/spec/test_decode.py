@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import UNSET, Raw
 
 from milonga.spec.arrived import Arrived, Decoded, NotJson
 from milonga.spec.decode import decode, decode_mended
@@ -273,18 +274,23 @@ def test_the_context_of_a_batch_counts_for_each_of_its_events() -> None:
 @pytest.mark.parametrize("context", [b"null", b"[]", b"{}", b'"text"', b"[" * 9000 + b"]" * 9000, b"5"])
 def test_a_batch_context_that_is_no_object_counts_as_absent(context: bytes) -> None:
     (event,) = request(b'{"batch":[' + FIRST + b'],"context":' + context + b',"integrations":' + context + b"}").events
-    assert event.envelope.context is None
-    assert event.envelope.integrations is None
+    assert event.envelope.context is UNSET
+    assert event.envelope.integrations is UNSET
 
 
 def test_the_context_of_a_batch_is_kept_as_it_came() -> None:
     (event,) = request(
         b'{"batch":[' + FIRST + b'],"context":{"library": {"name":"go"}},"integrations":{"All":true}}'
     ).events
-    assert event.envelope.context is not None
-    assert bytes(event.envelope.context) == b'{"library": {"name":"go"}}'
-    assert event.envelope.integrations is not None
-    assert bytes(event.envelope.integrations) == b'{"All":true}'
+    assert event.envelope.context == Raw(b'{"library": {"name":"go"}}')
+    assert event.envelope.integrations == Raw(b'{"All":true}')
+
+
+def test_a_batch_with_a_context_is_read_strictly() -> None:
+    decoded = decode(b'{"context":{"a":1},"batch":[' + FIRST + b'],"integrations":{"b":2}}', None)
+    assert decoded is not None
+    (event,) = decoded.events
+    assert (event.envelope.context, event.envelope.integrations) == (Raw(b'{"a":1}'), Raw(b'{"b":2}'))
 
 
 def test_an_events_own_sent_at_goes_before_its_batchs() -> None:

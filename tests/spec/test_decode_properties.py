@@ -47,9 +47,7 @@ def shape(event: Arrived) -> dict[str, Any]:
     found = {field: getattr(event, field) for field in event.__struct_fields__ if field not in ("context", "envelope")}
     found["context"] = {key: msgspec.json.decode(raw) for key, raw in event.context.items()}
     envelope = event.envelope
-    found["envelope"] = [None if raw is None else bytes(raw) for raw in (envelope.context, envelope.integrations)] + [
-        envelope.sent_at
-    ]
+    found["envelope"] = [envelope.context, envelope.integrations, envelope.sent_at]
     return found
 
 
