@@ -1,31 +1,40 @@
 """`milonga demo`: the whole road on this machine, with a pretend Totango at its end and a real SDK at its beginning."""
 
 import asyncio
+import os
+import shlex
+import shutil
 import signal
 import socket
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
 from typing import Annotated, Final
 
 import typer
 
-from milonga.cli.common import fail, log_end
+from milonga.cli import session
+from milonga.cli.common import fail, log_end, told
+from milonga.cli.processes import stop_on_signals
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.totango.fake import Totango, pretend
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import DestinationState
+from milonga.workspace.lock import DataLock
+from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.store import Workspace
 
-KEY: Final = "demo"
+NAME: Final = "demo"  #: of the source and its write key
 SERVICE: Final = "SP-00000-01"
-PATIENCE: Final = 20.0  #: seconds for the server to start, and for the requests to come
+HERE: Final = "http://127.0.0.1:"  #: where the pretend Totango is, without the port
+PATIENCE: Final = 20.0  #: seconds for the server to start, for the SDK to send, and for the requests to come
+GRACE: Final = 2.0  #: seconds the server gets to finish
 
-USER: Final = "29ej29d"
-ACCOUNT: Final = "sjsj2hdj2"
-EXPECTED: Final = 5  #: requests of the session: identify, group, two activities of the page, track
+Process = asyncio.subprocess.Process
+
+ENDED: Final = "Milonga's server ended. What it said stands above."
 
 
 def command(
@@ -36,26 +45,23 @@ def command(
     ] = None,
 ) -> None:
     """Start Milonga with a pretend Totango, send a short SDK session through, and keep running until Ctrl-C."""
-    sdk = _sdk()
+    if port == fake_port:
+        raise typer.BadParameter(f"--port and --fake-port are both {port}: each needs a port of its own.")
+    if not _has_sdk():
+        fail('The demo sends with Segment\'s Python SDK, which is not installed: pip install ".[demo]"')
     for one, option in ((port, "--port"), (fake_port, "--fake-port")):
         if not _is_free(one):
             fail(f"Port {one} is in use. Choose another with {option}.")
-    with ExitStack() as stack:
-        if data is None:
-            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="milonga-demo-"))) / "data"
-        try:
-            _set_up(data, fake_port)
-        except UserError as error:
-            fail(str(error))
-        asyncio.run(_run(data, port, fake_port, sdk))
+    with told():
+        status = asyncio.run(_demo(data, port, fake_port))
+    raise typer.Exit(status)
 
 
-def _sdk() -> ModuleType:
+def _has_sdk() -> bool:
     try:
-        import segment.analytics as sdk
-    except ImportError:
-        fail("The demo sends with Segment's Python SDK. Install it: pip install segment-analytics-python")
-    return sdk  # type: ignore[no-any-return]
+        return find_spec("segment.analytics") is not None
+    except ModuleNotFoundError:
+        return False
 
 
 def _is_free(port: int) -> bool:
@@ -68,52 +74,152 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _set_up(data: Path, fake_port: int) -> None:
-    """A source with write key "demo" and Totango on; what is there already stays."""
-    settings = {"serviceId": SERVICE, "endpoint": f"http://127.0.0.1:{fake_port}/pixel.gif/"}
+async def _demo(data: Path | None, port: int, fake_port: int) -> int:
+    """The exit status. UserError if something failed; nothing is left running or lying about in any case."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    stop_on_signals(stop, hurry)
+    with ExitStack() as stack:
+        if data is None:
+            data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="milonga-demo-"))) / "data"
+        lock = stack.enter_context(DataLock.acquire(data, "demo"))
+        await asyncio.to_thread(_set_up, data, f"{HERE}{fake_port}/pixel.gif/")
+        async with _listening(fake_port) as totango, _serving(data, port, lock, hurry) as server:
+            if not stop.is_set():
+                await _show(data, port, totango, server, stop)
+    return 128 + signal.SIGINT if hurry.is_set() else 0
+
+
+def _set_up(data: Path, endpoint: str) -> None:
+    """
+    A source with write key "demo", and Totango on. Only where there is nothing else: a key that anyone can guess must
+    not stay in a workspace that somebody uses. UserError, with nothing changed, if it is one.
+    """
     with Workspace.open(data) as workspace:
-        source = workspace.source_of_key(KEY) or workspace.add_source("demo", KEY)
-        if not any(d.source == source.id for d in workspace.destinations()):
-            end = log_end(data)
-            workspace.add_destination("totango", source.name, "totango", settings, DestinationState.on, end)
+        if not _is_ours(workspace):
+            raise UserError(
+                f"{data} has sources or destinations that are not the demo's, so it was left as it is. "
+                "Give the demo another directory with --data, or leave that out: then it takes a temporary one."
+            )
+        end = log_end(data)
+        found = workspace.destinations()
+        if not found:
+            _add(workspace, endpoint, end)
+            return
+        workspace.set_settings(found[0].id, {"endpoint": endpoint}, end, by="demo")
+        workspace.change_state(found[0].id, DestinationState.on, "demo", "the demo began", end)
 
 
-async def _run(data: Path, port: int, fake_port: int, sdk: ModuleType) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with pretend(host="127.0.0.1", port=fake_port) as totango:
+def _add(workspace: Workspace, endpoint: str, end: dict[int, int]) -> None:
+    """Both or none."""
+    added = not workspace.sources()
+    if added:
+        workspace.add_source(NAME, NAME)
+    try:
+        settings = {"serviceId": SERVICE, "endpoint": endpoint}
+        workspace.add_destination("totango", NAME, "totango", settings, DestinationState.on, end, by="demo")
+    except BaseException:
+        if added:
+            workspace.remove_source(NAME)
+        raise
+
+
+def _is_ours(workspace: Workspace) -> bool:
+    if set(workspace.source_names().values()) - {NAME} or len(workspace.destinations()) > 1:
+        return False
+    return all(source.write_keys == (NAME,) for source in workspace.sources()) and all(
+        map(_pretends, workspace.destinations())
+    )
+
+
+def _pretends(config: DestinationConfig) -> bool:
+    """Whether it is our Totango: one that somebody has pointed elsewhere may be real."""
+    return config.kind == "totango" and str(getattr(config.settings, "endpoint", "")).startswith(HERE)
+
+
+@asynccontextmanager
+async def _listening(port: int) -> AsyncIterator[Pretend[Totango]]:
+    totango = pretend(host="127.0.0.1", port=port)
+    try:
+        await totango.__aenter__()
+    except OSError as error:
+        raise UserError(f"The pretend Totango cannot listen on port {port}: {error.strerror}.") from error
+    try:
+        yield totango
+    finally:
+        await totango.__aexit__(None, None, None)
+
+
+@asynccontextmanager
+async def _serving(data: Path, port: int, lock: DataLock, hurry: asyncio.Event) -> AsyncIterator[Process]:
+    """`milonga serve`, in one process, so that its end is the end of all of it."""
+    life, held = os.pipe()
+    try:
         server = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "milonga", "serve", "--port", str(port), "--data", str(data)),
-            "--allow-private-destinations",
+            *(sys.executable, "-m", "milonga", "serve", "--single", "--allow-private-destinations"),
+            *("--port", str(port), "--data", str(data), "--lock-file", str(lock.fileno()), "--life", str(life)),
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,
+            pass_fds=(lock.fileno(), life),
+            start_new_session=True,  # Ctrl-C reaches the demo alone, which ends the server
         )
-        ended, stopped = asyncio.create_task(server.wait()), asyncio.create_task(stop.wait())
         try:
-            session = asyncio.create_task(_session(server, totango, port, sdk))
-            await asyncio.wait((session, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-            if session.done() and not ended.done():
-                session.result()
-                typer.echo(_farewell(data, port, totango.url))
-                await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
-            session.cancel()
+            yield server
         finally:
-            if not ended.done():
-                server.terminate()
-                await asyncio.wait((ended,), timeout=30)
-            stopped.cancel()
-    if server.returncode:
-        fail("Milonga's server ended. What it said stands above.")
+            await _end(server, hurry)
+    finally:
+        os.close(life)
+        os.close(held)
 
 
-async def _session(server: asyncio.subprocess.Process, totango: Pretend[Totango], port: int, sdk: ModuleType) -> None:
+async def _end(server: Process, hurry: asyncio.Event) -> None:
+    ended = asyncio.create_task(server.wait())
+    hurried = asyncio.create_task(hurry.wait())
+    if server.returncode is None:
+        with suppress(ProcessLookupError):
+            server.terminate()
+        await asyncio.wait((ended, hurried), timeout=GRACE, return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        with suppress(ProcessLookupError):
+            server.kill()
+    await ended
+    hurried.cancel()
+
+
+async def _show(data: Path, port: int, totango: Pretend[Totango], server: Process, stop: asyncio.Event) -> None:
+    """Until `stop` is set. UserError if the server ends before."""
+    ended, stopped = asyncio.create_task(server.wait()), asyncio.create_task(stop.wait())
+    shown = asyncio.create_task(_session(server, totango, port))
+    try:
+        await asyncio.wait((shown, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if shown.done() and not ended.done():
+            shown.result()
+            typer.echo(_farewell(data, port, totango.url))
+            await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (ended, stopped, shown):
+            task.cancel()
+        await asyncio.wait((shown,))
+    if not stop.is_set():
+        raise UserError(ENDED)
+
+
+async def _session(server: Process, totango: Pretend[Totango], port: int) -> None:
+    """UserError if it does not come through."""
     assert server.stdout is not None  # noqa: S101 - asked for above
-    await asyncio.wait_for(server.stdout.readline(), PATIENCE)  # it says so once it listens
-    await asyncio.to_thread(_send, f"http://127.0.0.1:{port}", sdk)
-    async with asyncio.timeout(PATIENCE):
-        while totango.received < EXPECTED or totango.in_flight:  # noqa: ASYNC110 - it has no event to wait for
-            await asyncio.sleep(0.02)
+    try:
+        line = await asyncio.wait_for(server.stdout.readline(), PATIENCE)  # it says so once it listens
+    except TimeoutError:
+        raise UserError(f"Milonga's server did not start within {PATIENCE:.0f} seconds.") from None
+    if not line:
+        raise UserError(ENDED)
+    await _send(port)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not _has_all(totango):  # noqa: ASYNC110 - it has no event to wait for
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise UserError(
+            f"Totango received {totango.received} requests within {PATIENCE:.0f} seconds, and not the last one."
+        ) from None
     typer.echo(f"Segment's Python SDK sent identify, group, page, track. Totango received {totango.received} requests:")
     for seen in totango.requests:
         typer.echo("")
@@ -121,37 +227,72 @@ async def _session(server: asyncio.subprocess.Process, totango: Pretend[Totango]
             typer.echo(f"  {name:<22} {value}")
 
 
-def _send(host: str, sdk: ModuleType) -> None:
-    """The published example session, with the account on every call as server-side calls need it."""
-    client = sdk.Client(KEY, host=host, on_error=lambda error, _: typer.echo(f"The SDK says: {error}", err=True))
-    context = {"groupId": ACCOUNT}
-    client.identify(USER, {"name": "Peter Gibbons", "email": "peter@initech.example"}, context=context)
-    client.group(USER, ACCOUNT, {"name": "Initech", "plan": "Paying", "website": "https://initech.example"})
-    client.page(USER, "Blog", "15,000 Ways to Increase Conversion", context=context)
-    client.track(USER, "Completed Purchase", {"category": "Conversion", "revenue": 42.99}, context=context)
-    client.flush()
-    client.join()
+async def _send(port: int) -> None:
+    sdk = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", session.__name__, f"http://127.0.0.1:{port}", NAME),
+        stdin=asyncio.subprocess.PIPE,  # its end tells of ours
+        env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+        start_new_session=True,
+    )
+    try:
+        status = await asyncio.wait_for(sdk.wait(), PATIENCE)
+    except TimeoutError:
+        raise UserError(f"Segment's SDK did not get its calls through within {PATIENCE:.0f} seconds.") from None
+    finally:
+        if sdk.returncode is None:
+            sdk.kill()
+            await sdk.wait()
+    if status:
+        raise UserError("Segment's SDK did not get its calls through. What it said stands above.")
+
+
+def _has_all(totango: Pretend[Totango]) -> bool:
+    """Whether the session's last request is there: order is kept, so all others are."""
+    return not totango.in_flight and any(seen.params.get("sdr_a") == session.LAST for seen in totango.requests)
+
+
+def _program() -> str:
+    """How the user can call `milonga` from here."""
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m milonga"
+    found = shutil.which("milonga")
+    if found is not None and os.path.realpath(found) == os.path.realpath(called):
+        return "milonga"
+    return shlex.quote(called)
+
+
+def _python() -> str:
+    """The Python that has the SDK."""
+    found = shutil.which("python")
+    if found is not None and Path(found).absolute() == Path(sys.executable):
+        return "python"
+    here = Path(sys.executable)
+    return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
 
 
 def _farewell(data: Path, port: int, fake: str) -> str:
     return f"""
-Milonga takes events at   http://127.0.0.1:{port}   (write key: {KEY})
+Milonga takes events at   http://127.0.0.1:{port}   (write key: {NAME})
 Totango would hold        {fake}/   (requests: {fake}/_requests)
 Data directory            {data}
 
 Send one yourself:
 
-  curl -u {KEY}: http://127.0.0.1:{port}/v1/track \\
-    -d '{{"userId": "{USER}", "event": "Invited a colleague",
-         "properties": {{"category": "Team"}}, "context": {{"groupId": "{ACCOUNT}"}}}}'
+  curl -u {NAME}: http://127.0.0.1:{port}/v1/track \\
+    -d '{{"userId": "{session.USER}", "event": "Invited a colleague",
+         "properties": {{"category": "Team"}}, "context": {{"groupId": "{session.ACCOUNT}"}}}}'
+
+Or from Python ({_python()}):
 
   import segment.analytics as analytics
-  analytics.write_key, analytics.host = "{KEY}", "http://127.0.0.1:{port}"
-  analytics.track("{USER}", "Invited a colleague", {{"category": "Team"}}, context={{"groupId": "{ACCOUNT}"}})
+  analytics.write_key, analytics.host = "{NAME}", "http://127.0.0.1:{port}"
+  analytics.track("{session.USER}", "Invited a colleague", {{"category": "Team"}},
+                  context={{"groupId": "{session.ACCOUNT}"}})
   analytics.flush()
 
 What became of it:
 
-  milonga explain --data {data} --user {USER}
+  {_program()} explain --data {shlex.quote(str(data))} --user {session.USER}
 
 Ctrl-C ends the demo."""

@@ -4,6 +4,8 @@ in a process of its own (milonga.cli.processes), or both in one.
 """
 
 import asyncio
+import errno
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
+from milonga.workspace.errors import UserError
 from milonga.workspace.model import WriteKeys
 from milonga.workspace.store import Workspace
 
@@ -61,11 +64,18 @@ class SourceKeys:
         return None if source is None else source.id
 
     async def follow(self) -> None:
-        """A key that was taken away is refused within a second."""
+        """A key that was taken away is refused within a second. While the workspace cannot be read, all stays."""
+        trouble = False
         while True:
             await asyncio.sleep(POLL)
-            if self._workspace.changed_since(self._token):
-                self._read()
+            try:
+                if self._workspace.changed_since(self._token):
+                    self._read()
+                trouble = False
+            except (UserError, OSError, apsw.Error) as error:
+                if not trouble:
+                    log.error("workspace.unreadable", error=str(error))
+                trouble = True
 
     def _read(self) -> None:
         self._token = self._workspace.token()
@@ -87,6 +97,8 @@ async def collect(
 
     port       0: any free one
     listening  called with the address once events are taken
+
+    UserError if it cannot listen there.
     """
     with Workspace.open(data) as workspace:
         keys = SourceKeys(workspace)
@@ -102,7 +114,10 @@ async def collect(
         )
         chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
         try:
-            server = await HttpServer.start(collector, host, port)
+            try:
+                server = await HttpServer.start(collector, host, port)
+            except (OSError, UnicodeError) as error:
+                raise UserError(_why_not(host, port, error)) from error
             try:
                 listening(server.url)
                 await stop.wait()
@@ -112,6 +127,22 @@ async def collect(
             for chore in chores:
                 chore.cancel()
             await event_log.close()
+
+
+def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:
+    """Why it cannot listen there, and what to do."""
+    ours = "--host takes an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them."
+    if isinstance(error, socket.gaierror | UnicodeError):
+        return f"{host!r} is neither an address nor a name that can be resolved. {ours}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} of {host} is in use by another program. Choose another with --port; 0 is any free one."
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is not an address of this machine. {ours}"
+        case errno.EACCES:
+            return f"This user may not listen on port {port}. Choose one from 1024 up with --port."
+        case _:
+            return f"Milonga cannot listen on {host}, port {port}: {error.strerror}."
 
 
 async def deliver(

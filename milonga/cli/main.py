@@ -1,8 +1,14 @@
 """The `milonga` command. One file per noun; this one only puts them together."""
 
+from typing import Annotated
+
 import typer
 
+from milonga import __version__
+from milonga.__main__ import run
 from milonga.cli import dead, demo, destinations, events, explain, fake, serve, sources, translate
+
+__all__ = ["app", "run"]
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
@@ -16,5 +22,16 @@ app.command("translate")(translate.translate)
 app.command("fake")(fake.fake)
 
 
-def run() -> None:
-    app()
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"milonga {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def milonga(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
+    ] = False,
+) -> None:
+    """Segment's SDKs in, Totango out: events kept, put in order, delivered, explained."""

@@ -5,9 +5,13 @@ it dies; when this one dies, the child sees the end of a pipe that only this one
 
 import asyncio
 import os
+import select
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import structlog
@@ -15,30 +19,51 @@ import structlog
 log = structlog.get_logger("milonga")
 
 GRACE = 20.0  #: seconds the child gets to finish what is under way
+ORPHANED = 1.5  #: seconds it gets when its parent died: soon somebody will start a new one
 FIRST_WAIT, LONGEST_WAIT = 0.1, 5.0  #: seconds before a dead child is started again
 WELL = 30.0  #: seconds after which a child counts as started well
 
 
-def stop_on_signals(stop: asyncio.Event) -> None:
-    """SIGTERM and Ctrl-C: finish and go. A second one ends at once."""
-    loop = asyncio.get_running_loop()
+def stop_on_signals(stop: asyncio.Event, hurry: asyncio.Event | None = None) -> None:
+    """
+    SIGTERM, Ctrl-C, and the end of the terminal unless `nohup` said otherwise: finish and go.
 
-    def first(number: int) -> None:
+    hurry  set by a second signal; without it, that one ends the process at once
+    """
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+
+    def told() -> None:
+        if hurry is None:
+            for number in numbers:
+                signal.signal(number, signal.SIG_DFL)
+        elif stop.is_set():
+            hurry.set()
         stop.set()
-        signal.signal(number, signal.SIG_DFL)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, first, number)
+    for number in numbers:
+        asyncio.get_running_loop().add_signal_handler(number, told)
 
 
 def stop_at_end_of(life: int, stop: asyncio.Event) -> None:
-    """life  reading end of the pipe whose other end the parent holds as long as it lives"""
+    """
+    A process whose parent died stops, and is gone soon, whatever it is busy with: a thread sees to that.
 
-    def ended() -> None:
-        asyncio.get_running_loop().remove_reader(life)
+    life  reading end of a pipe whose other end the parent holds as long as it lives; nothing else comes through it
+    """
+    loop = asyncio.get_running_loop()
+    if select.select([life], [], [], 0)[0]:
         stop.set()
 
-    asyncio.get_running_loop().add_reader(life, ended)
+    def watch() -> None:
+        os.read(life, 1)
+        with suppress(RuntimeError):  # the loop has ended already
+            loop.call_soon_threadsafe(stop.set)
+        time.sleep(ORPHANED)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="life", daemon=True).start()
 
 
 async def keep_delivery(data: Path, lock: int, options: Sequence[str], stop: asyncio.Event) -> None:
@@ -49,32 +74,48 @@ async def keep_delivery(data: Path, lock: int, options: Sequence[str], stop: asy
     options  further ones of `milonga serve`
     """
     life, held = os.pipe()
+    loop = asyncio.get_running_loop()
     stopping = asyncio.create_task(stop.wait())
-    wait = FIRST_WAIT
+    wait, told = FIRST_WAIT, ""
     try:
         while not stop.is_set():
-            started = asyncio.get_running_loop().time()
+            started = loop.time()
             child = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "milonga", "serve", "--role", "delivery", "--data", str(data)),
                 *("--lock-file", str(lock), "--life", str(life), *options),
+                stdout=asyncio.subprocess.PIPE,
                 pass_fds=(lock, life),
                 start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone; it ends the child
             )
-            ended = asyncio.create_task(child.wait())
-            await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
-            if ended.done():
-                wait = FIRST_WAIT if asyncio.get_running_loop().time() - started > WELL else min(wait * 2, LONGEST_WAIT)
+            ended = asyncio.create_task(_ended(child))
+            try:
+                await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                if not ended.done():
+                    await _end(child, ended)
+            if stop.is_set():
+                return
+            words = ended.result()
+            wait = FIRST_WAIT if loop.time() - started > WELL else min(wait * 2, LONGEST_WAIT)
+            if not words:
                 log.error("delivery.died", status=child.returncode, again_in=wait)
-                await asyncio.wait((stopping,), timeout=wait)
-            else:
-                await _end(child, ended)
+            elif words != told:  # once, not every few seconds
+                log.error("delivery cannot start; events are kept meanwhile, and it is tried again", why=words)
+            told = words
+            await asyncio.wait((stopping,), timeout=wait)
     finally:
         stopping.cancel()
         os.close(life)
         os.close(held)
 
 
-async def _end(child: asyncio.subprocess.Process, ended: "asyncio.Task[int]") -> None:
+async def _ended(child: asyncio.subprocess.Process) -> str:
+    """Wait for its end. On its standard output it says nothing but why it could not go on."""
+    words, _ = await child.communicate()
+    return words.decode(errors="replace").strip()
+
+
+async def _end(child: asyncio.subprocess.Process, ended: "asyncio.Task[str]") -> None:
     child.terminate()
     await asyncio.wait((ended,), timeout=GRACE)
     if not ended.done():

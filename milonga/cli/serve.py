@@ -1,10 +1,12 @@
 """`milonga serve`: take events and deliver them."""
 
 import asyncio
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+import apsw
 import typer
 import uvloop
 
@@ -22,6 +24,8 @@ from milonga.workspace.lock import DataLock, holders
 
 KEEP = Keep()
 SERVER = "serve"
+REFUSALS = (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError, OSError, apsw.Error)
+"""Ends that a person can do something about; everything else is a fault of ours and shows where."""
 HANDOVER = 5.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
 
 
@@ -74,19 +78,37 @@ def command(
     with lock:
         try:
             uvloop.run(serving.run(lock, life))
-        except* OSError as errors:
-            words = "; ".join(str(error) for error in errors.exceptions)
-            trouble = f"{words}. If another program uses {host}:{port}, choose another port with --port."
-        except* (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError) as errors:
-            trouble = "; ".join(str(error) for error in errors.exceptions)
+        except* REFUSALS as errors:
+            trouble = " ".join(dict.fromkeys(_words(error) for error in _each(errors)))
+    if trouble and role is Role.delivery:
+        typer.echo(trouble)  # the parent reads it, and tells it once
+        raise typer.Exit(1)
     if trouble:
         fail(trouble)
+
+
+def _each(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _each(error)
+        else:
+            yield error
+
+
+def _words(error: BaseException) -> str:
+    match error:
+        case OSError(strerror=str(words)):
+            return f"{error.filename}: {words}." if error.filename else f"{words}."
+        case apsw.Error():
+            return f"A file of the data directory cannot be used: {error} ({type(error).__name__})."
+        case _:
+            return str(error)
 
 
 def _locked(data: Path, role: Role, lock_file: int | None) -> DataLock:
     """UserError if another server is at work. One that only hands over, as after a SIGKILL, is waited for."""
     if lock_file is not None:
-        return DataLock.adopt(lock_file, role.value)
+        return DataLock.adopt(lock_file, SERVER if role is Role.all else role.value)
     working = any(holder.role == SERVER for holder in holders(data))
     return DataLock.acquire(data, SERVER, 0.0 if working else HANDOVER)
 
@@ -113,6 +135,8 @@ class Serving:
         stop_on_signals(stop)
         if life is not None:
             stop_at_end_of(life, stop)
+            if stop.is_set():
+                return  # without having touched anything: the data directory may be about to go
         collected = asyncio.Event()  # delivery goes last: what was accepted a moment ago may still leave
         async with asyncio.TaskGroup() as halves:
             if self._role is not Role.delivery:
