@@ -2,16 +2,26 @@
 
 from typing import Any
 
+from msgspec.structs import replace
+
+from milonga.delivery.masking import masked, secrets_of
 from milonga.delivery.outgoing import NoAnswer, Reply
-from milonga.destinations.contract import BadSettings, Delivered, Destination, Ending, TryAgain
+from milonga.destinations.contract import BadSettings, Delivered, Destination, Ending, Request, TryAgain
 from milonga.eventlog.api import Position
 from milonga.outcomes.files import Attempt
 
 SETTINGS_FAULTS = frozenset({"forbidden_address", "bad_url"})  #: of NoAnswer codes: no event could get through
 
 
-def judged(reply: Reply, kind: Destination, now: float) -> Ending:
-    """How a request ended. `now` in unix seconds, for answers that name a date."""
+def judged(reply: Reply, kind: Destination, request: Request, now: float) -> Ending:
+    """How a request ended, without its secrets. `now` in unix seconds, for answers that name a date."""
+    ending = _judged(reply, kind, now)
+    if isinstance(ending, Delivered):
+        return ending
+    return replace(ending, reason=masked(ending.reason.encode(errors="replace"), secrets_of(request)).decode())
+
+
+def _judged(reply: Reply, kind: Destination, now: float) -> Ending:
     if not isinstance(reply, NoAnswer):
         try:
             return kind.judge(reply, now)
@@ -23,21 +33,21 @@ def judged(reply: Reply, kind: Destination, now: float) -> Ending:
 
 
 def attempt_row(
-    destination: int, position: Position, part: str, reply: Reply, ending: Ending, at: int, seconds: float
+    destination: int, position: Position, request: Request, reply: Reply, ending: Ending, at: int, seconds: float
 ) -> Attempt:
-    """The row to keep of it. `at` in unix milliseconds."""
+    """The row to keep of it: a receiver may repeat what it was sent, but for the secrets. `at` in unix milliseconds."""
     code, reason = ("", "") if isinstance(ending, Delivered) else (ending.code, ending.reason)
     return Attempt(
         destination=destination,
         position=position,
         at=at,
-        part=part,
+        part=request.part,
         code=code,
         reason=reason,
         status=None if isinstance(reply, NoAnswer) else reply.status,
         ms=round(seconds * 1000),
         perhaps=isinstance(reply, NoAnswer) and reply.perhaps,
-        answer=b"" if isinstance(reply, NoAnswer) else reply.body[:1000],
+        answer=b"" if isinstance(reply, NoAnswer) else masked(reply.body, secrets_of(request))[:1000],
     )
 
 

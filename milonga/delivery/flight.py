@@ -109,14 +109,14 @@ class Flights:
     def _answered(self, entry: Entry, request: Request, reply: Reply, seconds: float) -> None:
         work = self._work
         now = work.tools.clock()
-        ending = judged(reply, work.kind, now)
+        ending = judged(reply, work.kind, request, now)
         if isinstance(ending, Delivered):
             work.vitals.delivered(now)
         else:
             work.vitals.failed(now, ending.code, ending.reason)
         attempts: list[Attempt] = []
         if entry.failed or not isinstance(ending, Delivered):
-            row = attempt_row(work.config.id, entry.position, request.part, reply, ending, work.now_ms(), seconds)
+            row = attempt_row(work.config.id, entry.position, request, reply, ending, work.now_ms(), seconds)
             attempts.append(row)
             log.info("delivery.attempt", destination=work.config.name, **told(row))
         match ending:
