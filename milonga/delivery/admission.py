@@ -65,11 +65,13 @@ class Admission:
         entry = work.live.get(position)
         if entry is None or not work.is_sending:
             return
-        stuck = entry.stage is Stage.delayed or (
-            entry.stage is Stage.flying and work.tools.clock() - entry.sent_at > A_WHILE
-        )
-        if stuck and work.breaker.is_closed:
+        if not work.breaker.is_closed:
+            return
+        before = work.tools.clock() - A_WHILE
+        if entry.stage is Stage.delayed or (entry.stage is Stage.flying and entry.sent_at < before):
             self._parking.park_with(entry.keys)
+        elif entry.stage is Stage.ready and work.line_up.turns.hangs(entry.owner, before):
+            self._parking.park_with(work.line_up.keys_of_owner(entry))
 
     def _read(self, entry: Entry) -> Event | None:
         assert entry.stored is not None  # noqa: S101 - it was just read

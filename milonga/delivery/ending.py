@@ -86,9 +86,7 @@ class Endings:
 
     def _recorded(self, entry: Entry) -> None:
         work = self._work
-        if entry.holds_slot:
-            entry.holds_slot = False
-            work.slots -= 1
+        work.line_up.turns.release(entry)
         work.live.pop(entry.position, None)
         if entry.number:  # it stood in the line-up
             work.line_up.remove(entry)

@@ -30,10 +30,16 @@ TOO_MANY = "http_429"
 
 
 class Flights:
-    """What goes out and comes back. `guard` runs a callback and reports what it raises."""
+    """
+    What goes out and comes back.
 
-    def __init__(self, work: Work, parking: Parking, guard: Callable[..., None]) -> None:
-        self._work, self._parking, self._endings, self._guard = work, parking, parking.endings, guard
+    guard  runs a callback and reports what it raises
+    wake   called when there is room, or something to wait for, again
+    """
+
+    def __init__(self, work: Work, parking: Parking, guard: Callable[..., None], wake: Callable[[], None]) -> None:
+        self._work, self._parking, self._endings = work, parking, parking.endings
+        self._guard, self._wake = guard, wake
         self._oldest_next = False
 
     # Out
@@ -42,10 +48,10 @@ class Flights:
         """Send what can be sent now."""
         work = self._work
         work.line_up.wake(now)
-        while work.is_sending and work.slots < work.limits.in_flight:
+        while work.is_sending:
             if not work.breaker.may_send(now, work.slots) or work.rate.wait(now) > 0.0:
                 return
-            entry = work.line_up.take_ready() if work.breaker.is_closed else self._probe(now)
+            entry = work.line_up.turns.take() if work.breaker.is_closed else self._probe(now)
             if entry is None:
                 return
             self.send(entry)
@@ -57,7 +63,7 @@ class Flights:
         """
         self._oldest_next = not self._oldest_next
         line_up = self._work.line_up
-        return (line_up.take_oldest(now) if self._oldest_next else line_up.take_ready()) or line_up.take_oldest(now)
+        return (line_up.take_oldest(now) if self._oldest_next else line_up.turns.take()) or line_up.take_oldest(now)
 
     def send(self, entry: Entry) -> None:
         """Its next request goes out, whatever the limits say; or it ends."""
@@ -75,11 +81,9 @@ class Flights:
         except Exception as error:
             log.exception("delivery.encode_failed", position=entry.position)
             return self._failed(entry, error)
-        if not entry.holds_slot:
-            entry.holds_slot = True
-            work.slots += 1
         entry.stage = Stage.flying
         entry.sent_at = now = work.tools.clock()
+        work.line_up.turns.hold(entry)
         work.rate.take(now)
         work.tools.sender.send(call, partial(self._guard, self._answered, entry, request))
         return None
@@ -163,8 +167,9 @@ class Flights:
         elif work.is_sending and work.breaker.may_send(now, work.slots - 1) and work.rate.wait(now) == 0.0:
             self.send(entry)
         else:
-            self._free_slot(entry)
+            work.line_up.turns.release(entry)
             work.line_up.put_back(entry)
+            self._wake()
 
     def _try_again(self, entry: Entry, ending: TryAgain, attempts: list[Attempt], *, perhaps: bool) -> None:
         work, now = self._work, self._work.tools.clock()
@@ -221,7 +226,8 @@ class Flights:
         work = self._work
         entry.failed = entry.tracked = True
         entry.trying_since = entry.trying_since or work.tools.clock()
-        self._free_slot(entry)
+        work.line_up.turns.release(entry)
+        self._wake()
         number, position, progress = work.config.id, entry.position, entry.progress
         if work.switched_off(position, entry.resent_at):
             self._endings.end(entry, State.skipped, SWITCHED_OFF, attempts)
@@ -243,6 +249,7 @@ class Flights:
         """It works again, or is said to: whatever waits goes out as soon as the receiver allows."""
         number, now = self._work.config.id, self._work.now_ms()
         self._work.line_up.hurry()
+        self._wake()
         self._work.tools.recorder.record(
             Record(before=lambda store: store.hurry(number, now), then=self._parking.lines.look_at_due)
         )
@@ -253,8 +260,3 @@ class Flights:
             other is not entry and other.stage in askable and not self._work.suspicion.times(other)
             for other in self._work.line_up.everything()
         )
-
-    def _free_slot(self, entry: Entry) -> None:
-        if entry.holds_slot:
-            entry.holds_slot = False
-            self._work.slots -= 1

@@ -1,24 +1,27 @@
 """The events of one destination that are in memory: who is ready, who waits for whom, who waits for a time. Pure."""
 
 import heapq
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable
 from itertools import count
 
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.lanes import Lanes
+from milonga.delivery.turns import Turns
 from milonga.destinations.contract import Key
 
 
 class LineUp:
-    """Events that came back from disk and fresh ones take turns: a flood that was parked delays nobody by its size."""
+    """
+    lanes  who waits for whom
+    turns  who is ready, and who holds a slot
+    bytes  that all of them weigh, about
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, in_flight: int) -> None:
         self.lanes: Lanes[Entry] = Lanes()
+        self.turns = Turns(in_flight)
         self.bytes = 0
-        self._fresh: deque[Entry] = deque()
-        self._back: deque[Entry] = deque()
-        self._turn_of_back = False
         self._delayed: list[tuple[float, int, Entry]] = []
         self._owners: Counter[str] = Counter()
         self._number = count(1)
@@ -68,12 +71,6 @@ class LineUp:
     def longest_lane(self, keys: Iterable[Key]) -> int:
         return max(map(self.lanes.length, keys), default=0)
 
-    def take_ready(self) -> Entry | None:
-        """The one that became ready first; it is the caller's from now on."""
-        first, second = (self._back, self._fresh) if self._turn_of_back else (self._fresh, self._back)
-        self._turn_of_back = not self._turn_of_back
-        return _first_ready(first) or _first_ready(second)
-
     def take_oldest(self, now: float) -> Entry | None:
         """The one that joined first of those that the receiver would take now, our own waits aside."""
         ready = (
@@ -84,9 +81,9 @@ class LineUp:
         return next(ready, None)
 
     def put_back(self, entry: Entry) -> None:
-        """It cannot go on just now; it is the next to go."""
+        """It cannot go on just now; it is the next of its account to go."""
         entry.stage = Stage.ready
-        (self._back if entry.loaded else self._fresh).appendleft(entry)
+        self.turns.put_back(entry)
 
     def delay(self, entry: Entry, until: float) -> None:
         """Not before `until` (unix seconds). It keeps its lanes."""
@@ -116,7 +113,7 @@ class LineUp:
 
     def any_to_try(self) -> Entry | None:
         """One that could go out if time did not matter: a ready one, else the one whose time comes first."""
-        if (entry := self.take_ready()) is not None:
+        if (entry := self.turns.take()) is not None:
             return entry
         while self._delayed:
             until, _, entry = heapq.heappop(self._delayed)
@@ -140,12 +137,4 @@ class LineUp:
 
     def _make_ready(self, entry: Entry) -> None:
         entry.stage = Stage.ready
-        (self._back if entry.loaded else self._fresh).append(entry)
-
-
-def _first_ready(line: deque[Entry]) -> Entry | None:
-    while line:
-        entry = line.popleft()
-        if entry.stage is Stage.ready:
-            return entry
-    return None
+        self.turns.add(entry)

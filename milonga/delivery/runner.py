@@ -42,7 +42,7 @@ class Runner:
     def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
         self._work = Work(config, kind, tools, limits)
         self._parking = Parking(self._work, self._left, self._wake)
-        self._flights = Flights(self._work, self._parking, self._guard)
+        self._flights = Flights(self._work, self._parking, self._guard, self._wake)
         self._upkeep = Upkeep(self._work, self._parking, self._flights)
         self._reading = Reading(self._work, Admission(self._work, self._parking, self._flights), self._wake)
         self._timer: asyncio.TimerHandle | None = None

@@ -23,23 +23,26 @@ log = structlog.get_logger("milonga.delivery")
 class Work:
     """
     live      events in memory that are not parked, the oldest first: they hold the watermark
-    slots     events under way or being recorded
     stopping  nothing is sent any more
     asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
     """
 
     def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
         self.config, self.kind, self.tools, self.limits = config, kind, tools, limits
-        self.line_up = LineUp()
+        self.line_up = LineUp(limits.in_flight)
         self.live: dict[Position, Entry] = {}
         self.breaker = Breaker(limits.breaker)
         self.rate = RateLimit(limits.per_second, burst=limits.in_flight)
         self.suspicion = Suspicion()
         self.vitals = Vitals(tools.reader.health(config.id))
-        self.slots = 0
         self.stopping = False
         self.asked: DestinationState | None = None
         self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
+
+    @property
+    def slots(self) -> int:
+        """Events under way or being recorded."""
+        return self.line_up.turns.used
 
     @property
     def is_on(self) -> bool:

@@ -48,7 +48,7 @@ class _Watched(OutcomeWriter):
 
 class Road:
     """
-    answer     what the receiver answers to the n-th event
+    answer     what the receiver answers to the n-th event; None: it never does
     sent       numbers of the events in order of their requests, repeated ones too
     sent_at    when each was sent first
     delivered  in order of the answers
@@ -59,7 +59,7 @@ class Road:
         self,
         folder: Path,
         loop: FakeTimeLoop,
-        answer: Callable[[int], Reply] = lambda n: OK,
+        answer: Callable[[int], Reply | None] = lambda n: OK,
         limits: Limits | None = None,
         *,
         log: paper.ListLog | None = None,
@@ -104,6 +104,8 @@ class Road:
         self.sent_at.setdefault(n, self.loop.time())
         self.flying += 1
         reply = self.answer(n)
+        if reply is None:
+            return
 
         def end() -> None:
             self.flying -= 1

@@ -38,6 +38,43 @@ def test_an_account_whose_requests_all_fail_costs_the_others_next_to_nothing(tmp
     assert took[503] <= 1.2 * took[200]
 
 
+@pytest.mark.parametrize("users", [200, 2_000])
+def test_an_account_whose_requests_all_hang_delays_nobody(tmp_path: Path, users: int) -> None:
+    others = range(10_000, 11_000)
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: OK if n >= others.start else None)
+        for n in range(users):
+            road.add(n, "hung", f"u{n}")
+        await asyncio.sleep(5)
+        assert road.flying == Limits().in_flight / 2
+        begun = loop.time()
+        for n in others:
+            road.add(n, f"account-{n}")
+        await road.until(lambda: len(road.delivered) == len(others), seconds=5)
+        alone = len(others) / Limits().in_flight * LATENCY
+        assert loop.time() - begun <= 3 * alone, "half of the slots are theirs"
+        await road.stop(0.0)
+
+    run(tmp_path, live)
+
+
+def test_what_hangs_does_not_hold_up_a_full_window(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: OK if n >= 1_000 else None)
+        for n in range(300):
+            road.add(n, "hung", f"u{n}")
+        for n in range(10_000, 20_000):
+            road.add(n, f"account-{n % 1_000}")
+        begun = loop.time()
+        await road.until(lambda: len(road.delivered) == 10_000, seconds=60)
+        alone = 10_000 / Limits().in_flight * LATENCY
+        assert loop.time() - begun <= 3 * alone
+        await road.stop(0.0)
+
+    run(tmp_path, live)
+
+
 @pytest.mark.parametrize("users", [1, 50])
 def test_a_flood_of_one_account_starves_nobody(tmp_path: Path, users: int) -> None:
     flood, limits = 20_000, Limits()

@@ -16,14 +16,14 @@ def entry(n: int, *keys: Key, loaded: bool = False, ready: bool = True) -> Entry
 
 def taken(line_up: LineUp) -> list[int]:
     found = []
-    while (one := line_up.take_ready()) is not None:
+    while (one := line_up.turns.take()) is not None:
         one.stage = Stage.flying
         found.append(one.position.offset)
     return found
 
 
 def test_those_behind_another_wait_until_it_leaves() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     first, second = entry(1, ("a",)), entry(2, ("a",), ("b",))
     line_up.add(first)
     line_up.add(second)
@@ -32,15 +32,17 @@ def test_those_behind_another_wait_until_it_leaves() -> None:
     assert taken(line_up) == [2]
 
 
-def test_fresh_ones_and_those_from_disk_take_turns() -> None:
-    line_up = LineUp()
-    for n in range(1, 7):
-        line_up.add(entry(n, loaded=n <= 4))
-    assert taken(line_up) == [5, 1, 6, 2, 3, 4]
+def test_accounts_take_turns_whether_their_events_are_fresh_or_come_from_disk() -> None:
+    line_up = LineUp(64)
+    for n in range(1, 5):
+        line_up.add(entry(n, ("hot", f"u{n}"), loaded=True))
+    line_up.add(entry(5))
+    line_up.add(entry(6))
+    assert taken(line_up) == [1, 5, 6, 2, 3, 4]
 
 
 def test_one_that_is_still_being_read_is_ready_once_its_bytes_are_here() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     one = entry(1, ready=False)
     line_up.add(one)
     assert one.stage is Stage.loading
@@ -54,7 +56,7 @@ def test_one_that_is_still_being_read_is_ready_once_its_bytes_are_here() -> None
 
 
 def test_a_delayed_one_keeps_its_lanes_and_is_ready_when_its_time_comes() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     first = entry(1, ("a",))
     line_up.add(first)
     line_up.add(entry(2, ("a",)))
@@ -68,7 +70,7 @@ def test_a_delayed_one_keeps_its_lanes_and_is_ready_when_its_time_comes() -> Non
 
 
 def test_in_a_hurry_nobody_waits_longer_than_the_receiver_asked() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     for n in (1, 2):
         one = entry(n)
         line_up.add(one)
@@ -83,7 +85,7 @@ def test_in_a_hurry_nobody_waits_longer_than_the_receiver_asked() -> None:
 
 
 def test_an_account_is_counted_over_all_its_lanes() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     mine = [entry(n, ("acme", f"u{n % 2}")) for n in range(1, 5)]
     for one in [*mine, entry(9, ("other",))]:
         line_up.add(one)
@@ -94,7 +96,7 @@ def test_an_account_is_counted_over_all_its_lanes() -> None:
 
 
 def test_the_oldest_can_be_asked_before_its_own_time_but_not_before_the_receivers() -> None:
-    line_up = LineUp()
+    line_up = LineUp(64)
     for n in (1, 2, 3):
         one = entry(n)
         line_up.add(one)

@@ -576,7 +576,7 @@ def test_stopping_lets_what_is_under_way_finish_and_takes_no_more(tmp_path: Path
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         road = Road(folder, loop, limits=Limits(in_flight=3))
         for n in range(10):
-            road.add(n, user=f"u{n}")
+            road.add(n, f"account-{n}")
         await road.until(lambda: road.flying == 3)
         await road.stop(grace=5.0)
         assert loop.time() < 4.0, "no longer than needed"
@@ -627,7 +627,7 @@ def test_a_disk_that_refuses_for_a_while_stops_sending_and_loses_nothing(tmp_pat
         thread = FakeThread(lambda: 0.002, lambda: apsw.FullError("full") if full[0] else None)
         road = Road(folder, loop, limits=Limits(in_flight=4), thread=thread)
         for n in range(100):
-            road.add(n, user=f"u{n}")
+            road.add(n, f"account-{n}")
         await asyncio.sleep(30)
         assert len(road.sent) == 4, "what cannot be recorded holds its slot"
         assert road.recorder.trouble == "FullError: full"
