@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 from uuid import uuid4
@@ -17,7 +18,15 @@ MARK = "MILONGA_TEST_MARK"
 class Started:
     """`milonga WORDS`, or `command` in its place, in a folder of its own, which is its temporary directory as well."""
 
-    def __init__(self, folder: Path, *words: str, command: tuple[str, ...] = (), **environment: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *words: str,
+        command: tuple[str, ...] = (),
+        keep_open: tuple[int, ...] = (),
+        environment: Mapping[str, str] = {},
+    ) -> None:
+        """keep_open  files it inherits"""
         folder.mkdir(exist_ok=True)
         self.folder = folder
         self._mark = uuid4().hex
@@ -27,6 +36,7 @@ class Started:
             stderr=subprocess.PIPE,
             text=True,
             cwd=folder,
+            pass_fds=keep_open,
             env={**os.environ, "TMPDIR": str(folder), MARK: self._mark, **environment},
         )
 
@@ -50,11 +60,11 @@ class Started:
             if not folder.name.isdigit():
                 continue
             try:
-                dead = (folder / "stat").read_text().rpartition(")")[2].split()[0] in {"Z", "X"}
-                if not dead and f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes():
-                    found.append(int(folder.name))
+                ours = f"{MARK}={self._mark}".encode() in (folder / "environ").read_bytes()
             except OSError:
                 continue  # it has ended meanwhile
+            if ours and lives(int(folder.name)):
+                found.append(int(folder.name))
         return found
 
     def children(self) -> list[int]:
@@ -92,11 +102,28 @@ class Started:
             time.sleep(0.02)
 
 
+def lives(pid: int) -> bool:
+    """Not if it has ended and merely nobody has asked how."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
+    except OSError:
+        return False
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Whether the process has a handler of its own for it."""
+    return _has(pid, "SigCgt", number)
+
+
+def waits(pid: int, number: signal.Signals) -> bool:
+    """Whether the signal was sent to the process and has not reached it, because that is stopped."""
+    return _has(pid, "ShdPnd", number)
+
+
+def _has(pid: int, name: str, number: signal.Signals) -> bool:
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
         return False
-    (line,) = [line for line in status.splitlines() if line.startswith("SigCgt:")]
+    (line,) = [line for line in status.splitlines() if line.startswith(f"{name}:")]
     return bool(int(line.split()[1], 16) >> (number - 1) & 1)

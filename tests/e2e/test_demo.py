@@ -18,7 +18,7 @@ import pytest
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.running import PATIENCE, Milonga, eventually, in_threads
-from tests.started import Started, catches
+from tests.started import Started, catches, waits
 
 ENDS = 10.0  #: seconds; it takes about one
 
@@ -35,7 +35,7 @@ def free_ports() -> tuple[int, int]:
 def demo(folder: Path, *options: str, command: tuple[str, ...] = (), **environment: str) -> Started:
     port, fake_port = free_ports()
     words = ("demo", "--port", str(port), "--fake-port", str(fake_port), *options)
-    return Started(folder, *words, command=command, **environment)
+    return Started(folder, *words, command=command, environment=environment)
 
 
 def test_it_prints_the_requests_of_the_published_session_and_stops_on_ctrl_c(tmp_path: Path) -> None:
@@ -131,9 +131,7 @@ def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
         os.kill(server, signal.SIGSTOP)
         started.signal(signal.SIGINT)
         assert started.process.stdout is not None
-        eventually(
-            lambda: Path(f"/proc/{server}/status").read_text().find("ShdPnd:\t0000000000004000") > 0, "the first"
-        )
+        eventually(lambda: waits(server, signal.SIGTERM), "the server told")
         started.signal(signal.SIGINT)
         status, _, errors = started.ended(ENDS)
         assert (status, errors) == (130, "")
