@@ -112,7 +112,7 @@ class HttpServer:
             self._all_left.set()
 
     def _tick(self) -> None:
-        """One timer for all: one for each request would cost more than all else here."""
+        """One timer for all, so that no request has to set and cancel its own."""
         self._clock.now = self._loop.time()
         self._clock.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in tuple(self._connections):
