@@ -14,8 +14,8 @@ MAY_IMPORT = {
     "destinations": {"spec", "destinations"},
     "workspace": {"spec", "eventlog.api", "destinations", "workspace"},
     "collector": {"spec", "identity", "eventlog.api", "workspace.model", "collector"},
-    "outcomes": {"spec", "eventlog.api", "destinations", "workspace.model", "outcomes"},
-    "delivery": {"spec", "eventlog.api", "destinations", "workspace", "outcomes", "delivery"},
+    "outcomes": {"spec", "eventlog.api", "eventlog.aside", "destinations", "workspace.model", "outcomes"},
+    "delivery": {"spec", "eventlog.api", "eventlog.aside", "destinations", "workspace", "outcomes", "delivery"},
     "cli": {"spec", "identity", "eventlog", "destinations", "workspace", "collector", "outcomes", "delivery", "cli"},
 }
 """What a folder may use of the others; docs/how-it-works.md draws it."""

@@ -66,19 +66,17 @@ class Delivery:
     async def run(self) -> None:
         """Deliver until `stop`; then finish or hand back what is under way."""
         token = None
-        clean_up_at = 0.0
+        clean_up = asyncio.get_running_loop().create_task(self._clean_up())
         try:
             while not self._stopping.is_set():
                 if token is None or self._workspace.changed_since(token):
                     token = self._workspace.token()
                     await self._follow()
                     self._carry_out()
-                if self._clock() >= clean_up_at:
-                    clean_up_at = self._clock() + CLEAN_UP
-                    self._recorder.record(Record(before=self._drop_old_outcomes))
                 self._check_runners()
                 await self._pause(POLL)
         finally:
+            clean_up.cancel()
             await self._close()
 
     def stop(self) -> None:
@@ -166,10 +164,16 @@ class Delivery:
                 log.error("delivery.runner_ended", destination=runner.config.name, error=repr(task.exception()))
                 task.result()
 
-    def _drop_old_outcomes(self, _: DeliveryStore) -> None:
-        dropped = self._outcomes.drop_old(self._keep_outcomes, self._keep_counts)
-        if dropped:
-            log.info("outcomes.dropped", files=dropped)
+    async def _clean_up(self) -> None:
+        """Beside everything else, which must not wait for it, whatever it meets."""
+        while True:
+            try:
+                dropped = await asyncio.to_thread(self._outcomes.drop_old, self._keep_outcomes, self._keep_counts)
+                if dropped:
+                    log.info("outcomes.dropped", files=dropped)
+            except Exception as error:
+                log.error("outcomes.cannot_clean_up", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(CLEAN_UP)
 
     async def _pause(self, seconds: float) -> None:
         try:

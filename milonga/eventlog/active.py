@@ -9,14 +9,16 @@ import apsw
 import structlog
 
 from milonga.eventlog.api import Discard, Offset
+from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, counts_of, tally_discards
-from milonga.eventlog.reading import UNREADABLE
 from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
-from milonga.eventlog.segment import Step, newest, open_to_write, path_of, with_companions
+from milonga.eventlog.segment import Step, newest, open_to_write, path_of
 from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
 MOST_ROWS_A_PAGE = 80  #: of 16 kB; a stamp alone has over 200 bytes
+
+TRIAL = 64 * 1024  #: bytes; an event with its stamp has at most about half of it
 
 SCAN = """
 SELECT offset, received_at, source, message_id, length(stamp) + length(body), stamp ->> 'own_message_id' FROM events
@@ -117,6 +119,11 @@ class ActiveSegment:
         if counters:
             self._tally.clear()
         self._on_step("after-commit")
+
+    def try_out(self) -> None:
+        """Write as much as a large event takes, and take it back. apsw.Error if that cannot be made durable."""
+        self.connection.execute("INSERT OR REPLACE INTO meta VALUES ('try', zeroblob(?))", (TRIAL,))
+        self.connection.execute("DELETE FROM meta WHERE key = 'try'")
 
     def count(self, minute: int, source: int, name: str, n: int) -> None:
         """To be written within a second or so."""

@@ -21,9 +21,9 @@ from msgspec import Struct
 
 from milonga.eventlog.active import ActiveSegment
 from milonga.eventlog.api import START, Offset
+from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll
 from milonga.eventlog.known import DAY, KnownIds
-from milonga.eventlog.reading import UNREADABLE
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.segment import (
     Step,

@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 
 from milonga.eventlog.api import Damaged, Discard, Offset, Position, Stored
+from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.counters import Count, counts_of, open_totals_to_read
-from milonga.eventlog.reading import UNREADABLE
 from milonga.eventlog.record import RECORD, missing, stored
 from milonga.eventlog.segment import list_segments, open_sealed, open_to_read, path_of
 

@@ -7,8 +7,9 @@ from pathlib import Path
 import apsw
 
 from milonga.eventlog.api import START, Damaged, Offset, Stored
+from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.bell import Bell
-from milonga.eventlog.reading import UNREADABLE, all_damaged, read_rows
+from milonga.eventlog.reading import all_damaged, read_rows
 from milonga.eventlog.segment import list_segments, newest, open_sealed, open_to_read, path_of
 
 POLL = 0.25  #: seconds after which a waiting reader looks for itself

@@ -5,10 +5,8 @@ from contextlib import closing
 import apsw
 
 from milonga.eventlog.api import Damaged, Offset, Stored
+from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.record import RECORD, missing, stored
-
-UNREADABLE = (apsw.CorruptError, apsw.NotADBError, apsw.IOError, apsw.FormatError)
-"""What SQLite raises for a damaged page, a damaged file, or a disk that cannot read it."""
 
 SCAN = f"SELECT {RECORD} FROM events WHERE offset > ? ORDER BY offset LIMIT ?"  # noqa: S608
 ONE = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608

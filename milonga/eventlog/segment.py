@@ -11,6 +11,7 @@ from urllib.parse import quote
 import apsw
 
 from milonga.eventlog.api import Offset
+from milonga.eventlog.aside import with_companions
 from milonga.eventlog.counters import TABLES as COUNTER_TABLES
 from milonga.eventlog.record import TABLES, check_format
 from milonga.spec.stored import FORMAT
@@ -91,11 +92,6 @@ def _fill(draft: Path, first: Offset, at: int) -> None:
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
-
-
-def with_companions(path: Path) -> list[Path]:
-    """The file first: without it the other two mean nothing."""
-    return [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
 
 
 def remove(path: Path) -> None:

@@ -108,6 +108,18 @@ class SqliteLog:
 
     # Writing
 
+    @property
+    def writable(self) -> bool:
+        """
+        Whether an append would be tried, and the last one was not refused. After a full disk it is true again within
+        about a second of there being room, also if nobody appends.
+        """
+        return not (self._closed or self._writer.refuses or self._is_behind)
+
+    @property
+    def _is_behind(self) -> bool:
+        return self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES
+
     async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
         """See EventLog. LogFull also if too much waits for the disk already."""
         return await self.submit(events)
@@ -137,7 +149,7 @@ class SqliteLog:
     def _submit(self, work: Appending | Discarding) -> None:
         if self._closed:
             raise LogFull("the log is closed")
-        if self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES:
+        if self._is_behind:
             raise LogFull(f"{self._waiting_events} events wait for the disk already")
         self._waiting_events += work.events
         self._waiting_bytes += work.size

@@ -200,9 +200,7 @@ class Writer:
             if self._is_enough():
                 self._seal()
             answers = self._write_group(group)
-            if self._refusing:
-                self._refusing = False
-                log.info("append_works_again", segment=str(self._active.path))
+            self._worked()
         except (apsw.Error, OSError) as error:
             self._failed(error)
             answers = [(work, LogFull(f"{type(error).__name__}: {error}")) for work in group]
@@ -268,6 +266,16 @@ class Writer:
             active.count(minute_, source, name, n)
         return answers
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the last thing to be written was refused. From any thread."""
+        return self._refusing
+
+    def _worked(self) -> None:
+        if self._refusing:
+            self._refusing = False
+            log.info("append_works_again", segment=str(self._active.path))
+
     def _failed(self, error: Exception) -> None:
         """Leave a state in which the next append can succeed."""
         if not self._refusing:
@@ -301,13 +309,19 @@ class Writer:
         self._on_step("sealed")
 
     def _tick(self) -> None:
-        """Nothing to write: what else is due."""
+        """
+        Nothing to write: what else is due. After a refusal that is to try again: who is told that the log cannot be
+        written may send nothing until it can.
+        """
         try:
             if self._active.has_counts and not self._active.damaged:
                 self._active.write([], 0, (), counters=True)
                 self._flushed = time.monotonic()
             if self._is_enough():
                 self._seal()
+            if self._refusing:
+                self._active.try_out()
+                self._worked()
         except (apsw.Error, OSError) as error:
             self._failed(error)
 

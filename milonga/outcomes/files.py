@@ -7,22 +7,26 @@ holds.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import apsw
+import structlog
 from msgspec import Struct
 
 from milonga.destinations.text import well_formed
-from milonga.eventlog.api import Offset, Position
+from milonga.eventlog.api import START, Offset, Position
+from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
 from milonga.outcomes.model import Outcome, State
-from milonga.outcomes.totals import KEEP_COUNTS, roll, rolled
+from milonga.outcomes.totals import KEEP_COUNTS, Row, roll, rolled
 
 SCHEMA_VERSION: Final = 1
 SEGMENT_ROWS: Final = 2_000_000  #: outcomes of one file, about 100 MB
 SEGMENT_AGE: Final = 86_400  #: seconds
 KEEP_OUTCOMES: Final = 30 * 86_400  #: seconds after the newest row of a file
+_BEYOND_ALL: Final = 2**62  #: an offset
 
 SCHEMA: Final = """
 CREATE TABLE outcomes(
@@ -40,6 +44,11 @@ CREATE TABLE counters(
   PRIMARY KEY(minute, destination, state, code)) WITHOUT ROWID;
 CREATE TABLE about(created_at INTEGER NOT NULL, newest_at INTEGER NOT NULL);
 """
+
+
+T = TypeVar("T")
+
+log = structlog.get_logger("milonga.outcomes")
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -75,8 +84,9 @@ class NewerOutcomes(Exception):
 
 class OutcomeWriter:
     """
-    One per workspace, used by one thread at a time. `write` is durable on return; an apsw error (a full disk) leaves
-    everything as it was.
+    One per workspace; `write` is for one thread at a time, `drop_old` for another if need be. `write` is durable on
+    return; an apsw error (a full disk) leaves everything as it was. If the newest file turns out to be damaged, the log
+    says so and a new one is begun.
 
     clock  unix seconds
     """
@@ -84,13 +94,34 @@ class OutcomeWriter:
     def __init__(self, folder: Path, clock: Callable[[], float], *, segment_rows: int = SEGMENT_ROWS) -> None:
         self._folder, self._clock, self._segment_rows = folder, clock, segment_rows
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._open_segment(max(segments(folder), default=1))
+        self._told: set[Path] = set()
+        number = max(segments(folder), default=1)
+        try:
+            self._open_segment(number)
+        except DAMAGED as error:
+            aside = set_aside(_path(folder, number))
+            log.error(
+                "outcomes.damaged",
+                file=str(_path(folder, number)),
+                set_aside=aside.name,
+                error=str(error),
+                lost="what became of the events it told of; those that had just been delivered may be sent once more",
+            )
+            self._open_segment(number + 1)
 
     def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+        try:
+            self._write(outcomes, attempts)
+        except DAMAGED as error:
+            log.error(
+                "outcomes.damaged", file=str(_path(self._folder, self._number)), error=str(error), goes_on="behind"
+            )
+            self._next_segment()
+            self._write(outcomes, attempts)
+
+    def _write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt]) -> None:
         if self._rows >= self._segment_rows or (self._rows and self._clock() - self._created > SEGMENT_AGE):
-            full = self._db
-            self._open_segment(self._number + 1)  # may fail: then the full one is still ours
-            full.close()
+            self._next_segment()
         counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), o.code) for o in outcomes)
         with self._db:
             self._db.executemany(
@@ -116,18 +147,36 @@ class OutcomeWriter:
         dropped = 0
         for number in segments(self._folder)[:-1]:
             path = _path(self._folder, number)
-            with _opened_to_read(path) as db:
-                newest = next(db.execute("SELECT newest_at FROM about"))[0]
-                counts = list(db.execute("SELECT * FROM counters"))
+            newest, counts = self._summary(path)
             if newest < self._clock() - keep:
                 roll(self._folder, number, counts, now=self._clock(), keep=keep_counts)
-                for suffix in ("", "-wal", "-shm"):
-                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+                for part in with_companions(path):
+                    part.unlink(missing_ok=True)
                 dropped += 1
         return dropped
 
+    def _summary(self, path: Path) -> tuple[float, list[Row]]:
+        """When its newest row was written, unix seconds, and its counts; nearly nothing of one that cannot be read."""
+        try:
+            with closing(_open_to_read(path)) as db:
+                if _is_begun(db):
+                    newest = next(db.execute("SELECT newest_at FROM about"))[0]
+                    return newest, list(db.execute("SELECT * FROM counters"))
+                error = "it is empty"
+        except (*UNREADABLE, apsw.CantOpenError) as unreadable:
+            error = f"{type(unreadable).__name__}: {unreadable}"
+        if path not in self._told:
+            self._told.add(path)
+            log.error("outcomes.unreadable", file=str(path), error=error)
+        return path.stat().st_mtime, []
+
     def close(self) -> None:
         self._db.close()
+
+    def _next_segment(self) -> None:
+        full = self._db
+        self._open_segment(self._number + 1)  # may fail: then the full one is still ours
+        full.close()
 
     def _open_segment(self, number: int) -> None:
         """An existing file, or a new one; one whose making was cut short is made now."""
@@ -152,25 +201,30 @@ class OutcomeWriter:
 
 
 class OutcomeReader:
-    """Reads what another process writes. Every call opens and closes the files it needs: they may be dropped."""
+    """
+    Reads what another process writes. Every call opens and closes the files it needs: they may be dropped.
+
+    unreadable  file name -> error, of those that a call could not read; it passes them by
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.unreadable: dict[str, str] = {}
 
     def of(self, position: Position) -> list[Outcome]:
         """All rows of one event, the newest first."""
-        query = "SELECT * FROM outcomes WHERE partition = ? AND offset = ?"
-        found = [_outcome(row) for db in self._each() for row in db.execute(query, position)]
-        return sorted(found, key=lambda o: o.ended_at, reverse=True)
+        return self.of_many([position]).get(position, [])
 
     def of_many(self, positions: Sequence[Position]) -> dict[Position, list[Outcome]]:
         """The same of many events: each file is opened once. Those without an outcome are left out."""
-        found: dict[Position, list[Outcome]] = {}
         query = "SELECT * FROM outcomes WHERE partition = ? AND offset = ?"
-        for db in self._each() if positions else ():
-            for position in positions:
-                for row in db.execute(query, position):
-                    found.setdefault(position, []).append(_outcome(row))
+
+        def ask(db: apsw.Connection) -> Iterator[Outcome]:
+            return (_outcome(row) for position in positions for row in db.execute(query, position))
+
+        found: dict[Position, list[Outcome]] = {}
+        for outcome in self._of_each(ask) if positions else ():
+            found.setdefault(outcome.position, []).append(outcome)
         for outcomes in found.values():
             outcomes.sort(key=lambda o: o.ended_at, reverse=True)
         return found
@@ -194,34 +248,44 @@ class OutcomeReader:
                 perhaps=bool(perhaps),
                 answer=answer,
             )
-            for db in self._each()
-            for at, part, code, reason, status, ms, perhaps, answer in db.execute(query, (*position, destination))
+            for at, part, code, reason, status, ms, perhaps, answer in self._of_each(
+                lambda db: db.execute(query, (*position, destination))
+            )
         ]
         return sorted(found, key=lambda a: a.at)
 
-    def finished_after(self, destination: int, partition: int, offset: Offset) -> set[Offset]:
-        """Offsets beyond this one whose outcome at this destination is known."""
-        query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND destination = ?"
-        return {row[0] for db in self._each() for row in db.execute(query, (partition, offset, destination))}
+    def finished_after(
+        self, destination: int, partition: int, offset: Offset, upto: Offset = _BEYOND_ALL
+    ) -> set[Offset]:
+        """Offsets beyond this one, up to another, whose outcome at this destination is known."""
+        query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ? AND destination = ?"
+        return {row[0] for row in self._of_each(lambda db: db.execute(query, (partition, offset, upto, destination)))}
 
     def last_ended(self, destination: int, positions: Iterable[Position]) -> dict[Position, int]:
         """When those of them that have an outcome at this destination ended last, unix milliseconds."""
         wanted, found = list(positions), dict[Position, int]()
         query = "SELECT max(ended_at) FROM outcomes WHERE partition = ? AND offset = ? AND destination = ?"
-        for db in self._each() if wanted else ():
-            for position in wanted:
-                (ended_at,) = next(db.execute(query, (*position, destination)))
-                if ended_at is not None:
-                    found[position] = max(ended_at, found.get(position, 0))
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[Position, int | None]]:
+            return ((position, next(db.execute(query, (*position, destination)))[0]) for position in wanted)
+
+        for position, ended_at in self._of_each(ask) if wanted else ():
+            if ended_at is not None:
+                found[position] = max(ended_at, found.get(position, 0))
         return found
+
+    def end(self, partition: int) -> Offset:
+        """The highest offset that has an outcome; START if there is none."""
+        query = "SELECT max(offset) FROM outcomes WHERE partition = ?"
+        found = [row[0] for row in self._of_each(lambda db: db.execute(query, (partition,)))]
+        return max((offset for offset in found if offset is not None), default=START)
 
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
         minute = since // 60_000
         gone, counts = rolled(self._folder, minute)
-        for number, db in self._each_numbered():
-            if number not in gone:
-                counts += db.execute("SELECT * FROM counters WHERE minute >= ?", (minute,))
+        query = "SELECT * FROM counters WHERE minute >= ?"
+        counts += self._of_each(lambda db: db.execute(query, (minute,)), without=gone)
         sums: Counter[tuple[int, State, str]] = Counter()
         for _, destination, state, code, n in counts:
             sums[destination, State(state), code] += n
@@ -229,34 +293,33 @@ class OutcomeReader:
 
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
-        created = [row[0] for db in self._each() for row in db.execute("SELECT created_at FROM about")]
-        return min(created, default=None)
+        return min(
+            (row[0] for row in self._of_each(lambda db: db.execute("SELECT created_at FROM about"))), default=None
+        )
 
-    def _each(self) -> Iterator[apsw.Connection]:
-        """The newest first."""
-        return (db for _, db in self._each_numbered())
-
-    def _each_numbered(self) -> Iterator[tuple[int, apsw.Connection]]:
-        for number in reversed(segments(self._folder)):
+    def _of_each(self, ask: Callable[[apsw.Connection], Iterable[T]], without: Container[int] = ()) -> Iterator[T]:
+        """What every file that can be read answers, the newest first. without: numbers of files to leave out"""
+        numbers = segments(self._folder)
+        for number in reversed(numbers):
+            if number in without:
+                continue
+            path = _path(self._folder, number)
             try:
-                opened = _opened_to_read(_path(self._folder, number))
-            except apsw.CantOpenError:
-                continue  # dropped a moment ago
-            with opened as db:
-                if next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0]:
-                    yield number, db
+                with closing(_open_to_read(path)) as db:
+                    if _is_begun(db):
+                        yield from ask(db)
+                    elif number != numbers[-1]:  # the newest is being made
+                        self._pass_by(path, "it is empty")
+            except apsw.CantOpenError as error:
+                if path.exists():  # otherwise it was dropped a moment ago
+                    self._pass_by(path, str(error))
+            except UNREADABLE as error:
+                self._pass_by(path, str(error))
 
-
-class _opened_to_read:  # noqa: N801 - a context manager that reads as a verb
-    def __init__(self, path: Path) -> None:
-        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        self._db.set_busy_timeout(5_000)
-
-    def __enter__(self) -> apsw.Connection:
-        return self._db
-
-    def __exit__(self, *_: object) -> None:
-        self._db.close()
+    def _pass_by(self, path: Path, error: str) -> None:
+        if path.name not in self.unreadable:
+            log.error("outcomes.unreadable", file=str(path), error=error)
+        self.unreadable[path.name] = error
 
 
 def segments(folder: Path) -> list[int]:
@@ -268,12 +331,27 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:08}.db"
 
 
+def _open_to_read(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(5_000)
+    return db
+
+
+def _is_begun(db: apsw.Connection) -> bool:
+    """Its tables are there."""
+    return bool(next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0])
+
+
 def _open_to_write(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path))
-    path.chmod(0o600)
-    db.set_busy_timeout(5_000)
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
-        db.execute(f"PRAGMA {pragma}")
+    try:
+        path.chmod(0o600)
+        db.set_busy_timeout(5_000)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+            db.execute(f"PRAGMA {pragma}")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 

@@ -9,6 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import structlog
+
+from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
+
+log = structlog.get_logger("milonga.outcomes")
 
 KEEP_COUNTS: Final = 400 * 86_400  #: seconds
 
@@ -36,6 +41,15 @@ def roll(folder: Path, segment: int, counts: Sequence[Row], *, now: float, keep:
     keep  seconds; older minutes are forgotten
     """
     path = totals_path(folder)
+    try:
+        _roll(path, segment, counts, now, keep)
+    except DAMAGED as error:
+        aside = set_aside(path)
+        log.error("outcomes.damaged", file=str(path), set_aside=aside.name, error=str(error), lost="older counts")
+        _roll(path, segment, counts, now, keep)
+
+
+def _roll(path: Path, segment: int, counts: Sequence[Row], now: float, keep: float) -> None:
     with closing(apsw.Connection(str(path))) as db:
         path.chmod(0o600)
         db.set_busy_timeout(5_000)
@@ -57,8 +71,12 @@ def rolled(folder: Path, since: int) -> tuple[set[int], list[Row]]:
         return set(), []
     connection.set_busy_timeout(5_000)
     with closing(connection) as db:
-        db.execute("BEGIN")  # the two belong together
-        if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rolled'").fetchone() is None:
+        try:
+            db.execute("BEGIN")  # the two belong together
+            if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rolled'").fetchone() is None:
+                return set(), []
+            numbers = {int(row[0]) for row in db.execute("SELECT segment FROM rolled")}
+            return numbers, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
+        except UNREADABLE as error:
+            log.error("outcomes.unreadable", file=str(totals_path(folder)), error=str(error))
             return set(), []
-        numbers = {int(row[0]) for row in db.execute("SELECT segment FROM rolled")}
-        return numbers, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))

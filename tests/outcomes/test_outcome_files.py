@@ -1,7 +1,12 @@
 """What became of events, in real files."""
 
+import os
 import resource
+import shutil
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -204,3 +209,151 @@ def test_half_a_surrogate_pair_in_an_answers_reason_does_no_harm(tmp_path: Path,
     writer.write([outcome(1)], [attempt(1, reason="odd \ud83d text")])
     writer.close()
     assert OutcomeReader(tmp_path).attempts(Position(0, 1), 1)[0].reason == "odd \N{REPLACEMENT CHARACTER} text"
+
+
+# Damage
+
+
+def files_of(folder: Path, clock: Clock, count: int) -> None:
+    """Each with the outcome of one event: that of its number."""
+    writer = OutcomeWriter(folder, clock, segment_rows=1)
+    for offset in range(1, count + 1):
+        writer.write([outcome(offset)])
+    writer.close()
+
+
+def spoil(path: Path, how: str) -> None:
+    if how == "empty":
+        path.write_bytes(b"")
+    elif how == "garbage":
+        path.write_bytes(b"no database " * 2_000)
+    elif how == "cut short":
+        path.write_bytes(path.read_bytes()[:8192])
+    else:
+        content = bytearray(path.read_bytes())
+        content[4096:] = b"\xa5" * (len(content) - 4096)
+        path.write_bytes(content)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+DAMAGES = ["empty", "garbage", "cut short", "bad pages"]
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_file_that_cannot_be_read_is_named_and_passed_by(tmp_path: Path, clock: Clock, how: str) -> None:
+    files_of(tmp_path, clock, 3)
+    spoil(tmp_path / "00000002.db", how)
+    reader = OutcomeReader(tmp_path)
+    assert reader.of(Position(0, 1)) == [outcome(1)]
+    assert list(reader.unreadable) == ["00000002.db"]
+    assert reader.finished_after(1, 0, 0) == {1, 3}
+    assert reader.finished_after(1, 0, 0, 2) == {1}
+    assert reader.attempts(Position(0, 2), 1) == []
+    assert reader.last_ended(1, [Position(0, 2), Position(0, 3)]) == {Position(0, 3): AT}
+    assert reader.totals() == {(1, State.delivered, ""): 2}
+    assert reader.oldest() == AT // 1000
+    assert reader.end(0) == 3
+    assert reader.end(1) == 0
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_a_file_that_cannot_be_read_goes_with_its_time_and_keeps_no_other(
+    tmp_path: Path, clock: Clock, how: str
+) -> None:
+    files_of(tmp_path, clock, 3)
+    spoil(tmp_path / "00000002.db", how)
+    os.utime(tmp_path / "00000002.db", (AT / 1000, AT / 1000))
+    writer = OutcomeWriter(tmp_path, clock)
+    assert writer.drop_old(keep=1000) == 0
+    clock.now += 2000
+    assert writer.drop_old(keep=1000) == 2
+    assert segments(tmp_path) == [3]
+    assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
+    writer.close()
+
+
+@pytest.mark.parametrize("how", DAMAGES[1:])
+def test_a_damaged_newest_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, clock: Clock, how: str) -> None:
+    files_of(tmp_path, clock, 2)
+    spoil(tmp_path / "00000002.db", how)
+    content = (tmp_path / "00000002.db").read_bytes()
+    writer = OutcomeWriter(tmp_path, clock)
+    writer.write([outcome(7)])
+    writer.close()
+    assert segments(tmp_path) == [1, 3]
+    (aside,) = tmp_path.glob("00000002.db.damaged-*")
+    assert aside.read_bytes() == content, "nothing of it is thrown away"
+    assert OutcomeReader(tmp_path).finished_after(1, 0, 0) == {1, 7}
+
+
+def test_a_newest_file_that_turns_out_to_be_damaged_while_it_is_written_is_left_behind(
+    tmp_path: Path, clock: Clock
+) -> None:
+    writer = OutcomeWriter(tmp_path, clock)
+    writer.write([outcome(n) for n in range(1, 2001)])
+    writer.close()
+    path = tmp_path / "00000001.db"
+    db = apsw.Connection(str(path))
+    (page,) = next(db.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'attempts'"))
+    db.close()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * 4096 : page * 4096] = b"\xa5" * 4096
+    path.write_bytes(content)
+    writer = OutcomeWriter(tmp_path, clock)
+    writer.write([outcome(3000)], [attempt(3000)])
+    writer.close()
+    reader = OutcomeReader(tmp_path)
+    assert segments(tmp_path) == [1, 2]
+    assert reader.finished_after(1, 0, 1990) == {*range(1991, 2001), 3000}, "what can be read is read"
+    assert len(reader.attempts(Position(0, 3000), 1)) == 1
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+def test_damaged_counts_are_set_aside_and_begun_anew(tmp_path: Path, clock: Clock, how: str) -> None:
+    files_of(tmp_path, clock, 3)
+    writer = OutcomeWriter(tmp_path, clock)
+    clock.now += 10
+    assert writer.drop_old(keep=1) == 2
+    writer.close()
+    files_of(tmp_path / "more", clock, 1)
+    (tmp_path / "more" / "00000001.db").rename(tmp_path / "00000002.db")
+    spoil(tmp_path / "counters.db", how)
+    assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
+    writer = OutcomeWriter(tmp_path, clock)
+    clock.now += 10
+    assert writer.drop_old(keep=1) == 1
+    assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
+    assert len(list(tmp_path.glob("counters.db.damaged-*"))) == (how != "empty")
+    writer.close()
+
+
+KILLED_WHILE_IT_BEGINS = """
+import sys
+from pathlib import Path
+from milonga.outcomes.files import OutcomeWriter
+print(flush=True)
+for number in range(100_000):
+    OutcomeWriter(Path(sys.argv[1]) / str(number), lambda: 0.0).close()
+"""
+
+
+def test_a_process_may_be_killed_at_any_moment_of_beginning_a_file(tmp_path: Path, clock: Clock) -> None:
+    for turn in range(5):
+        with subprocess.Popen(
+            [sys.executable, "-c", KILLED_WHILE_IT_BEGINS, str(tmp_path)], stdout=subprocess.PIPE
+        ) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            deadline = time.monotonic() + 30
+            while not (tmp_path / str(turn * 7 + 3)).exists():
+                assert time.monotonic() < deadline
+            process.kill()
+        folders = sorted(tmp_path.iterdir())
+        assert folders
+        for folder in folders:
+            writer = OutcomeWriter(folder, clock)
+            writer.write([outcome(1)])
+            writer.close()
+            assert OutcomeReader(folder).finished_after(1, 0, 0) == {1}
+            shutil.rmtree(folder)
