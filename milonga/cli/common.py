@@ -11,8 +11,6 @@ from typing import Annotated, NoReturn, TypeAlias
 import apsw
 import typer
 
-from milonga.cli.terminal import print_json as print_json  # until all have moved
-from milonga.cli.terminal import print_table as print_table
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.workspace import database
 from milonga.workspace.errors import UserError

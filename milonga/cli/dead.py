@@ -1,17 +1,18 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
 import time
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, fail, note, print_json, print_table
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, fail, note
 from milonga.cli.facts import Facts, facts_of
+from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.delivery.rows import DeadLetter
-from milonga.outcomes.explain import instant
+from milonga.outcomes.explain import name_of
+from milonga.outcomes.words import instant
 from milonga.spec.read import read_stamped
-from milonga.workspace.lock import holders
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
@@ -21,6 +22,18 @@ DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", me
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE_ID]...", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 MOST = 10_000  #: dead letters of one command
+
+COLUMNS = (
+    Column("diedAt", time=True),
+    Column("destination", least=8),
+    Column("code"),
+    Column("type", drop=1),
+    Column("name", least=8, drop=2),
+    Column("account", least=8),
+    Column("user", least=8),
+    Column("messageId"),
+    Column("reason", least=20),
+)
 
 
 @app.command("list")
@@ -33,11 +46,15 @@ def list_(
     """List dead letters, the oldest death first."""
     with facts_of(data) as facts:
         rows = [_row(facts, letter) for letter in _letters(facts, destination, limit)]
+        there = _count(facts, destination)
     if json:
         print_json(rows)
-        return
-    columns = ("diedAt", "destination", "code", "type", "account", "user", "messageId", "reason")
-    print_table(columns, [[str(row[column] or "-") for column in columns] for row in rows])
+    elif rows:
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+    else:
+        typer.echo("There are no dead letters.")
+    if there > len(rows):
+        note(f"These are {len(rows):,} of {there:,}; --limit for more.")
 
 
 @app.command()
@@ -45,25 +62,32 @@ def show(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")],
     destination: DestinationOption = None,
     data: DataOption = DATA,
+    json: JsonOption = False,
 ) -> None:
-    """Show a dead letter with its event, as JSON."""
+    """Show a dead letter with its event. Always JSON."""
     with facts_of(data) as facts:
         found = [
             _row(facts, letter) | {"event": read_stamped(letter.event).received}
             for letter in _letters(facts, destination, MOST)
             if letter.event.stamp.message_id == message_id
         ]
+    if found or json:
+        print_json(found)
     if not found:
-        fail(f"There is no dead letter with message id {message_id}. See `milonga dead list`.")
-    print_json(found)
+        fail(_none([message_id]))
 
 
 @app.command()
 def resend(
-    ids: Ids = None, all_: AllOption = False, destination: DestinationOption = None, data: DataOption = DATA
+    ids: Ids = None,
+    all_: AllOption = False,
+    destination: DestinationOption = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
 ) -> None:
     """Send again. Each joins at the end of its line: what came later and was delivered stays before it."""
-    _ask_server("resend", ids or [], all_, destination, data)
+    with facts_of(data) as facts:
+        _ask_server(facts, "resend", _chosen(facts, ids or [], all_, destination), json=json)
 
 
 @app.command()
@@ -73,36 +97,45 @@ def discard(
     destination: DestinationOption = None,
     data: DataOption = DATA,
     yes: YesOption = False,
+    json: JsonOption = False,
 ) -> None:
     """Throw away for good."""
-    ask("Throw these dead letters away for good?", yes=yes)
-    _ask_server("discard", ids or [], all_, destination, data)
+    with facts_of(data) as facts:
+        chosen = _chosen(facts, ids or [], all_, destination)
+        ask(f"Throw {_many(len(chosen))} away for good?", yes=yes, for_good=True)
+        _ask_server(facts, "discard", chosen, json=json)
 
 
-def _ask_server(kind: str, ids: list[str], all_: bool, destination: str | None, data: Path) -> None:
+def _chosen(facts: Facts, ids: Sequence[str], all_: bool, destination: str | None) -> list[DeadLetter]:
     if bool(ids) == all_:
         raise typer.BadParameter("Name message ids, or --all.")
-    with facts_of(data) as facts:
-        letters = _letters(facts, destination, MOST)
-        chosen = [letter for letter in letters if all_ or letter.event.stamp.message_id in ids]
-        missing = set(ids) - {letter.event.stamp.message_id for letter in chosen}
-        if missing:
-            fail(f"There is no dead letter with message id {', '.join(sorted(missing))}. See `milonga dead list`.")
-        by_destination: dict[int, list[tuple[int, int]]] = {}
-        for letter in chosen:
-            by_destination.setdefault(letter.destination, []).append(
-                (letter.position.partition, letter.position.offset)
-            )
-        asked = [
-            facts.workspace.commands.ask(kind, {"destination": number, "positions": positions})
-            for number, positions in by_destination.items()
-        ]
-        done = _wait(facts, asked) if holders(data) else None
+    letters = _letters(facts, destination, MOST)
+    chosen = [letter for letter in letters if all_ or letter.event.stamp.message_id in ids]
+    missing = set(ids) - {letter.event.stamp.message_id for letter in chosen}
+    if missing:
+        fail(_none(sorted(missing)))
+    if all_ and (there := _count(facts, destination)) > len(letters):
+        note(f"Only the oldest {len(letters):,} of {there:,} at once: say it again for the rest.")
+    return chosen
+
+
+def _ask_server(facts: Facts, kind: str, chosen: Sequence[DeadLetter], *, json: bool) -> None:
     what = "resent" if kind == "resend" else "discarded"
+    by_destination: dict[int, list[tuple[int, int]]] = {}
+    for letter in chosen:
+        by_destination.setdefault(letter.destination, []).append((letter.position.partition, letter.position.offset))
+    asked = [
+        facts.workspace.commands.ask(kind, {"destination": number, "positions": positions})
+        for number, positions in by_destination.items()
+    ]
+    done = _wait(facts, asked) if facts.server_runs or not asked else None
+    if json:
+        print_json({"asked": len(chosen), what: done})
+    elif done is not None:
+        typer.echo(f"{_many(done)} {what}.")
     if done is None:
-        note(f"Asked for; {len(chosen)} will be {what} when `milonga serve` runs.")
-    else:
-        typer.echo(f"{done} {what}.")
+        when = "soon: the server is busy" if facts.server_runs else "when `milonga serve` runs"
+        note(f"Asked for; {len(chosen):,} will be {what} {when}.")
 
 
 def _wait(facts: Facts, asked: list[int]) -> int | None:
@@ -116,6 +149,25 @@ def _wait(facts: Facts, asked: list[int]) -> int | None:
             return sum(int(result["done"]) for result in results if result)
         time.sleep(0.1)
     return None
+
+
+def _many(number: int) -> str:
+    return f"{number:,} dead letter{'' if number == 1 else 's'}"
+
+
+def _none(ids: Sequence[str]) -> str:
+    return clean(f"There is no dead letter with message id {', '.join(ids)}. See `milonga dead list`.")
+
+
+def _numbers(facts: Facts, destination: str | None) -> list[int]:
+    if destination is not None:
+        return [facts.workspace.destination(destination).id]
+    return [place.config.id for place in facts.places]
+
+
+def _count(facts: Facts, destination: str | None) -> int:
+    delivery = facts.delivery
+    return 0 if delivery is None else sum(map(delivery.dead_count, _numbers(facts, destination)))
 
 
 def _letters(facts: Facts, destination: str | None, limit: int) -> list[DeadLetter]:
@@ -132,6 +184,7 @@ def _row(facts: Facts, letter: DeadLetter) -> dict[str, Any]:
         "code": letter.code,
         "reason": letter.reason,
         "type": stamp.type,
+        "name": name_of(read_stamped(letter.event)),
         "messageId": stamp.message_id,
         "user": stamp.user_id,
         "account": stamp.account,

@@ -1,35 +1,33 @@
 """`milonga destinations`: where events go, with which settings, and whether they do."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import msgspec
 import typer
-from msgspec import Struct
 
+from milonga.cli import giving, showing
 from milonga.cli.common import (
     DATA,
     IN_FORCE,
+    NO_SERVER,
     DataOption,
     JsonOption,
     YesOption,
     ask,
-    exists,
     fail,
     log_end,
     note,
+    nothing_yet,
     opened,
-    print_json,
-    print_table,
     told,
-    when,
 )
-from milonga.cli.facts import waiting_events
+from milonga.cli.facts import Facts, Place, facts_of, waiting_events
+from milonga.cli.terminal import Column, print_json, print_table
+from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
-from milonga.workspace.settings import UNSET, Field, fields_of, missing, shown
+from milonga.workspace.model import DestinationState
+from milonga.workspace.settings import UNSET, by_name, changed, fields_of
 from milonga.workspace.store import Workspace, registered
 
 app = typer.Typer(no_args_is_help=True, help="Where events go, with which settings, and whether they do.")
@@ -56,53 +54,66 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add a destination and switch it on. It gets the events that arrive from now on."""
-    pairs = _pairs(settings or ())
+    pairs = giving.pairs(settings or ())
     state = DestinationState.off if off else DestinationState.on
+    name = name or kind
     with opened(data) as workspace:
-        fields = fields_of(workspace.kinds[kind].settings) if kind in workspace.kinds else ()
-        changes = _from_files(fields, pairs)
-        config = workspace.add_destination(kind, source, name or kind, changes, state, log_end(data), new_key=new_key)
-        _tell(workspace, config, f"Added {config.name} for source {source}.", json=json)
+        of = workspace.kinds.get(kind)
+        given = giving.from_elsewhere(of, pairs)
+        if of is not None and not off and _could_be_added(workspace, of, source, name, given):
+            for field in giving.lacking(of, given, all_=True):
+                giving.refuse_without(field, f"Give it: --set {field.name}=... Or add it switched off, with --off.")
+        workspace.add_destination(kind, source, name, given, state, log_end(data), new_key=new_key)
+        giving.warn_of_odd(of, given)
+        _tell(data, workspace, name, f"Added {name} for source {source}.", json=json)
 
 
 @app.command("list")
-def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
+def list_(
+    all_: Annotated[bool, typer.Option("--all", help="Removed ones too.")] = False,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
     """List the destinations and how they stand."""
-    if not exists(data):
-        note(f"There is no workspace in {data} yet. Make one with: milonga sources add NAME")
+    if nothing_yet(data):
         if json:
             print_json([])
         return
-    with opened(data) as workspace:
-        found = [_summary(workspace, config) for config in workspace.destinations()]
+    with facts_of(data) as facts:
+        found = [showing.summary(facts, place) for place in facts.places if all_ or place.removed_at is None]
+        removed = sum(place.removed_at is not None for place in facts.places)
     if json:
         print_json(found)
         return
-    print_table(
-        ("name", "kind", "source", "state", "since", "reason"),
-        [(one["name"], one["kind"], one["source"], one["state"], when(one["since"]), one["reason"]) for one in found],
-    )
+    if found:
+        showing.print_list(found)
+    else:
+        typer.echo("There are no destinations. Add one: milonga destinations add KIND --source NAME")
+    if removed and not all_:
+        note(f"{removed:,} removed: --all shows them too.")
+    if not facts.server_runs:
+        note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
 
 
 @app.command()
-def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
-    """One destination: its state and why, its settings (secrets as ***), its history."""
-    with opened(data) as workspace:
-        config = workspace.destination(name)
-        details = _details(workspace, config)
-        fields = fields_of(type(config.settings))
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the destination; of a removed one also its id.")],
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """One destination: its state and why, how it fares, its settings (secrets as ***), its history."""
+    with facts_of(data) as facts:
+        place = _place(facts, name)
+        details = showing.details(facts, place)
     if json:
         print_json(details)
-        return
-    typer.echo(f"{config.name} ({config.kind}, id {config.id}) for source {details['source']}")
-    typer.echo(f"{details['state']} since {when(details['since'])}, by {details['by']}{_because(details['reason'])}\n")
-    typer.echo(f"Settings, version {config.settings_version}")
-    print_table(
-        ("setting", "value", "default", "what it is"),
-        [(field.name, _text(details["settings"][field.name]), _text(field.default), _about(field)) for field in fields],
-    )
-    typer.echo("\nHistory")
-    print_table(("when", "by", "what"), [(when(one["at"]), one["by"], _event(one)) for one in details["history"]])
+    else:
+        showing.print_details(details, place.config.settings)
+        if not facts.server_runs and place.removed_at is None:
+            note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
+    for other in facts.places:
+        if other.removed_at is not None and other.config.name == name and other is not place:
+            note(f"A destination of this name was removed: milonga destinations show {other.config.id}")
 
 
 @app.command("set")
@@ -116,33 +127,42 @@ def set_(
     json: JsonOption = False,
 ) -> None:
     """Change settings. A destination that was paused because of its settings goes on."""
-    pairs = _pairs([*(values or ()), *(settings or ())])
+    pairs = giving.pairs([*(values or ()), *(settings or ())])
     if not pairs and not unset:
         raise typer.BadParameter("Name at least one setting: --set key=value")
     with opened(data) as workspace:
         before = workspace.destination(name)
-        changes = _from_files(fields_of(type(before.settings)), pairs) | dict.fromkeys(unset or (), UNSET)
+        of = workspace.kinds[before.kind]
+        changes = giving.from_elsewhere(of, pairs) | dict.fromkeys(unset or (), UNSET)
+        for field in giving.lacking(of, changes, all_=False) if before.state is not DestinationState.off else ():
+            giving.refuse_without(field, f"Switch it off first: milonga destinations disable {name}")
         after = workspace.set_settings(name, changes, log_end(data), new_key=new_key)
-        changed = after.settings_version != before.settings_version
-        what = (
-            f"Settings of {name}: version {after.settings_version}." if changed else "These are its settings already."
-        )
-        _tell(workspace, after, what, json=json)
+        giving.warn_of_odd(of, changes)
+        what = "These are its settings already."
+        if after.settings_version != before.settings_version:
+            what = f"Settings of {name}: version {after.settings_version}."
+        _tell(data, workspace, name, what, json=json, moved=after != before)
 
 
 @app.command()
 def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Switch a destination on. From off it begins with the events that arrive from now on."""
+    with opened(data) as workspace:
+        config = workspace.destination(name)
+        for field in showing.lacks(workspace, config) if config.state is DestinationState.off else ():
+            giving.refuse_without(field, f"Set it first: milonga destinations set {name} --set {field.name}=...")
     _change(data, name, DestinationState.on, "switched on", json=json)
 
 
 @app.command()
 def disable(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Switch a destination off. Events that wait for it are recorded as skipped."""
-    with opened(data) as workspace:
-        config = workspace.destination(name)
-    if config.state is not DestinationState.off:
-        _agree(data, config, f"Switch {name} off?", yes=yes)
+    with facts_of(data) as facts:
+        config = facts.workspace.destination(name)
+        if config.state is not DestinationState.off:
+            if count := _waiting(data, facts, config.id):
+                note(f"{count} will be recorded as skipped (destination_off).")
+            ask(f"Switch {name} off?", yes=yes)
     _change(data, name, DestinationState.off, "switched off", json=json)
 
 
@@ -170,14 +190,22 @@ def resume(name: Name, data: DataOption = DATA, json: JsonOption = False) -> Non
 
 
 @app.command()
-def remove(name: Name, data: DataOption = DATA, yes: YesOption = False) -> None:
-    """Remove a destination and its secrets. Events that wait for it are recorded as skipped."""
-    with opened(data) as workspace:
-        config = workspace.destination(name)
-    _agree(data, config, f"Remove {name} and its settings?", yes=yes)
-    with opened(data) as workspace:
-        workspace.remove_destination(config.id, log_end(data))
-    typer.echo(f"Removed {name}. What became of its events stays readable. {IN_FORCE}")
+def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
+    """Remove a destination, its secrets and its dead letters. What waits for it is not sent."""
+    with facts_of(data) as facts:
+        config = facts.workspace.destination(name)
+        letters = 0 if facts.delivery is None else facts.delivery.dead_count(config.id)
+        if count := _waiting(data, facts, config.id):
+            note(f"{count} will never be sent there.")
+        if letters:
+            note(f"{letters:,} dead letters go with it: `milonga dead list -d {name}` shows them.")
+        ask(f"Remove {name}, its settings and its dead letters?", yes=yes, for_good=True)
+        facts.workspace.remove_destination(config.id, log_end(data))
+    if json:
+        print_json({"removed": name, "id": config.id, "deadLetters": letters})
+        return
+    typer.echo(f"Removed {name}. What became of its events stays readable: milonga destinations show {config.id}")
+    typer.echo(IN_FORCE)
 
 
 @app.command()
@@ -192,168 +220,71 @@ def kinds(
         if json:
             print_json([{"kind": one.kind, "label": one.label, "summary": one.summary} for one in there.values()])
         else:
-            print_table(("kind", "label", "what it is"), [(one.kind, one.label, one.summary) for one in there.values()])
+            rows = [(one.kind, one.label, one.summary) for one in there.values()]
+            print_table(("kind", "label", Column("what it is", least=20)), rows)
         return
     if kind not in there:
         fail(f"A kind {kind!r} does not exist. Kinds: {', '.join(there)}.")
     fields = fields_of(there[kind].settings)
     if json:
-        print_json([_declared(field) for field in fields])
+        print_json([showing.declared(field) for field in fields])
     else:
-        print_table(
-            ("setting", "default", "what it is"), [(one.name, _text(one.default), _about(one)) for one in fields]
-        )
+        showing.print_kind(fields)
 
 
-# -- changing
+def _could_be_added(
+    workspace: Workspace, kind: Destination, source: str, name: str, given: Mapping[str, object]
+) -> bool:
+    """But for what is missing. If not, adding it says why; UserError if it is the settings."""
+    changed(kind.settings(), by_name(kind.settings, given, kind.label), kind.label)
+    there = any(one.name == source for one in workspace.sources())
+    return there and all(one.name != name for one in workspace.destinations())
 
 
 def _change(data: Path, name: str, state: DestinationState, reason: str, *, json: bool) -> None:
     with opened(data) as workspace:
-        changed = workspace.change_state(name, state, "cli", reason, log_end(data))
-        config = workspace.destination(name)
-        _tell(workspace, config, "" if changed else "Nothing to change:", json=json, changed=changed)
+        moved = workspace.change_state(name, state, "cli", reason, log_end(data))
+        _tell(data, workspace, name, "" if moved else "Nothing to change:", json=json, moved=moved)
 
 
-def _tell(workspace: Workspace, config: DestinationConfig, what: str, *, json: bool, changed: bool = True) -> None:
+def _tell(data: Path, workspace: Workspace, name: str, what: str, *, json: bool, moved: bool = True) -> None:
     """How it stands after a change, and what still keeps it from sending."""
+    config = workspace.destination(name)
     if json:
-        print_json(_details(workspace, config))
+        facts = Facts(data, workspace)
+        try:
+            print_json(showing.details(facts, _place(facts, name)))
+        finally:
+            facts.close()
     else:
         now = config.changes[-1]
-        why = _because(now.reason) if now.state is DestinationState.paused else ""
+        why = showing.because(now.reason) if now.state is DestinationState.paused else ""
         typer.echo(f"{what} {config.name} is {now.state}{why.rstrip('.')}.".strip())
-        if changed:
+        if moved:
             typer.echo(IN_FORCE)
-    for field in missing(_masked(workspace, config)) if config.state is DestinationState.on else ():
+    for field in showing.lacks(workspace, config):
         note(
             f"{field.label} ({field.name}) is not set: until then nothing can be sent. "
             f"milonga destinations set {config.name} --set {field.name}=..."
         )
 
 
-def _agree(data: Path, config: DestinationConfig, question: str, *, yes: bool) -> None:
-    """Tell how many events wait, in any case, and ask where somebody can answer."""
-    if config.state is not DestinationState.off:
-        with told():
-            count = waiting_events(data, config)
-        if count:
-            note(f"Up to {count:,} waiting events will be recorded as skipped (destination_off).")
-    ask(question, yes=yes)
+def _waiting(data: Path, facts: Facts, number: int) -> str:
+    """`3 waiting events`; "" if there are none."""
+    config = facts.workspace.destination(number)
+    with told():
+        count, exact = waiting_events(data, facts, config, log_end(data))
+    many = f"{count:,} waiting event{'' if count == 1 else 's'}"
+    return "" if not count else many if exact else f"Up to {many}"
 
 
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    """Wrong use (exit 2) unless each is KEY=VALUE and no key comes twice."""
-    pairs: dict[str, str] = {}
-    for one in given:
-        name, equals, value = one.partition("=")
-        if not equals or not name:
-            # Not repeated: it may be a secret whose name was forgotten.
-            raise typer.BadParameter("A setting is given as KEY=VALUE.")
-        if name in pairs:
-            raise typer.BadParameter(f"{name} is given twice.")
-        pairs[name] = value
-    return pairs
-
-
-def _from_files(fields: Sequence[Field], pairs: Mapping[str, str]) -> dict[str, object]:
-    """For secrets, `@FILE` stands for what the file holds and `-` for a line of standard input."""
-    secret = {name for field in fields if field.secret for name in (field.name, field.attribute)}
-    return {name: _secret(name, value) if name in secret else value for name, value in pairs.items()}
-
-
-def _secret(name: str, value: str) -> str:
-    if value == "-":
-        return sys.stdin.readline().rstrip("\r\n")
-    if not value.startswith("@"):
-        return value
-    path = Path(value[1:])
-    try:
-        return path.read_text(encoding="utf-8").rstrip("\r\n")
-    except OSError as error:
-        raise UserError(f"{name}: the file {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError:
-        raise UserError(f"{name}: the file {path} is not text in UTF-8.") from None
-
-
-# -- showing
-
-
-def _masked(workspace: Workspace, config: DestinationConfig) -> Struct:
-    """With *** for secrets, also for those that cannot be read now."""
-    return workspace.settings_at(config.id, config.settings_version)
-
-
-def _summary(workspace: Workspace, config: DestinationConfig) -> dict[str, Any]:
-    now = config.changes[-1]
-    return {
-        "id": config.id,
-        "name": config.name,
-        "kind": config.kind,
-        "source": workspace.source_names()[config.source],
-        "state": now.state.value,
-        "since": now.at,
-        "by": now.by,
-        "reason": now.reason,
-        "settings_version": config.settings_version,
-    }
-
-
-def _details(workspace: Workspace, config: DestinationConfig) -> dict[str, Any]:
-    settings = _masked(workspace, config)
-    return {
-        **_summary(workspace, config),
-        "settings": shown(settings),
-        "missing": [field.name for field in missing(settings)],
-        "history": [
-            {"at": entry.at, "by": entry.by, "what": "state", "state": entry.state.value, "reason": entry.reason}
-            if isinstance(entry, StateChange)
-            else {
-                "at": entry.at,
-                "by": entry.by,
-                "what": "settings",
-                "version": entry.version,
-                "changed": list(entry.changed),
-            }
-            for entry in workspace.history(config.id)
-        ],
-    }
-
-
-def _event(entry: Mapping[str, Any]) -> str:
-    if entry["what"] == "state":
-        return f"{entry['state']}{_because(entry['reason'])}"
-    return f"settings version {entry['version']}: {', '.join(entry['changed']) or 'all defaults'}"
-
-
-def _because(reason: str) -> str:
-    return f": {reason}" if reason else ""
-
-
-def _text(value: object) -> str:
-    match value:
-        case str():
-            return value
-        case bool():
-            return "yes" if value else "no"
-        case None:
-            return ""
-        case _:
-            return msgspec.json.encode(value).decode()
-
-
-def _about(field: Field) -> str:
-    marks = [field.kind, *(["required"] if field.required else []), *(["secret"] if field.secret else [])]
-    return f"{field.label} ({', '.join(marks)}){f'. {field.help}' if field.help else ''}"
-
-
-def _declared(field: Field) -> dict[str, Any]:
-    return {
-        "name": field.name,
-        "label": field.label,
-        "help": field.help,
-        "type": field.kind,
-        "default": msgspec.to_builtins(field.default),
-        "secret": field.secret,
-        "required": field.required,
-    }
+def _place(facts: Facts, name: str) -> Place:
+    """There, or else the one removed last, or one by its id."""
+    there = [place for place in facts.places if place.config.name == name]
+    there.sort(key=lambda place: (place.removed_at is None, place.removed_at or 0))
+    if there:
+        return there[-1]
+    found = next((place for place in facts.places if str(place.config.id) == name), None)
+    if found is None:
+        raise UserError(f"There is no destination {name}. See `milonga destinations list --all`.")
+    return found

@@ -6,48 +6,95 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
-from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, fail, print_json, print_table
+from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, fail, note, told
 from milonga.cli.facts import Facts, facts_of
+from milonga.cli.search import SCAN, Found, Wanted, find
+from milonga.cli.terminal import Column, clean, json_text, one_line, print_json, print_table, terminal_width
 from milonga.eventlog.api import START, Discard, Stored
-from milonga.eventlog.counters import DISCARDED
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.outcomes.explain import instant
-from milonga.spec.read import read_stamped
+from milonga.outcomes.explain import name_of
+from milonga.outcomes.words import instant
+from milonga.spec.event import EventType
+from milonga.spec.read import EVENT_TYPES, read_stamped
+from milonga.workspace.commands import milliseconds
 
 app = typer.Typer(no_args_is_help=True, help="What arrived, as it is kept in the log.")
 
+HOUR = 3_600_000  #: milliseconds
+EXCERPT = 200  #: characters of a discarded event, in a table
+
+
+def _event_type(given: str) -> str:
+    if given not in EVENT_TYPES:
+        raise typer.BadParameter(f"Expected one of {', '.join(sorted(EVENT_TYPES))}.")
+    return given
+
+
 Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.", min=1, max=10_000)]
+Type = Annotated[str | None, typer.Option("--type", parser=_event_type, metavar="TYPE", help="Such as track.")]
+Name = Annotated[str | None, typer.Option("--name", help="Exact name of a track, page or screen call.")]
+User = Annotated[str | None, typer.Option("--user", metavar="ID", help="Only of this user.")]
+Account = Annotated[str | None, typer.Option("--account", metavar="ID", help="Only of this account.")]
+NoAccount = Annotated[bool, typer.Option("--no-account", help="Only those that name no account.")]
+Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
+MessageId = Annotated[str | None, typer.Option("--message-id", metavar="ID", help="Only with this message id.")]
+Scan = Annotated[int, typer.Option("--scan", help="Look through the newest so many, at most.", min=1)]
+
+COLUMNS = (
+    Column("receivedAt", time=True),
+    Column("type"),
+    Column("name", least=10),
+    Column("user", least=8, drop=2),
+    Column("account", least=8, drop=1),
+    Column("source", least=6, drop=3),
+    Column("messageId"),
+)
 
 
 @app.command("list")
-def list_(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = False) -> None:
+def list_(
+    limit: Limit = 20,
+    type_: Type = None,
+    name: Name = None,
+    user: User = None,
+    account: Account = None,
+    no_account: NoAccount = False,
+    source: Source = None,
+    message_id: MessageId = None,
+    scan: Scan = SCAN,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
     """List the newest events, newest first."""
     with facts_of(data) as facts:
-        found = [_row(facts, stored) for stored in facts.log.newest(limit)]
+        wanted = _wanted(facts, type_, name, user, account, no_account, source, message_id)
+        found = find(facts.log, wanted, limit, scan)
+        rows = [_row(facts, stored) for stored in found.events]
     if json:
-        print_json(found)
-        return
-    columns = ("receivedAt", "type", "name", "user", "account", "source", "messageId")
-    print_table(columns, [[str(row[column] or "-") for column in columns] for row in found])
+        print_json(rows)
+    else:
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+    _say_if_cut(found)
 
 
 @app.command()
 def show(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")], data: DataOption = DATA, json: JsonOption = False
 ) -> None:
-    """Show events with this message id as they arrived, and what the collector found out."""
+    """Show events with this message id as they arrived, and what the collector found out. Always JSON."""
     with facts_of(data) as facts:
         found = [
             _row(facts, stored) | {"event": read_stamped(stored.event).received}
             for stored in facts.log.by_message_id(message_id)
         ]
-    if not found and not json:
-        fail(f"No event with message id {message_id} is kept. `milonga events list` shows the newest.")
-    print_json(found)
+    if found or json:
+        print_json(found)
+    if not found:
+        fail(clean(f"No event with message id {message_id} is kept. `milonga events list` shows the newest."))
 
 
 @app.command()
@@ -57,57 +104,144 @@ def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = Fal
         totals: Counter[tuple[str, str]] = Counter()
         for count in facts.log.counts(0, AFTER_ALL):
             if count.name.startswith(DISCARDED):
-                totals[facts.source(count.source), count.name.removeprefix(DISCARDED)] += count.n
+                totals[_source(facts, count.source) or "", count.name.removeprefix(DISCARDED)] += count.n
         samples = [_discard(facts, discard) for discard in facts.log.discards(limit)]
-    counts = [{"source": source, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
+    counts = [{"source": source or None, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
     if json:
         print_json({"counts": counts, "newest": samples})
         return
     if not counts:
         typer.echo("Nothing was discarded.")
         return
-    print_table(("source", "code", "events"), [[str(value) for value in row.values()] for row in counts])
-    columns = ("at", "source", "code", "reason")
-    print_table(columns, [[str(row[column]) for column in columns] for row in samples])
+    print_table(("source", "code", "events"), [[str(value or "-") for value in row.values()] for row in counts])
+    typer.echo("")
+    columns = (
+        Column("at", time=True),
+        Column("source", 6),
+        Column("code"),
+        Column("reason", 20),
+        Column("excerpt", 12),
+    )
+    print_table(columns, [[clean(str(row[c.name] or "-"), EXCERPT) for c in columns] for row in samples])
+
+
+@app.command()
+def counts(
+    hours: Annotated[float | None, typer.Option("--hours", help="Of the last so many hours only.", min=0.02)] = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """How many events each source sent: accepted, dropped as duplicates, discarded by code."""
+    since = 0 if hours is None else int(milliseconds() - hours * HOUR)
+    with facts_of(data) as facts:
+        by_source: dict[int, Counter[str]] = {}
+        for count in facts.log.counts(since // 60_000, AFTER_ALL):
+            by_source.setdefault(count.source, Counter())[count.name] += count.n
+        rows = [_counts(_source(facts, number), by_source[number]) for number in sorted(by_source)]
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        typer.echo("Nothing arrived.")
+        return
+    print_table(
+        ("source", "accepted", "duplicates", "discarded", "by code"),
+        [
+            [
+                str(row["source"] or "unknown"),
+                *(f"{row[name]:,}" for name in ("accepted", "duplicates", "discarded")),
+                ", ".join(f"{n:,} {code}" for code, n in row["discardedByCode"].items()) or "-",
+            ]
+            for row in rows
+        ],
+    )
 
 
 @app.command()
 def tail(
     limit: Limit = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    type_: Type = None,
+    name: Name = None,
+    user: User = None,
+    account: Account = None,
+    no_account: NoAccount = False,
+    source: Source = None,
+    message_id: MessageId = None,
+    scan: Scan = SCAN,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
     """Print the newest events, oldest first, one a line."""
     with facts_of(data) as facts, suppress(KeyboardInterrupt):
-        asyncio.run(_tail(facts, data, limit, follow=follow, json=json))
+        wanted = _wanted(facts, type_, name, user, account, no_account, source, message_id)
+        newest = facts.log.newest(1)
+        found = find(facts.log, wanted, limit, scan)
+        _say_if_cut(found)
+        for stored in reversed(found.events):
+            typer.echo(_line(_row(facts, stored), json=json))
+        if follow:
+            seen = max((one.position.offset for one in (*newest, *found.events)), default=START)
+            asyncio.run(_follow(facts, data, wanted, seen, json=json))
 
 
-async def _tail(facts: Facts, data: Path, limit: int, *, follow: bool, json: bool) -> None:
-    seen = START
-    for stored in reversed(facts.log.newest(limit)):
-        seen = stored.position.offset
-        typer.echo(_line(_row(facts, stored), json=json))
+async def _follow(facts: Facts, data: Path, wanted: Wanted, seen: int, *, json: bool) -> None:
     reader = SqliteLogReader(data / LOG_FOLDER)
-    while follow:
+    while True:
         for found in await reader.read(0, seen, 500):
             seen = found.position.offset
-            if isinstance(found, Stored):
+            if isinstance(found, Stored) and wanted.fits(found):
                 typer.echo(_line(_row(facts, found), json=json))
         await reader.wait(0, seen, 60.0)
-    await reader.close()
+
+
+def _wanted(
+    facts: Facts,
+    type_: EventType | str | None,
+    name: str | None,
+    user: str | None,
+    account: str | None,
+    no_account: bool,
+    source: str | None,
+    message_id: str | None,
+) -> Wanted:
+    if no_account and account is not None:
+        raise typer.BadParameter("--account and --no-account exclude each other.")
+    with told():
+        sources = None if source is None else frozenset(facts.sources_called(source))
+    return Wanted(
+        type=type_,  # type: ignore[arg-type]  # _event_type has looked
+        name=name,
+        user=user,
+        account=account,
+        no_account=no_account,
+        sources=sources,
+        message_id=message_id,
+    )
+
+
+def _say_if_cut(found: Found) -> None:
+    if found.until is not None:
+        note(
+            f"Only the newest {found.looked:,} events were looked through, back to {instant(found.until)}. "
+            "--scan N looks further."
+        )
+
+
+def _source(facts: Facts, number: int) -> str | None:
+    """None: the write key was unknown."""
+    return facts.source(number) if number else None
 
 
 def _row(facts: Facts, stored: Stored) -> dict[str, Any]:
     event = read_stamped(stored.event)
-    call = event.call
     return {
         "position": {"partition": stored.position.partition, "offset": stored.position.offset},
         "receivedAt": instant(stored.event.stamp.received_at),
         "timestamp": instant(stored.event.stamp.timestamp),
         "source": facts.source(stored.event.stamp.source),
         "type": event.type,
-        "name": getattr(call, "name", None),
+        "name": name_of(event),
         "messageId": event.message_id,
         "user": event.user_id,
         "anonymous": event.anonymous_id,
@@ -118,16 +252,29 @@ def _row(facts: Facts, stored: Stored) -> dict[str, Any]:
 def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
     return {
         "at": instant(discard.at),
-        "source": facts.source(discard.source),
+        "source": _source(facts, discard.source),
         "code": discard.code,
         "reason": discard.reason,
         "excerpt": discard.excerpt.decode(errors="replace"),
     }
 
 
+def _counts(source: str | None, counts: Counter[str]) -> dict[str, Any]:
+    codes = {name.removeprefix(DISCARDED): n for name, n in counts.most_common() if name.startswith(DISCARDED)}
+    return {
+        "source": source,
+        "accepted": counts[ACCEPTED],
+        "duplicates": counts[DUPLICATE],
+        "discarded": sum(codes.values()),
+        "discardedByCode": codes,
+    }
+
+
 def _line(row: dict[str, Any], *, json: bool) -> str:
     if json:
-        return msgspec.json.encode(row).decode()
-    who = row["user"] or row["anonymous"] or "-"
-    what = f"{row['type']:<8}  {row['name'] or '-'}"
-    return f"{row['receivedAt']}  {what}  {who}  {row['account'] or '-'}  {row['messageId']}"
+        return json_text(row, indent=0)
+    columns = (*(c for c in COLUMNS if c.name not in ("user", "source")), Column("user", least=8, drop=2))
+    shown = {**row, "user": row["user"] or row["anonymous"]}
+    order = ("receivedAt", "type", "name", "user", "account", "messageId")
+    by_name = {column.name: column for column in columns}
+    return one_line([by_name[name] for name in order], [str(shown[name] or "-") for name in order], terminal_width())

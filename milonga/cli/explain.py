@@ -1,12 +1,18 @@
 """`milonga explain`: what became of an event, in words."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, fail, print_json
-from milonga.cli.facts import facts_of
-from milonga.outcomes.explain import instant
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, fail, note
+from milonga.cli.facts import Facts, facts_of
+from milonga.cli.search import Wanted
+from milonga.cli.summary import summary, tell, why_nothing
+from milonga.cli.terminal import clean, json_text, print_json
+from milonga.eventlog.api import Stored
+from milonga.outcomes.words import instant
+
+MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
 
 
 def command(
@@ -14,6 +20,9 @@ def command(
     user: Annotated[str | None, typer.Option("--user", metavar="ID", help="All events of a user.")] = None,
     account: Annotated[str | None, typer.Option("--account", metavar="ID", help="All events of an account.")] = None,
     limit: Annotated[int, typer.Option(help="With --user and --account: the newest so many.", min=1, max=1000)] = 20,
+    only_summary: Annotated[
+        bool, typer.Option("--summary", help="With --user and --account: how many of what, no single events.")
+    ] = False,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
@@ -22,49 +31,112 @@ def command(
         raise typer.BadParameter("Name one of: MESSAGE_ID, --user ID, --account ID.")
     with facts_of(data) as facts:
         if message_id is not None:
-            found, what = facts.log.by_message_id(message_id), f"with message id {message_id}"
-        elif user is not None:
-            found, what = facts.log.by_user(user, limit), f"of user {user}"
+            _one(facts, message_id, json=json)
         else:
-            found, what = facts.log.by_account(account or "", limit), f"of account {account}"
-        stories = [facts.tell(stored) for stored in found]
-        since = facts.log.since()
+            _many(facts, Wanted(user=user, account=account), limit, only_summary=only_summary, json=json)
+
+
+def _one(facts: Facts, message_id: str, *, json: bool) -> None:
+    found = facts.log.by_message_id(message_id) or _letters(facts, message_id)
     if json:
-        print_json(stories)
+        print_json([facts.tell(stored) for stored in found])
+    if not found:
+        since = facts.log.since()
+        kept = f"The log keeps events since {instant(since)}." if since else "The log is empty."
+        fail(clean(f"No event with message id {message_id} is kept. {kept} Ids are case-sensitive."))
+    if not json:
+        _print(facts, found)
+
+
+def _letters(facts: Facts, message_id: str) -> list[Stored]:
+    """Dead letters outlive the log."""
+    letters = [] if facts.delivery is None else facts.delivery.dead_letters(limit=MOST_LETTERS)
+    mine = {one.position: one.event for one in letters if one.event.stamp.message_id == message_id}
+    return [Stored(position, event) for position, event in mine.items()]
+
+
+def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json: bool) -> None:
+    log = facts.log
+    if wanted.account is not None:
+        who, found = f"account {wanted.account}", log.by_account(wanted.account, limit)
+    else:
+        who, found = f"user {wanted.user}", log.by_user(wanted.user or "", limit)
+    if json:
+        print_json(summary(facts, wanted) if only_summary else [facts.tell(stored) for stored in found])
+    if not found:
+        reasons = " ".join(why_nothing(facts, wanted)).replace(" \n", "\n").replace(" :", ":").replace(" .", ".")
+        fail(f"No event of {clean(who)} is kept. {reasons}")
+    if json:
         return
-    if not stories:
-        kept = f" The log keeps events since {instant(since)}." if since else " The log is empty."
-        fail(f"No event {what} is kept.{kept} Ids are case-sensitive.")
-    for number, story in enumerate(stories):
+    told = summary(facts, wanted)
+    tell(told)
+    if only_summary:
+        return
+    many = f"{told['events']:,}{' or more' if told['more'] else ''}"
+    rest = "" if told["events"] <= len(found) else "; --limit for more"
+    typer.echo(f"\nThe newest {len(found):,} of {many}{rest}:\n")
+    _print(facts, found)
+
+
+def _print(facts: Facts, found: list[Stored]) -> None:
+    if not facts.server_runs:
+        note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
+    for number, stored in enumerate(found):
         if number:
             typer.echo("")
-        _tell(story)
+        for line in lines(facts.tell(stored)):
+            typer.echo(clean(line))
 
 
-def _tell(story: dict[str, Any]) -> None:
+def lines(story: dict[str, Any]) -> list[str]:
+    """A story for people. Lines are not clean yet."""
     account = story["account"]
     whose = f"account {account['id']} (from {account['found']})" if account else "no account"
-    typer.echo(f"{story['type']}  {story['messageId']}")
-    typer.echo(
-        f"  received {story['receivedAt']} from source {story['source']}, log offset {story['position']['offset']}"
-    )
-    typer.echo(f"  user {story['userId'] or '-'}, anonymous {story['anonymousId'] or '-'}, {whose}")
+    name = "" if story["name"] is None else f' "{story["name"]}"'
+    offset = story["position"]["offset"]
+    told = [
+        f"{story['type']}{name}  {story['messageId']}",
+        f"  received {story['receivedAt']} from source {story['source']}, log offset {offset}",
+        f"  user {story['userId'] or '-'}, anonymous {story['anonymousId'] or '-'}, {whose}",
+    ]
     for at in story["destinations"]:
-        typer.echo(f"  -> {at['destination']}: {at['state']} {at['code']}".rstrip())
-        for words in (at["why"], at["fix"]):
-            if words:
-                typer.echo(f"     {words}")
-        if at["state"] == "delivered":
-            typer.echo(f"     {at['endedAt']}, {at['tookMs']} ms after it arrived, attempts: {at['attempts']}")
-        if at.get("nextTry"):
-            typer.echo(f"     next try {at['nextTry']}, attempts so far: {at['attempts']}")
-        for request in at.get("requests", ()):
-            typer.echo(f"     {request['method']} {request['url']} [{request['part']}]")
-            body = request["body"]
-            for name, value in body.items() if isinstance(body, dict) else ():
-                typer.echo(f"       {name} = {value}")
-        for tried in at.get("tries", ()):
-            status = tried["status"] if tried["status"] is not None else "no answer"
-            typer.echo(f"     try {tried['at']} {status} {tried['code']} {tried['ms']} ms {tried['reason']}".rstrip())
+        told += _at(at)
     if not story["destinations"]:
-        typer.echo("  No destination is connected to this source: `milonga destinations add KIND --source NAME`.")
+        told.append("  No destination is connected to this source: `milonga destinations add KIND --source NAME`.")
+    return told
+
+
+def _at(at: dict[str, Any]) -> list[str]:
+    removed = f", removed {at['removedAt']}" if at["removedAt"] else ""
+    told = [f"  -> {at['destination']}{removed}: {at['state']} {at['code']}".rstrip()]
+    told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
+    if "endedAt" in at:
+        tries = f", attempts: {at['attempts']}" if at["attempts"] else ""
+        told.append(f"     {at['endedAt']}, {at['tookMs']:,} ms after it arrived{tries}")
+    elif at.get("attempts"):
+        told.append(f"     attempts so far: {at['attempts']}")
+    told += _requests(at)
+    for tried in at.get("tries", ()):
+        status = tried["status"] if tried["status"] is not None else "no answer"
+        perhaps = "(perhaps delivered)" if tried["perhapsDelivered"] else ""
+        reason = "" if tried["reason"] and tried["reason"] in at["why"] else tried["reason"]
+        said = f"try {tried['at']} {status} {tried['code']} {tried['ms']} ms {perhaps} {reason}"
+        told.append(f"     {' '.join(said.split())}")
+    told += [f"     earlier: {old['state']} {old['code']} {old['endedAt']}" for old in at.get("before", ())]
+    return told
+
+
+HEADS: Final = {"delivered": "sent", "waiting": "would send", "retrying": "would send"}
+
+
+def _requests(at: dict[str, Any]) -> list[str]:
+    told = []
+    head = HEADS.get(at["state"], "would have sent")
+    for request in at.get("requests", ()):
+        told.append(f"     {head}: {request['method']} {request['url']} [{request['part']}]")
+        told += [f"       {name}: {value}" for name, value in request["headers"].items()]
+        if request["format"] == "form":
+            told += [f"       {name} = {value}" for name, value in request["body"].items()]
+        else:
+            told += [f"       {line}" for line in json_text(request["body"]).splitlines()]
+    return told

@@ -5,17 +5,52 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+from msgspec import Struct
 
-from milonga.cli.common import LOG_FOLDER, log_end, opened, when
+from milonga.cli.ahead import Ahead, due_at
+from milonga.cli.common import LOG_FOLDER, opened, server_runs, when
+from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
-from milonga.destinations import registry
-from milonga.eventlog.api import Position, Stored
+from milonga.destinations.contract import Destination
+from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.files import OutcomeReader
-from milonga.workspace.model import DestinationConfig, DestinationState
+from milonga.outcomes.model import Outcome
+from milonga.outcomes.waiting import Waits
+from milonga.workspace.commands import milliseconds
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationConfig, FormerDestination, SettingsVersion
 from milonga.workspace.store import Workspace
+
+
+class Place(Struct, frozen=True):
+    """
+    A destination that is there, or was.
+
+    removed_at  unix milliseconds; None if it is there. Then `config.settings` have *** for secrets
+    """
+
+    config: DestinationConfig
+    removed_at: int | None = None
+
+    @property
+    def called(self) -> str:
+        return self.config.name if self.removed_at is None else f"{self.config.name} (removed)"
+
+
+class Held(Struct, frozen=True):
+    """What delivery remembers of an event. Read before its outcomes: what it lets go of has one by then."""
+
+    letter: DeadLetter | None = None
+    watermark: Offset | None = None
+    parked: Parked | None = None
+    progress: Progress | None = None
+
+
+class NoSettings(Struct):
+    """Of a removed destination whose kind is gone too."""
 
 
 class Facts:
@@ -23,8 +58,12 @@ class Facts:
         self.workspace = workspace
         self.log = EventLookup(data / LOG_FOLDER)
         self.outcomes = OutcomeReader(data / "outcomes")
+        self.server_runs = server_runs(data)
+        self.places = [
+            *(Place(config) for config in workspace.destinations()),
+            *(_removed(workspace, former) for former in workspace.former_destinations()),
+        ]
         self._sources = workspace.source_names()
-        self._destinations = workspace.destinations()
         try:
             self.delivery: DeliveryReader | None = DeliveryReader(data / "delivery.db")
         except apsw.CantOpenError:
@@ -37,75 +76,169 @@ class Facts:
     def source(self, number: int) -> str:
         return self._sources.get(number, f"#{number}")
 
+    def sources_called(self, name: str) -> set[int]:
+        """Ids of all that have or had this name. UserError if none."""
+        found = {number for number, called in self._sources.items() if called == name}
+        if not found:
+            raise UserError(f"There is no source called {name}. See `milonga sources list`.")
+        return found
+
     def destination_name(self, number: int) -> str:
-        return next((config.name for config in self._destinations if config.id == number), f"#{number}")
+        return next((place.called for place in self.places if place.config.id == number), f"#{number}")
+
+    def health(self, number: int) -> Health | None:
+        """None if delivery never ran, or is of a version that did not write it."""
+        try:
+            return None if self.delivery is None else self.delivery.health(number)
+        except apsw.SQLError:
+            return None
 
     def tell(self, stored: Stored) -> dict[str, object]:
         """The whole story of one event (milonga.outcomes.explain)."""
-        mine = [config for config in self._destinations if config.source == stored.event.stamp.source]
-        return story(stored, self.source(stored.event.stamp.source), [self._standing(stored, c) for c in mine])
+        outcomes = self._held_and_ended(stored)
+        standings = [self._standing(stored, place, held, ended) for place, held, ended in outcomes]
+        return story(stored, self.source(stored.event.stamp.source), standings)
 
-    def _standing(self, stored: Stored, config: DestinationConfig) -> Standing:
-        outcomes = [o for o in self.outcomes.of(stored.position) if o.destination == config.id]
+    def _held_and_ended(self, stored: Stored) -> list[tuple[Place, Held, list[Outcome]]]:
+        """At each destination of its source; at a removed one if the event was its business."""
+        mine = [place for place in self.places if place.config.source == stored.event.stamp.source]
+        held = [self.held(place.config.id, stored.position) for place in mine]
+        ended = self.outcomes.of(stored.position)
+        found = [(p, h, [o for o in ended if o.destination == p.config.id]) for p, h in zip(mine, held, strict=True)]
+        return [(p, h, o) for p, h, o in found if o or p.removed_at is None or was_business_of(p, stored)]
+
+    def held(self, number: int, position: Position) -> Held:
+        delivery = self.delivery
+        if delivery is None:
+            return Held()
+        return Held(
+            letter=delivery.dead(number, position),
+            watermark=delivery.position(number, position.partition),
+            parked=delivery.parked(number, position),
+            progress=delivery.progress(number, position),
+        )
+
+    def _standing(self, stored: Stored, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Standing:
+        config, kind = place.config, self.workspace.kinds.get(place.config.kind)
         settings = config.settings
         if outcomes and outcomes[0].settings_version != config.settings_version:
             settings = self.workspace.settings_at(config.id, outcomes[0].settings_version)
-        parked = progress = None
-        if self.delivery is not None:
-            parked = self.delivery.parked(config.id, stored.position)
-            progress = self.delivery.progress(config.id, stored.position)
-        waits = never = ""
-        if parked is not None and (not outcomes or parked.parked_at > outcomes[0].ended_at):
-            waits = "It was resent and waits at the end of its line." if parked.resent else PARKED
-        elif not outcomes:
-            never = _never(config, stored.position, stored.event.stamp.received_at)
-            waits = "" if never else _waits(config)
-        unfinished = bool(waits)
+        waits, never, lost = None, "", ""
+        if not outcomes or waits_again(held, outcomes):
+            never = _never(config, stored) if not outcomes else ""
+            lost = "" if never or outcomes else self.lost(stored, place, held)
+            waits = None if never or lost else self._waits(stored, place, held, kind)
+        reason = held.letter.reason if held.letter is not None else held.progress.reason if held.progress else ""
         return Standing(
             config=config,
-            kind=registry.kind(config.kind),
+            kind=kind,
             settings=settings,
+            removed_at=place.removed_at,
             outcomes=outcomes,
             tries=self.outcomes.attempts(stored.position, config.id),
             waits=waits,
             never=never,
-            retrying=unfinished and progress is not None and bool(progress.code),
-            next_at=progress.next_at if unfinished and progress is not None and progress.next_at else None,
-            attempts=progress.attempts if progress is not None else 0,
-            code=progress.code if unfinished and progress is not None else "",
-            reason=self._letter_reason(stored, config) or (progress.reason if progress is not None else ""),
+            lost=lost,
+            attempts=held.progress.attempts if held.progress is not None else 0,
+            reason=reason,
+            letter=held.letter is not None,
         )
 
-    def _letter_reason(self, stored: Stored, config: DestinationConfig) -> str:
-        letter = None if self.delivery is None else self.delivery.dead(config.id, stored.position)
-        return "" if letter is None else letter.reason
-
-
-PARKED = "An event before it cannot be delivered yet; it waits its turn, parked on disk."
-
-
-def _waits(config: DestinationConfig) -> str:
-    if config.state is DestinationState.paused:
-        return (
-            f"The destination is paused since {when(config.changes[-1].at)}: {config.changes[-1].reason or 'by hand'}"
-        )
-    return "It waits its turn."
-
-
-def _never(config: DestinationConfig, position: Position, received_at: int) -> str:
-    if fate(spans(config.changes, position.partition), position.offset) is not Fate.never:
+    def lost(self, stored: Stored, place: Place, held: Held) -> str:
+        """Why there is no outcome and never will be one, although the destination took the event; "" if it waits."""
+        oldest = self.outcomes.oldest()
+        kept = "no outcomes are kept" if oldest is None else f"outcomes are kept since {when(oldest * 1000)}"
+        gone = f"What became of it is not kept any more: {kept}."
+        if place.removed_at is not None:
+            if oldest is not None and place.removed_at < oldest * 1000:
+                return gone
+            return f"The destination was removed ({when(place.removed_at)}) while this waited: it was not sent."
+        if held.parked is None and held.watermark is not None and held.watermark >= stored.position.offset:
+            return gone
         return ""
-    before: Sequence[str] = [
-        f"switched {change.state.value} {when(change.at)}" for change in config.changes if change.at <= received_at
+
+    def _waits(self, stored: Stored, place: Place, held: Held, kind: Destination | None) -> Waits:
+        config, progress = place.config, held.progress
+        health = self.health(config.id) or Health(at=0)
+        taken = spans(config.changes, stored.position.partition)
+        resent, parked = held.parked is not None and held.parked.resent, held.parked is not None
+        behind = None
+        if kind is not None and self.delivery is not None:
+            ahead = Ahead(self.log, self.outcomes, self.delivery)
+            behind = ahead.of(stored, config.id, kind, parked=parked)
+        return Waits(
+            now=milliseconds(),
+            server_runs=self.server_runs,
+            destination=config.name,
+            change=config.changes[-1],
+            ends_off=not resent and fate(taken, stored.position.offset) is Fate.switched_off,
+            code=progress.code if progress is not None else "",
+            reason=progress.reason if progress is not None else "",
+            next_at=due_at(progress),
+            breaker=health.breaker,
+            breaker_until=health.breaker_until,
+            failed_at=health.last_failure_at,
+            failed_code=health.last_failure_code,
+            behind=behind,
+            parked=parked,
+            resent=resent,
+        )
+
+
+def waits_again(held: Held, outcomes: Sequence[Outcome]) -> bool:
+    """Whether it was resent after its end."""
+    return held.parked is not None and held.parked.parked_at > outcomes[0].ended_at
+
+
+def was_business_of(place: Place, stored: Stored) -> bool:
+    """Whether the event came between the adding and the removal of a destination."""
+    after = place.config.changes[0].end.get(stored.position.partition, 0)
+    if place.removed_at is not None and stored.event.stamp.received_at > place.removed_at:
+        return False
+    return stored.position.offset > after
+
+
+def is_never(config: DestinationConfig, position: Position) -> bool:
+    """It came before the destination was added, or while it was off."""
+    return fate(spans(config.changes, position.partition), position.offset) is Fate.never
+
+
+def _never(config: DestinationConfig, stored: Stored) -> str:
+    if not is_never(config, stored.position):
+        return ""
+    before = [
+        f"switched {change.state.value} {when(change.at)}"
+        for change in config.changes
+        if change.at <= stored.event.stamp.received_at
     ]
+    begins = "it gets what arrives while it is on."
     if not before:
-        return f"It came before the destination was added ({when(config.changes[0].at)}). Only a replay would bring it."
-    return f"It came while the destination was off ({before[-1]}). Only a replay would bring it."
+        return f"It came before the destination was added ({when(config.changes[0].at)}): {begins}"
+    return f"It came while the destination was off ({before[-1]}): {begins}"
+
+
+def _removed(workspace: Workspace, former: FormerDestination) -> Place:
+    versions = [one.version for one in workspace.history(former.id) if isinstance(one, SettingsVersion)]
+    version = max(versions, default=1)
+    try:
+        settings = workspace.settings_at(former.id, version)
+    except UserError:  # its kind is gone too
+        settings = NoSettings()
+    config = DestinationConfig(
+        id=former.id,
+        name=former.name,
+        kind=former.kind,
+        source=former.source,
+        settings=settings,
+        settings_version=version,
+        changes=former.changes,
+    )
+    return Place(config, former.removed_at)
 
 
 @contextmanager
 def facts_of(data: Path) -> Iterator[Facts]:
-    """For one command."""
+    """For one command. UserErrors within are told."""
     with opened(data) as workspace:
         facts = Facts(data, workspace)
         try:
@@ -114,15 +247,18 @@ def facts_of(data: Path) -> Iterator[Facts]:
             facts.close()
 
 
-def waiting_events(data: Path, config: DestinationConfig) -> int:
-    """How many events wait for this destination; those of other sources among them are counted too."""
-    end = log_end(data)[0]
-    begun = max((after for after, _ in spans(config.changes, 0)), default=end)
-    try:
-        delivery = DeliveryReader(data / "delivery.db")
-    except apsw.CantOpenError:  # it never ran
-        return max(0, end - begun)
-    try:
-        return max(0, end - max(delivery.position(config.id, 0) or 0, begun)) + delivery.parked_count(config.id)
-    finally:
-        delivery.close()
+def waiting_events(data: Path, facts: Facts, config: DestinationConfig, end: dict[int, int]) -> tuple[int, bool]:
+    """
+    How many events wait for this destination, and whether that is exact: without a running server, or before it looked,
+    those of other sources among them are counted too.
+
+    end  of the log
+    """
+    health = facts.health(config.id)
+    if facts.server_runs and health is not None:
+        return health.waiting, True
+    begun = max((after for after, _ in spans(config.changes, 0)), default=end.get(0, 0))
+    if facts.delivery is None:
+        return max(0, end.get(0, 0) - begun), False
+    read = max(facts.delivery.position(config.id, 0) or 0, begun)
+    return max(0, end.get(0, 0) - read) + facts.delivery.parked_count(config.id), False

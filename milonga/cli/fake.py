@@ -1,21 +1,19 @@
 """`milonga fake KIND`: a pretend receiver to send to, for trying things out."""
 
 import asyncio
+import errno
 import signal
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 import uvloop
 
+from milonga.cli.common import UnusedDataOption, fail
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 
-Unused = Annotated[
-    Path | None, typer.Option("--data", envvar="MILONGA_DATA", help="Taken by every command, not needed by this one.")
-]
 Start = Callable[..., Pretend[Any]]
 
 
@@ -23,7 +21,7 @@ def fake(
     kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
-    data: Unused = None,
+    data: UnusedDataOption = None,
 ) -> None:
     """Run a pretend receiver: it answers as the real one would, shows what it would hold, and misbehaves on demand."""
     try:
@@ -36,8 +34,9 @@ def fake(
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(label, pretend))
     except OSError as error:
-        typer.echo(f"milonga: Cannot listen on {host}:{port}: {error.strerror or error}.", err=True)
-        raise typer.Exit(1) from None
+        if error.errno == errno.EADDRINUSE:
+            fail(f"Port {port} is in use. Choose another with --port.")
+        fail(f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose others with --host and --port.")
 
 
 def _starter(name: str) -> Start:

@@ -11,16 +11,16 @@ import msgspec
 import typer
 from msgspec import Struct
 
+from milonga.cli.common import UnusedDataOption
 from milonga.destinations.contract import Destination, Form, Request, Skip
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 from milonga.destinations.text import well_formed
 from milonga.identity.account import read_unstamped
 from milonga.spec.read import NotAnEvent
+from milonga.workspace.errors import UserError
+from milonga.workspace.settings import by_name, changed
 
 MAX_LINE: Final = 1024 * 1024  #: bytes; far more than the pipeline takes for one event
-Unused = Annotated[
-    Path | None, typer.Option("--data", envvar="MILONGA_DATA", help="Taken by every command, not needed by this one.")
-]
 HIDDEN: Final = "***"
 
 
@@ -31,7 +31,7 @@ def translate(
         str, typer.Option(metavar="JSON_OR_FILE", help="The destination's settings; what is absent has its default.")
     ] = "{}",
     full: Annotated[bool, typer.Option("--full", help="Also part, method and URL of each request.")] = False,
-    data: Unused = None,
+    data: UnusedDataOption = None,
 ) -> None:
     """Show what a destination would send for each event, one line out for each line in. Sends nothing."""
     try:
@@ -51,17 +51,23 @@ class _BadSettings(ValueError):
     """The settings cannot be read, or the destination does not take them."""
 
 
-def _settings(destination: Destination, given: str) -> Struct:
-    text = given
-    if not given.lstrip().startswith("{"):
+def _settings(destination: Destination, typed: str) -> Struct:
+    text = typed
+    if not typed.lstrip().startswith("{"):
         try:
-            text = Path(given).read_text(encoding="utf-8")
+            text = Path(typed).read_text(encoding="utf-8")
         except (OSError, UnicodeError) as error:
             raise _BadSettings(f"The settings are neither a JSON object nor a file that can be read: {error}") from None
     try:
-        return msgspec.json.decode(text, type=destination.settings)
+        given = msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        raise _BadSettings(f"These are no settings of {destination.kind}: {error}") from None
+        raise _BadSettings(f"The settings are no JSON object: {error}") from None
+    try:
+        return changed(
+            destination.settings(), by_name(destination.settings, given, destination.label), destination.label
+        )
+    except UserError as error:
+        raise _BadSettings(str(error)) from None
 
 
 def _run(lines: BinaryIO, destination: Destination, settings: Struct, *, full: bool) -> bool:

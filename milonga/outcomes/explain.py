@@ -4,66 +4,55 @@ words and with the fix. Pure: whoever asks brings the facts (milonga.cli.facts).
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 from msgspec import Struct
 
-from milonga.destinations.contract import Destination, Form, Json, Request, Skip
+from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
 from milonga.eventlog.api import Stored
 from milonga.outcomes.files import Attempt
 from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.waiting import Behind, Waits, causes
+from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
+from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
-from milonga.workspace.model import DestinationConfig, DestinationState
+from milonga.workspace.model import DestinationConfig
 
+REMOVED: Final = "removed"
 DELIVERED: Final = "The destination answered that it has it."
-WORDS: Final = {
-    "destination_off": (
-        "The destination was switched off while the event waited.",
-        "Switch it on; events from before that come only by a replay.",
-    ),
-    "too_old": (
-        "It could not be delivered within the maximum age, and Totango dates what arrives by its arrival.",
-        "Look at the attempts for what stood in the way.",
-    ),
-    "log_trimmed": (
-        "Its bytes had left the log before it could be delivered.",
-        "Keep the log longer, or look for what held the destination up.",
-    ),
-    "damaged_record": (
-        "Its record in the log is damaged; nothing of it was sent.",
-        "Check the disk. Everything else is delivered as ever.",
-    ),
-}
-"""Why and what to do, for the codes that come from the pipeline itself rather than from a destination."""
+DEAD_REMOVED: Final = "Its dead letter went with the destination when it was removed."
+DEAD_GONE: Final = "Its dead letter was discarded since."
+DEAD_KEPT: Final = "Mend the cause, then `milonga dead resend {id}`, or `milonga dead discard {id}`."
 
 
 class Standing(Struct, frozen=True, kw_only=True):
     """
     What is known of one event at one destination.
 
-    settings   those of the outcome's version, or those now in force; secrets in them are stood for by ***
-    outcomes   newest first
-    tries      oldest first; only of what failed at least once
-    waits      a reason in words why it has no outcome yet; "" if it has one, or never will
-    never      a reason in words why it will never have one; ""
-    retrying   True if it was tried and will be tried again
-    next_at    unix milliseconds of the next try, if known
-    attempts, code, reason  of the tries so far, without an outcome
+    kind        None if this Milonga does not have it any more
+    settings    those of the outcome's version, or those now in force; secrets in them are stood for by ***
+    removed_at  unix milliseconds; None if the destination is there
+    outcomes    newest first
+    tries       oldest first; only of what failed at least once
+    waits       what it waits for; None if it does not
+    never       a reason in words why it will never have an outcome; ""
+    lost        a reason in words why its outcome is not known any more, or was never written; ""
+    attempts, reason  of the tries so far, without an outcome
+    letter      whether its dead letter is still there; reason: the letter's
     """
 
     config: DestinationConfig
-    kind: Destination
+    kind: Destination | None
     settings: Struct
+    removed_at: int | None = None
     outcomes: Sequence[Outcome] = ()
     tries: Sequence[Attempt] = ()
-    waits: str = ""
+    waits: Waits | None = None
     never: str = ""
-    retrying: bool = False
-    next_at: int | None = None
+    lost: str = ""
     attempts: int = 0
-    code: str = ""
     reason: str = ""
+    letter: bool = False
 
 
 def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[str, Any]:
@@ -76,6 +65,7 @@ def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[st
     return {
         "messageId": stamp.message_id,
         "type": stamp.type,
+        "name": name_of(event),
         "source": source,
         "position": {"partition": stored.position.partition, "offset": stored.position.offset},
         "receivedAt": instant(stamp.received_at),
@@ -85,50 +75,102 @@ def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[st
         "anonymousId": event.anonymous_id,
         "account": account,
         "event": event.received,
-        "destinations": [_at(stored, standing) for standing in standings],
+        "destinations": [_at(event, standing) for standing in standings],
     }
 
 
-def _at(stored: Stored, standing: Standing) -> dict[str, Any]:
+def name_of(event: Event) -> str | None:
+    """What a track, page or screen call is called."""
+    match event.call:
+        case Track(name=name) | Page(name=name) | Screen(name=name):
+            return name
+        case _:
+            return None
+
+
+def _at(event: Event, standing: Standing) -> dict[str, Any]:
     config = standing.config
+    about: dict[str, Any] = {
+        "destination": config.name,
+        "id": config.id,
+        "kind": config.kind,
+        "is": config.state.value if standing.removed_at is None else REMOVED,
+        "removedAt": None if standing.removed_at is None else instant(standing.removed_at),
+    }
     newest = standing.outcomes[0] if standing.outcomes else None
-    decided = standing.kind.translate(read_stamped(stored.event), standing.settings)
-    about: dict[str, Any] = {"destination": config.name, "kind": config.kind, "is": config.state.value}
     if standing.never:
         return about | {"state": "never", "code": "", "why": standing.never, "fix": ""}
-    if newest is None or standing.waits:
-        about |= {
-            "state": "retrying" if standing.retrying else "waiting",
-            "code": standing.code,
-            "why": standing.reason or standing.waits,
-            "fix": _fix_of_state(config),
-            "attempts": standing.attempts,
-            "nextTry": None if standing.next_at is None else instant(standing.next_at),
-        }
+    decided = _decided(event, standing)
+    if standing.waits is not None:
+        about |= _unfinished(standing, standing.waits)
+    elif newest is not None:
+        about |= _finished(event, newest, decided, standing)
+    elif standing.removed_at is not None:
+        about |= {"state": "skipped", "code": "destination_removed", "why": standing.lost, "fix": ""}
     else:
-        why, fix = _why(newest, decided, standing)
-        about |= {
-            "state": newest.state.name,
-            "code": newest.code,
-            "why": why,
-            "fix": fix,
-            "attempts": newest.attempts,
-            "perhapsMoreThanOnce": newest.perhaps,
-            "endedAt": instant(newest.ended_at),
-            "tookMs": newest.ended_at - newest.received_at,
-            "settingsVersion": newest.settings_version,
-        }
+        about |= {"state": "unknown", "code": "", "why": standing.lost, "fix": ""}
     about["requests"] = [] if isinstance(decided, Skip) else [shown(request) for request in decided]
     about["tries"] = [_try(attempt) for attempt in standing.tries]
-    about["before"] = [
-        {"state": old.state.name, "code": old.code, "endedAt": instant(old.ended_at)} for old in standing.outcomes[1:]
-    ]
+    before = standing.outcomes if standing.waits is not None else standing.outcomes[1:]
+    about["before"] = [{"state": old.state.name, "code": old.code, "endedAt": instant(old.ended_at)} for old in before]
     return about
 
 
-def _why(outcome: Outcome, decided: Any, standing: Standing) -> tuple[str, str]:
-    if outcome.code in WORDS:
-        return WORDS[outcome.code]
+def _decided(event: Event, standing: Standing) -> Requests | Skip:
+    """What the rules make of it. A translation that fails must not keep the rest of the story from being told."""
+    if standing.kind is None:
+        return []
+    try:
+        return standing.kind.translate(event, standing.settings)
+    except Exception:
+        return []
+
+
+def _unfinished(standing: Standing, waits: Waits) -> dict[str, Any]:
+    found = causes(waits)
+    why = [cause.why for cause in found]
+    if waits.code:
+        why.insert(0, f"The last try failed: {sentence(waits.reason or waits.code)}")
+    return {
+        "state": State.retrying.name if waits.code else State.waiting.name,
+        "code": waits.code,
+        "why": " ".join(dict.fromkeys(why)),
+        "fix": next((cause.fix for cause in found if cause.fix), ""),
+        "attempts": standing.attempts,
+        "waitsFor": [cause.name for cause in found],
+        "behind": None if waits.behind is None else _behind(waits.behind),
+        "nextTry": None if waits.next_at is None else instant(waits.next_at),
+        "overdue": waits.overdue,
+    }
+
+
+def _behind(behind: Behind) -> dict[str, Any]:
+    return {
+        "messageId": behind.message_id,
+        "offset": behind.offset,
+        "code": behind.code,
+        "nextTry": None if behind.next_at is None else instant(behind.next_at),
+    }
+
+
+def _finished(event: Event, newest: Outcome, decided: Requests | Skip, standing: Standing) -> dict[str, Any]:
+    why, fix = _why(event, newest, decided, standing)
+    return {
+        "state": newest.state.name,
+        "code": newest.code,
+        "why": why,
+        "fix": fix,
+        "attempts": newest.attempts,
+        "perhapsMoreThanOnce": newest.perhaps,
+        "endedAt": instant(newest.ended_at),
+        "tookMs": newest.ended_at - newest.received_at,
+        "settingsVersion": newest.settings_version,
+    }
+
+
+def _why(event: Event, outcome: Outcome, decided: Requests | Skip, standing: Standing) -> tuple[str, str]:
+    if outcome.code in PIPELINE:
+        return PIPELINE[outcome.code]
     match outcome.state:
         case State.delivered if outcome.perhaps:
             return f"{DELIVERED} An earlier try was cut off after it was written: it may be there more than once.", ""
@@ -136,24 +178,24 @@ def _why(outcome: Outcome, decided: Any, standing: Standing) -> tuple[str, str]:
             return DELIVERED, ""
         case State.skipped:
             fix = decided.fix if isinstance(decided, Skip) and decided.code == outcome.code else ""
-            return f"Not sent: {outcome.code}.", fix
-        case State.dead:
-            last = standing.tries[-1].reason if standing.tries else standing.reason
-            return (
-                last or f"Refused: {outcome.code}.",
-                "See `milonga dead list`: mend the cause, then resend or discard.",
+            return why_skipped(outcome.code), fix.replace(
+                "destinations set NAME", f"destinations set {_name(standing)}"
             )
+        case State.dead:
+            last = standing.reason or (standing.tries[-1].reason if standing.tries else "")
+            return f"Refused for good: {sentence(last or outcome.code)}", _fix_of_dead(event, standing)
         case _:
             return outcome.code, ""
 
 
-def _fix_of_state(config: DestinationConfig) -> str:
-    if config.state is not DestinationState.paused:
-        return ""
-    change = config.changes[-1]
-    if change.by == "settings":
-        return f"The destination is paused: {change.reason} Mend it with `milonga destinations set {config.name} ...`."
-    return f"The destination is paused: `milonga destinations resume {config.name}` lets it go on."
+def _name(standing: Standing) -> str:
+    return standing.config.name
+
+
+def _fix_of_dead(event: Event, standing: Standing) -> str:
+    if standing.letter:
+        return DEAD_KEPT.format(id=event.message_id)
+    return DEAD_GONE if standing.removed_at is None else DEAD_REMOVED
 
 
 def _try(attempt: Attempt) -> dict[str, Any]:
@@ -173,13 +215,15 @@ def shown(request: Request) -> dict[str, Any]:
     """A request for people: what is secret stands as ***."""
     match request.body:
         case Form(params):
-            body: Any = {name: "***" if name in request.secrets else value for name, value in params.items()}
+            format_, body = "form", {n: "***" if n in request.secrets else value for n, value in params.items()}
         case Json(value):
-            body = value
+            format_, body = "json", value
     headers = {name: "***" if name in request.secrets else value for name, value in request.headers.items()}
-    return {"part": request.part, "method": request.method, "url": request.url, "headers": headers, "body": body}
-
-
-def instant(unix_ms: int) -> str:
-    """`2024-03-05T14:22:07.123Z`"""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {
+        "part": request.part,
+        "method": request.method,
+        "url": request.url,
+        "headers": headers,
+        "format": format_,
+        "body": body,
+    }

@@ -21,6 +21,8 @@ def data(tmp_path: Path) -> Path:
 
 
 def add(data: Path, *more: str) -> None:
+    if "--off" not in more and not any("serviceId" in word for word in more):
+        more = ("--set", "serviceId=SP-1-1", *more)
     done = milonga("destinations", "add", "totango", "--source", "web", *more, "--data", str(data))
     assert done.returncode == 0, done.stderr
 
@@ -41,7 +43,7 @@ def test_a_destination_goes_through_its_whole_life(data: Path) -> None:
         assert "within 5 seconds" in done.stdout
 
     told = asked("destinations", "show", "totango", *at)
-    assert (told["state"], told["settings_version"], told["missing"]) == ("on", 3, [])
+    assert (told["state"], told["settingsVersion"], told["missing"]) == ("on", 3, [])
     settings = told["settings"]
     assert (settings["serviceId"], settings["region"], settings["sdrToken"]) == ("SP-1-1", "eu1", "***")
     assert (settings["defaultPlan"], settings["trackNamedPages"]) == ("", True)
@@ -59,10 +61,10 @@ def test_a_destination_goes_through_its_whole_life(data: Path) -> None:
         "on",
     ]
     page = milonga("destinations", "show", "totango", *at).stdout
-    for word in ("on since", "Service ID", "SP-1-1", "***", "Settings, version 3", "paused: paused by hand"):
+    for word in ("on since", "serviceId", "SP-1-1", "***", "Settings, version 3", "paused: paused by hand"):
         assert word in page
     assert HUSH not in page
-    assert milonga("destinations", "remove", "totango", *at).returncode == 0
+    assert milonga("destinations", "remove", "totango", "--yes", *at).returncode == 0
     assert asked("destinations", "list", *at) == []
 
 
@@ -73,14 +75,40 @@ def test_a_destination_can_be_named_and_begin_switched_off(data: Path) -> None:
     assert [(one["name"], one["state"]) for one in listed] == [("first", "off"), ("second", "on")]
 
 
-def test_a_required_setting_that_is_missing_is_told_without_refusing(data: Path) -> None:
+def test_without_a_required_setting_it_is_refused_and_can_only_be_added_switched_off(data: Path) -> None:
     at = ("--data", str(data))
     done = in_a_process("destinations", "add", "totango", "--source", "web", *at)
-    assert done.returncode == 0
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Without Service ID (serviceId) nothing can be sent" in done.stderr
+    assert "--off" in done.stderr
+    assert asked("destinations", "list", *at) == []
+    blank = milonga("destinations", "add", "totango", "--source", "web", "--set", "serviceId= ", *at)
+    assert blank.returncode == 1
+
+    done = milonga("destinations", "add", "totango", "--source", "web", "--off", *at)
     assert "Service ID (serviceId) is not set" in done.stderr
-    assert "milonga destinations set totango --set serviceId=..." in done.stderr
     assert asked("destinations", "show", "totango", *at)["missing"] == ["serviceId"]
+    assert "Needs serviceId before it can send" in milonga("destinations", "list", *at).stdout
+    done = milonga("destinations", "enable", "totango", *at)
+    assert done.returncode == 1
+    assert "milonga destinations set totango --set serviceId=..." in done.stderr
+
     assert milonga("destinations", "set", "totango", "--set", "serviceId=SP-1-1", *at).stderr == ""
+    assert milonga("destinations", "enable", "totango", *at).returncode == 0
+    for words in (("--unset", "serviceId"), ("--set", "serviceId=")):
+        done = milonga("destinations", "set", "totango", *words, *at)
+        assert done.returncode == 1
+        assert "milonga destinations disable totango" in done.stderr
+
+
+def test_an_odd_service_id_is_taken_with_a_question(data: Path) -> None:
+    at = ("--data", str(data))
+    done = milonga("destinations", "add", "totango", "--source", "web", "--set", "serviceId=12345", *at)
+    assert done.returncode == 0
+    assert "Is this right? Service ID (serviceId) is '12345'." in done.stderr
+    assert "SP-12345-01" in done.stderr
+    assert milonga("destinations", "set", "totango", "serviceId=SP-12345-01", *at).stderr == ""
+    assert "Is this right?" in milonga("destinations", "set", "totango", "serviceId=SP-12345", *at).stderr
 
 
 @pytest.mark.parametrize(

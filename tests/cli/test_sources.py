@@ -56,20 +56,20 @@ def test_a_source_is_added_listed_and_removed(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     (listed,) = asked("sources", "list", *data)
     assert listed["name"] == "web"
-    (key,) = listed["write_keys"]
+    (key,) = listed["writeKeys"]
     assert len(key) == 32
     assert f"Its write key: {key}\n" in done.stdout
     assert "within 5 seconds" in done.stdout
     table = milonga("sources", "list", *data).stdout
     assert "web" in table
     assert key in table
-    assert milonga("sources", "remove", "web", *data).returncode == 0
+    assert milonga("sources", "remove", "web", "--yes", *data).returncode == 0
     assert asked("sources", "list", *data) == []
 
 
 def test_a_write_key_can_be_chosen(tmp_path: Path) -> None:
     added = asked("sources", "add", "web", "--write-key", "demo", "--data", str(tmp_path / "data"))
-    assert added["write_keys"] == ["demo"]
+    assert added["writeKeys"] == ["demo"]
 
 
 def test_the_data_directory_comes_from_the_environment_too_and_the_option_wins(tmp_path: Path) -> None:
@@ -122,9 +122,9 @@ def test_listing_where_nothing_is_says_so_and_makes_nothing(tmp_path: Path) -> N
 def test_a_source_with_destinations_is_kept_and_the_commands_that_free_it_are_given(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
     milonga("sources", "add", "web", *data)
-    assert milonga("destinations", "add", "webhook", "--source", "web", *data).returncode == 0
+    assert milonga("destinations", "add", "webhook", "--source", "web", "--off", *data).returncode == 0
     done = milonga("sources", "remove", "web", *data)
     assert done.returncode == 1
     assert "milonga destinations remove webhook" in done.stderr
-    assert milonga("destinations", "remove", "webhook", *data).returncode == 0
-    assert milonga("sources", "remove", "web", *data).returncode == 0
+    assert milonga("destinations", "remove", "webhook", "--yes", *data).returncode == 0
+    assert milonga("sources", "remove", "web", "--yes", *data).returncode == 0

@@ -63,7 +63,7 @@ def test_a_new_write_key_lets_in_at_once_and_a_removed_one_no_longer(milonga: Mi
     milonga.say("sources", "add", "app", "--write-key", "k-new")
     with Client(milonga.port, "k-new") as client:
         client.send([track(1, "u", "a")])
-    milonga.say("sources", "remove", "app")
+    milonga.say("sources", "remove", "app", "--yes")
 
     def refused() -> bool:
         try:

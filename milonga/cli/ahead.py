@@ -1,0 +1,92 @@
+"""Which event stands before another one at a destination: the first unfinished one that shares a key with it."""
+
+from collections.abc import Iterable
+
+from milonga.delivery.rows import Progress
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.destinations.contract import Destination, Key
+from milonga.eventlog.api import Position, Stored
+from milonga.eventlog.lookup import EventLookup
+from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.waiting import Behind
+from milonga.spec.read import read_stamped
+
+LOOKED_AT = 500  #: events of the same account before it; a longer line is parked, and its head is known
+
+
+def due_at(progress: Progress | None) -> int | None:
+    """Unix milliseconds of the next try; None if none is set."""
+    return (max(progress.next_at, progress.not_before) or None) if progress is not None else None
+
+
+class Ahead:
+    """Of one data directory."""
+
+    def __init__(self, log: EventLookup, outcomes: OutcomeReader, delivery: DeliveryReader) -> None:
+        self._log, self._outcomes, self._delivery = log, outcomes, delivery
+
+    def of(self, stored: Stored, destination: int, kind: Destination, *, parked: bool) -> Behind | None:
+        """parked  whether the event itself is. None if nothing is known to stand before it"""
+        keys = _keys(stored, kind)
+        if not keys:
+            return None
+        heads = {
+            head
+            for key in keys
+            if (head := self._delivery.head(destination, key)) is not None
+            and head != stored.position
+            and (parked or head.offset < stored.position.offset)
+        }
+        first = self._first(destination, heads or self._in_memory(stored, destination, kind, keys))
+        if first is None:
+            return None
+        before, progress = first
+        return Behind(
+            message_id=before.event.stamp.message_id,
+            offset=before.position.offset,
+            code=progress.code if progress is not None else "",
+            next_at=due_at(progress),
+        )
+
+    def _in_memory(self, stored: Stored, destination: int, kind: Destination, keys: set[Key]) -> list[Position]:
+        """Unfinished ones of the same account, or user, that arrived before it and share a key."""
+        stamp, before = stored.event.stamp, stored.position.offset
+        if stamp.account is not None:
+            near = self._log.by_account(stamp.account, LOOKED_AT, before)
+        elif stamp.user_id is not None:
+            near = self._log.by_user(stamp.user_id, LOOKED_AT, before)
+        else:
+            near = self._log.newest(LOOKED_AT, before)
+        mine = [one for one in near if one.event.stamp.source == stamp.source]
+        ended = self._outcomes.of_many([one.position for one in mine])
+        watermark = self._delivery.position(destination, stored.position.partition) or 0
+        return [
+            one.position
+            for one in mine
+            if one.position.offset > watermark
+            and not any(o.destination == destination for o in ended.get(one.position, ()))
+            and _keys(one, kind) & keys
+        ]
+
+    def _first(self, destination: int, positions: Iterable[Position]) -> tuple[Stored, Progress | None] | None:
+        """One that was tried before any other, then the first in the log."""
+        known = [(self._delivery.progress(destination, position), position) for position in positions]
+        known.sort(key=lambda one: (one[0] is None or not one[0].code, one[1]))
+        for progress, position in known:
+            if (stored := self._read(destination, position)) is not None:
+                return stored, progress
+        return None
+
+    def _read(self, destination: int, position: Position) -> Stored | None:
+        found = self._log.at(position)
+        if isinstance(found, Stored):
+            return found
+        parked = self._delivery.parked(destination, position)
+        return Stored(position, parked.event) if parked is not None and parked.event is not None else None
+
+
+def _keys(stored: Stored, kind: Destination) -> set[Key]:
+    try:
+        return set(kind.keys(read_stamped(stored.event)))
+    except Exception:  # then it stands in nobody's way
+        return set()

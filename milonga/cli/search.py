@@ -1,0 +1,83 @@
+"""Finding events in the log by what they are: newest first, and never further back than is bearable to wait for."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from msgspec import Struct
+
+from milonga.eventlog.api import Offset, Stored
+from milonga.eventlog.lookup import AFTER_ALL, EventLookup
+from milonga.outcomes.explain import name_of
+from milonga.spec.event import EventType
+from milonga.spec.read import read_stamped
+
+PAGE = 500  #: events in memory at once
+SCAN = 100_000  #: events looked through unless told otherwise: some seconds
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """Every one that is given must fit; ids and names exactly. sources: ids of them"""
+
+    type: EventType | None = None
+    name: str | None = None
+    user: str | None = None
+    account: str | None = None
+    no_account: bool = False
+    sources: frozenset[int] | None = None
+    message_id: str | None = None
+
+    def fits(self, stored: Stored) -> bool:
+        stamp = stored.event.stamp
+        return (
+            self.type in (None, stamp.type)
+            and self.user in (None, stamp.user_id)
+            and self.account in (None, stamp.account)
+            and not (self.no_account and stamp.account is not None)
+            and self.message_id in (None, stamp.message_id)
+            and (self.sources is None or stamp.source in self.sources)
+            and (self.name is None or name_of(read_stamped(stored.event)) == self.name)
+        )
+
+
+class Found(Struct, frozen=True):
+    """
+    events  newest first
+    looked  how many were looked at
+    until   when the last of them arrived, unix milliseconds; None if the search was not cut short
+    """
+
+    events: list[Stored]
+    looked: int
+    until: int | None
+
+
+def find(log: EventLookup, wanted: Wanted, limit: int, scan: int = SCAN) -> Found:
+    found: list[Stored] = []
+    looked, last = 0, None
+    for last in islice(candidates(log, wanted), scan):
+        looked += 1
+        if wanted.fits(last):
+            found.append(last)
+            if len(found) == limit:
+                return Found(found, looked, None)
+    cut = looked == scan and last is not None
+    return Found(found, looked, last.event.stamp.received_at if cut and last is not None else None)
+
+
+def candidates(log: EventLookup, wanted: Wanted) -> Iterator[Stored]:
+    """Newest first, by the narrowest thing the log can look up."""
+    if wanted.message_id is not None:
+        yield from log.by_message_id(wanted.message_id, SCAN)
+        return
+    before: Offset = AFTER_ALL
+    while True:
+        if wanted.account is not None:
+            page = log.by_account(wanted.account, PAGE, before)
+        elif wanted.user is not None:
+            page = log.by_user(wanted.user, PAGE, before)
+        else:
+            page = log.newest(PAGE, before)
+        yield from page
+        if len(page) < PAGE:
+            return
+        before = page[-1].position.offset

@@ -1,0 +1,232 @@
+"""What is told of a destination: how it stands, its settings, its history; as JSON and in tables."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+import typer
+from msgspec import Struct
+
+from milonga.cli.facts import Facts, NoSettings, Place
+from milonga.cli.terminal import clean, print_table
+from milonga.delivery.rows import Health
+from milonga.outcomes.words import instant
+from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
+from milonga.workspace.settings import Field, fields_of, missing, shown
+from milonga.workspace.store import Workspace
+
+REMOVED: Final = "removed"
+WIDTH: Final = 100  #: characters of a line of help
+
+
+def masked(workspace: Workspace, config: DestinationConfig) -> Struct:
+    """With *** for secrets, also for those that cannot be read now."""
+    return workspace.settings_at(config.id, config.settings_version)
+
+
+def lacks(workspace: Workspace, config: DestinationConfig) -> tuple[Field, ...]:
+    """Required settings that are empty. What only looks filled counts as empty too."""
+    settings = masked(workspace, config)
+    blank = [
+        field
+        for field in fields_of(type(settings))
+        if field.required and not str(getattr(settings, field.attribute) or "").strip()
+    ]
+    return tuple(dict.fromkeys((*missing(settings), *blank)))
+
+
+def summary(facts: Facts, place: Place) -> dict[str, Any]:
+    """A row of `destinations list --json`. The shape is in docs/operate.md."""
+    config, removed = place.config, place.removed_at is not None
+    now = config.changes[-1]
+    return {
+        "id": config.id,
+        "name": config.name,
+        "kind": config.kind,
+        "source": facts.source(config.source),
+        "state": REMOVED if removed else now.state.value,
+        "since": instant(now.at if place.removed_at is None else place.removed_at),
+        "by": now.by,
+        "reason": now.reason,
+        "missing": [] if removed else [field.name for field in lacks(facts.workspace, config)],
+        "settingsVersion": config.settings_version,
+        "removedAt": None if place.removed_at is None else instant(place.removed_at),
+        "serverRunning": facts.server_runs,
+        "deadLetters": 0 if facts.delivery is None else facts.delivery.dead_count(config.id),
+        **_health(facts.health(config.id)),
+    }
+
+
+def _health(health: Health | None) -> dict[str, Any]:
+    """As of `asOf`; nulls if delivery never ran."""
+    known = health or Health(at=0)
+    failure = None
+    if known.last_failure_at is not None:
+        failure = {
+            "at": instant(known.last_failure_at),
+            "code": known.last_failure_code,
+            "reason": known.last_failure_reason,
+        }
+    return {
+        "waiting": None if health is None else known.waiting,
+        "oldestWaitingAt": _instant(known.oldest_waiting_at),
+        "lastDeliveredAt": _instant(known.last_delivered_at),
+        "lastFailure": failure,
+        "breaker": None if health is None else known.breaker,
+        "breakerUntil": _instant(known.breaker_until),
+        "asOf": None if health is None else instant(health.at),
+    }
+
+
+def _instant(milliseconds: int | None) -> str | None:
+    return None if milliseconds is None else instant(milliseconds)
+
+
+def details(facts: Facts, place: Place) -> dict[str, Any]:
+    config = place.config
+    gone = isinstance(config.settings, NoSettings)
+    return {
+        **summary(facts, place),
+        "settings": {} if gone else shown(masked(facts.workspace, config)),
+        "history": [
+            {
+                "at": instant(entry.at),
+                "by": entry.by,
+                "what": "state",
+                "state": entry.state.value,
+                "reason": entry.reason,
+            }
+            if isinstance(entry, StateChange)
+            else {
+                "at": instant(entry.at),
+                "by": entry.by,
+                "what": "settings",
+                "version": entry.version,
+                "changed": list(entry.changed),
+            }
+            for entry in facts.workspace.history(config.id)
+        ],
+    }
+
+
+def print_list(rows: list[dict[str, Any]]) -> None:
+    columns = (
+        "name",
+        "kind",
+        "source",
+        "state",
+        "since",
+        "waiting",
+        "oldest waiting",
+        "last delivered",
+        "dead",
+        "note",
+    )
+    print_table(
+        columns,
+        [
+            (
+                one["name"],
+                one["kind"],
+                one["source"],
+                one["state"],
+                one["since"],
+                "-" if one["waiting"] is None else f"{one['waiting']:,}",
+                one["oldestWaitingAt"] or "-",
+                one["lastDeliveredAt"] or "-",
+                f"{one['deadLetters']:,}",
+                " ".join(notes(one)) or "-",
+            )
+            for one in rows
+        ],
+    )
+
+
+def notes(one: Mapping[str, Any]) -> list[str]:
+    """What a person should know of how it stands. Sentences."""
+    said = []
+    if one["missing"]:
+        said.append(f"Needs {', '.join(one['missing'])} before it can send.")
+    if one["state"] == DestinationState.paused.value and one["reason"]:
+        said.append(one["reason"].rstrip(".") + ".")
+    if one["breaker"] == "open" and one["state"] == DestinationState.on.value:
+        said.append(f"Does not answer as it should: nothing is sent until {one['breakerUntil']}.")
+    if one["breaker"] == "half_open" and one["state"] == DestinationState.on.value:
+        said.append("Did not answer as it should: one request is out to see whether it is back.")
+    failure = one["lastFailure"]
+    if failure is not None and failure["at"] > (one["lastDeliveredAt"] or ""):
+        said.append(f"Last failure {failure['at']}: {failure['code']}, {failure['reason'].rstrip('.')}.")
+    return said
+
+
+def print_details(one: Mapping[str, Any], settings: Struct) -> None:
+    typer.echo(f"{one['name']} ({one['kind']}, id {one['id']}) for source {one['source']}")
+    typer.echo(f"{one['state']} since {one['since']}, by {one['by']}{because(one['reason'])}")
+    if one["waiting"] is not None:
+        oldest = f", the oldest since {one['oldestWaitingAt']}" if one["oldestWaitingAt"] else ""
+        stale = "" if one["serverRunning"] else f" (as of {one['asOf']})"
+        typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; {one['deadLetters']:,} dead letters")
+        typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
+    for said in notes(one):
+        if said.rstrip(".") != one["reason"].rstrip("."):
+            typer.echo(clean(said))
+    if one["settings"]:
+        typer.echo(
+            f"\nSettings, version {one['settingsVersion']} (what they mean: milonga destinations kinds {one['kind']})"
+        )
+        print_table(
+            ("setting", "value", "default"),
+            [
+                (field.name, text(one["settings"][field.name]), text(field.default))
+                for field in fields_of(type(settings))
+            ],
+        )
+    typer.echo("\nHistory")
+    print_table(("when", "by", "what"), [(entry["at"], entry["by"], _event(entry)) for entry in one["history"]])
+
+
+def _event(entry: Mapping[str, Any]) -> str:
+    if entry["what"] == "state":
+        return f"{entry['state']}{because(entry['reason'])}"
+    return f"settings version {entry['version']}: {', '.join(entry['changed']) or 'all defaults'}"
+
+
+def because(reason: str) -> str:
+    return f": {clean(reason)}" if reason else ""
+
+
+def text(value: object) -> str:
+    match value:
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case None:
+            return ""
+        case _:
+            return msgspec.json.encode(value).decode()
+
+
+def print_kind(fields: tuple[Field, ...]) -> None:
+    """Every setting with its help."""
+    for number, field in enumerate(fields):
+        if number:
+            typer.echo("")
+        marks = [field.kind, *(["required"] if field.required else []), *(["secret"] if field.secret else [])]
+        typer.echo(f"{field.name}: {field.label} ({', '.join(marks)})")
+        typer.echo(f"  default: {text(field.default) or 'empty'}")
+        for line in textwrap.wrap(field.help, WIDTH, break_long_words=False, break_on_hyphens=False):
+            typer.echo(f"  {line}")
+
+
+def declared(field: Field) -> dict[str, Any]:
+    return {
+        "name": field.name,
+        "label": field.label,
+        "help": field.help,
+        "type": field.kind,
+        "default": msgspec.to_builtins(field.default),
+        "secret": field.secret,
+        "required": field.required,
+    }

@@ -1,0 +1,145 @@
+"""What is kept of an account or a user, all in all: before its single events, or when there are none."""
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+import typer
+from msgspec import Struct
+
+from milonga.cli.facts import Facts, Place, is_never, waits_again, was_business_of
+from milonga.cli.search import SCAN, Wanted, candidates
+from milonga.cli.terminal import clean
+from milonga.eventlog.api import Stored
+from milonga.eventlog.counters import DISCARDED
+from milonga.eventlog.lookup import AFTER_ALL
+from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.words import instant
+
+MOST: Final = 10_000  #: events counted
+AT_ONCE: Final = 500
+
+Ended = tuple[str, str]
+"""(state, code)"""
+
+
+class Tally(Struct):
+    """first_at, last_at  unix milliseconds of arrival"""
+
+    events: int = 0
+    first_at: int = 0
+    last_at: int = 0
+
+
+def summary(facts: Facts, wanted: Wanted) -> dict[str, Any]:
+    """Of the newest events that fit. The shape is in docs/explain.md."""
+    tally, types, ends = Tally(), Counter[str](), dict[int, Counter[Ended]]()
+    events = islice(candidates(facts.log, wanted), MOST + 1)
+    while page := list(islice(events, AT_ONCE)):
+        page = page[: MOST - tally.events]
+        for stored in page:
+            received = stored.event.stamp.received_at
+            tally.last_at = tally.last_at or received
+            tally.first_at = received
+            tally.events += 1
+            types[stored.event.stamp.type] += 1
+        _count_ends(facts, page, ends)
+        if tally.events == MOST:
+            break
+    more = next(events, None) is not None if tally.events == MOST else False
+    return {
+        "account": wanted.account,
+        "user": wanted.user,
+        "events": tally.events,
+        "more": more,
+        "firstAt": instant(tally.first_at) if tally.events else None,
+        "lastAt": instant(tally.last_at) if tally.events else None,
+        "types": dict(types.most_common()),
+        "destinations": [
+            {
+                "destination": place.config.name,
+                "id": place.config.id,
+                "removedAt": None if place.removed_at is None else instant(place.removed_at),
+                "outcomes": [
+                    {"state": state, "code": code, "events": n}
+                    for (state, code), n in ends[place.config.id].most_common()
+                ],
+            }
+            for place in facts.places
+            if place.config.id in ends
+        ],
+    }
+
+
+def _count_ends(facts: Facts, page: list[Stored], ends: dict[int, Counter[Ended]]) -> None:
+    outcomes = facts.outcomes.of_many([stored.position for stored in page])
+    for stored in page:
+        of_event = outcomes.get(stored.position, [])
+        for place in facts.places:
+            if place.config.source != stored.event.stamp.source:
+                continue
+            mine = [one for one in of_event if one.destination == place.config.id]
+            if mine or place.removed_at is None or was_business_of(place, stored):
+                ends.setdefault(place.config.id, Counter())[_end(facts, stored, place, mine)] += 1
+
+
+def _end(facts: Facts, stored: Stored, place: Place, outcomes: list[Outcome]) -> Ended:
+    if outcomes and outcomes[0].state is not State.dead:
+        return outcomes[0].state.name, outcomes[0].code
+    if not outcomes and is_never(place.config, stored.position):
+        return "never", ""
+    held = facts.held(place.config.id, stored.position)
+    if outcomes and not waits_again(held, outcomes):
+        return outcomes[0].state.name, outcomes[0].code
+    if not outcomes and facts.lost(stored, place, held):
+        return ("unknown", "") if place.removed_at is None else ("skipped", "destination_removed")
+    if held.progress is not None and held.progress.code:
+        return State.retrying.name, held.progress.code
+    return State.waiting.name, ""
+
+
+def tell(told: dict[str, Any]) -> None:
+    """In words."""
+    who = f"account {told['account']}" if told["account"] is not None else f"user {told['user']}"
+    many = f"{told['events']:,}{' or more' if told['more'] else ''} event{'' if told['events'] == 1 else 's'}"
+    typer.echo(f"{clean(who)}: {many} kept, {told['firstAt']} to {told['lastAt']}")
+    typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
+    for at in told["destinations"]:
+        name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
+        counts = [f"{one['events']:,} {one['state']} {one['code']}".rstrip() for one in at["outcomes"]]
+        typer.echo(f"  at {name}: {', '.join(counts)}")
+
+
+def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
+    """What may have become of the events of an account or a user of which none is kept. Sentences."""
+    since = facts.log.since()
+    yield f"The log keeps events since {instant(since)}." if since else "The log is empty."
+    yield "Ids are case-sensitive."
+    looked = without = 0
+    near: Counter[str] = Counter()
+    sought = wanted.account if wanted.account is not None else wanted.user or ""
+    for stored in islice(candidates(facts.log, Wanted()), SCAN):
+        stamp = stored.event.stamp
+        id_ = stamp.account if wanted.account is not None else stamp.user_id
+        looked += 1
+        if id_ is None:
+            without += 1
+        elif len(id_) < 1_000 and id_.strip().casefold() == sought.strip().casefold():
+            near[id_] += 1
+    for id_, n in near.most_common(3):
+        yield f"\n{n:,} {'is' if n == 1 else 'are'} of {clean(repr(id_))}, which is written differently."
+    what = "account" if wanted.account is not None else "user id"
+    if without:
+        yield f"\nOf {'the newest ' if looked == SCAN else ''}{looked:,} events {without:,} name no {what}"
+        skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")
+        if wanted.account is not None and skipped:
+            yield f"({skipped:,} skipped as missing_group_id so far)"
+        yield ": `milonga events list --no-account` shows them." if wanted.account is not None else "."
+    discards: Counter[str] = Counter()
+    for count in facts.log.counts(0, AFTER_ALL):
+        if count.name.startswith(DISCARDED):
+            discards[count.name.removeprefix(DISCARDED)] += count.n
+    if discards:
+        codes = ", ".join(f"{n:,} {code}" for code, n in discards.most_common())
+        yield f"\n{discards.total():,} events were discarded ({codes}): `milonga events discarded` shows some."

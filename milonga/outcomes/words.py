@@ -1,0 +1,53 @@
+"""Codes in words: why an event went the way it did, and what to do. A destination's own fix goes before these."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+PIPELINE: Final = {
+    "destination_off": (
+        "The destination was switched off while the event waited.",
+        "Switch it on: it begins with what arrives from then on.",
+    ),
+    "too_old": (
+        "It could not be delivered within the maximum age, and Totango dates what arrives by its arrival.",
+        "Look at the tries for what stood in the way.",
+    ),
+    "log_trimmed": (
+        "Its bytes had left the log before it could be delivered.",
+        "Keep the log longer, or look for what held the destination up.",
+    ),
+    "damaged_record": (
+        "Its record in the log is damaged; nothing of it was sent.",
+        "Check the disk. Everything else is delivered as ever.",
+    ),
+}
+"""(why, fix) of the codes that come from the pipeline itself rather than from a destination."""
+
+SKIPPED: Final = {
+    "disabled": "The sender excluded this destination in the event's `integrations`",
+    "unsupported_type": "This destination has no use for this type of call",
+    "missing_service_id": "The destination has no Service ID",
+    "missing_url": "The destination has no URL to send to",
+    "missing_group_id": "The event names no account",
+    "missing_user_id": "The event names no known user",
+    "missing_event": "The event does not say what was done",
+    "id_too_long": "An id is longer than the destination takes",
+    "no_page_event": "A page like this makes no activity",
+    "too_deep": "The event is nested more deeply than receivers can read",
+}
+"""Why a destination sends nothing, by the code of its Skip; tests/outcomes/test_words.py says that none is missing."""
+
+
+def why_skipped(code: str) -> str:
+    return f"{SKIPPED.get(code, 'The destination decided not to send it')} ({code})."
+
+
+def sentence(text: str) -> str:
+    """With a full stop, unless it ends with one already."""
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def instant(unix_ms: int) -> str:
+    """`2024-03-05T14:22:07.123Z`"""
+    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
