@@ -109,7 +109,8 @@ async def collect(
             source_of=keys.source_of,
             clock=time.time,
             new_id=new_message_id,
-            ready=lambda: True,
+            ready=lambda: True,  # it listens only now that both are open
+            writable=lambda: event_log.writable,
             accept_unknown=accept_unknown,
         )
         chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]

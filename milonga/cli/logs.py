@@ -2,8 +2,29 @@
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO
 
 import structlog
+
+
+class _Unfailing:
+    """
+    A stream whose troubles are nobody else's: stderr may be a file on the disk that has just become full, or a terminal
+    that is gone, and what is logged then is the very trouble that must be dealt with.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            return self._stream.write(text)
+        return 0
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
 
 
 def configure() -> None:
@@ -19,6 +40,6 @@ def configure() -> None:
             console if sys.stderr.isatty() else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(file=_Unfailing(sys.stderr)),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )

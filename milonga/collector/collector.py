@@ -37,7 +37,8 @@ class Collector:
     source_of       id of the source that has this write key, or None
     clock           unix seconds
     new_id          a messageId for an event that has none
-    ready           whether events can be kept: workspace loaded, log writable
+    ready           whether events can be taken at all: workspace loaded, log open
+    writable        whether the log could be written when that was last tried; only `/readyz` asks, as each event tries
     accept_unknown  answer an unknown write key as Segment does: with 200, and keep nothing
     notice          told of everything that `counts` counts
     max_held        bytes of bodies in memory at once; beyond it 503
@@ -52,6 +53,7 @@ class Collector:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         ready: Callable[[], bool],
+        writable: Callable[[], bool] = lambda: True,
         accept_unknown: bool = False,
         notice: Callable[[What, int], None] | None = None,
         max_held: int = MAX_HELD,
@@ -62,6 +64,7 @@ class Collector:
         self._clock = clock
         self._new_id = new_id
         self._ready = ready
+        self._writable = writable
         self._accept_unknown = accept_unknown
         self._notice = notice
         self.room = Room(max_held)
@@ -90,7 +93,7 @@ class Collector:
             case Kind.alive:
                 return answers.ALIVE
             case Kind.ready:
-                return answers.READY if self._ready() else answers.NOT_READY
+                return answers.READY if self._ready() and self._writable() else answers.NOT_READY
 
     def kept(self, append: "asyncio.Future[Places]") -> Answer:
         """The answer to an append that is done. Raises what the log raised, LogFull aside."""

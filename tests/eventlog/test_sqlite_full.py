@@ -96,3 +96,24 @@ def test_what_was_refused_is_no_duplicate_when_it_comes_again(small_disk: Path) 
         await log.close()
 
     asyncio.run(run())
+
+
+def test_a_log_that_was_full_says_so_until_there_is_room_also_if_nobody_appends(small_disk: Path) -> None:
+    async def run() -> None:
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(b"x" * 4_000_000)
+        make = Events(Clock())
+        log = await SqliteLog.open(small_disk / "log")
+        seen = [log.writable]
+        kept = await fill(log, make)
+        seen.append(log.writable)
+        ballast.unlink()
+        async with asyncio.timeout(30):
+            while not log.writable:  # noqa: ASYNC110 - the writer's thread tries by itself
+                await asyncio.sleep(0.02)
+        assert seen == [True, False]
+        assert await log.append(make.some(20, body=BODY)) == [Position(0, kept + 1 + number) for number in range(20)]
+        await log.close()
+        assert not log.writable
+
+    asyncio.run(run())
