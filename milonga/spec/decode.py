@@ -57,6 +57,7 @@ class _Batch(Struct, rename="camel"):
 
 _read_lean: Final[Callable[[bytes], _Lean]] = msgspec.json.Decoder(_Lean).decode
 _read_batch: Final[Callable[[bytes], _Batch]] = msgspec.json.Decoder(_Batch).decode
+_read_object: Final[Callable[[bytes], _Object]] = msgspec.json.Decoder(_Object).decode
 _read_items: Final[Callable[[bytes], dict[str, Raw]]] = msgspec.json.Decoder(dict[str, Raw]).decode
 
 _MANY_PARTS: Final = 250_000
@@ -110,14 +111,14 @@ def decode_cut(text: str, implied: EventType | None) -> Decoded:
 
 
 def _decode_one(body: bytes, implied: EventType) -> Decoded | None:
+    if len(body) > MAX_EVENT:
+        reader = _Reader(implied)
+        reader.open(NO_ENVELOPE, _read_lean(body).write_key)
+        reader.examine(body.strip(), "$", implied)
+        return reader.decoded()
     if too_deep(body):
         return None
     lean = _read_lean(body)
-    if len(body) > MAX_EVENT:
-        reader = _Reader(implied)
-        reader.open(NO_ENVELOPE, lean.write_key)
-        reader.examine(body.strip(), "$", implied)
-        return reader.decoded()
     event = _valid(lean, body, implied, NO_ENVELOPE)
     return None if event is None else Decoded(lean.write_key or None, [event], [])
 
@@ -342,6 +343,9 @@ def _items(body: bytes | None) -> tuple[Items, bytes | None]:
     if body is None or body[:1] != b"{" or too_deep(body):
         return {}, None
     try:
+        if len(body) > MAX_EVENT:  # no event will be small enough beside it, so nobody needs its members
+            _read_object(body)
+            return {}, body
         items = _read_items(body)
     except msgspec.MsgspecError:
         return {}, None
@@ -357,8 +361,9 @@ def _read(body: bytes) -> Any:
 
 
 def _scalar(body: bytes | None) -> Any:
+    """None also for what is longer than anything of use."""
     try:
-        return None if body is None else loads(body)
+        return None if body is None or len(body) > MAX_EVENT else loads(body)
     except ValueError:
         return None
 

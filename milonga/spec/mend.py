@@ -15,13 +15,20 @@ from typing import Any, Final
 from msgspec import Struct
 
 from milonga.spec.depth import too_deep
+from milonga.spec.limits import MAX_EVENT
 
-_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
+"""
+Also text that never ends: it reaches to the end of all, where nothing can follow. If each of its quotes were tried as a
+beginning, the time would grow with the square of its length.
+"""
+
 _NOTHING: Final = "\ufeff\x00-\x20"  # white space, and what counts as such between values
-_CUTS: Final = re.compile(_TEXT + r'|[\[{]+|[\]}]+|,+|"', re.DOTALL)
+_CUTS: Final = re.compile(_TEXT + r"|[\[{]+|[\]}]+|,+", re.DOTALL)
+_LONGEST_KEY: Final = 64  # characters as written: none of ours has as many
 _OPENING: Final = re.compile(r"[\[{]")
-_EMPTY: Final = re.compile(f"[{_NOTHING},]*")
-_KEY: Final = re.compile(f"[{_NOTHING}]*({_TEXT})[{_NOTHING}]*:[{_NOTHING}]*", re.DOTALL)
+_EMPTY: Final = re.compile(f"[{_NOTHING},]*+")
+_KEY: Final = re.compile(f"[{_NOTHING}]*+({_TEXT})[{_NOTHING}]*+:[{_NOTHING}]*+", re.DOTALL)
 _FAULTS: Final = re.compile(_TEXT + r"|-?\b(?:NaN|Infinity)\b|[\x00-\x08\x0b\x0c\x0e-\x1f\ufeff]+", re.DOTALL)
 _SUSPECT: Final = re.compile(r"[\x00-\x1f\\]")
 _INSIDE: Final = re.compile(
@@ -88,18 +95,20 @@ def cut(text: str, start: int, most: int) -> Cut:
                 end_part(at + depth - 1)
                 return Cut(start, at + depth, True, parts, more)
             depth -= run
-        elif run == 1:  # text that never ends
-            break
     end_part(len(text))
     return Cut(start, len(text), False, parts, more)
 
 
 def member(text: str, start: int, end: int) -> tuple[str, int] | None:
-    """The key of a part of an object, and where its value starts; None if it has no key."""
+    """
+    The key of a part of an object, and where its value starts; None if it has no key. A key that is longer than any
+    of ours is cut off.
+    """
     found = _KEY.match(text, start, end)
     if found is None:
         return None
-    key = json.loads(mended(found[1]))
+    written = found[1]
+    key = json.loads(mended(written)) if len(written) <= _LONGEST_KEY else written[:_LONGEST_KEY]
     return key, found.end()
 
 
@@ -138,7 +147,9 @@ def _integer(text: str) -> int | None:
 def _without_fault(match: re.Match[str]) -> str:
     found = match.group()
     if found[0] == '"':
-        return _INSIDE.sub(_without_fault_inside, found) if _SUSPECT.search(found) else found
+        # What is longer than an event may be is refused anyway, and would take 50 times its size in memory.
+        suspect = len(found) <= MAX_EVENT and _SUSPECT.search(found)
+        return _INSIDE.sub(_without_fault_inside, found) if suspect else found
     return "null" if found[-1] in "Ny" else " "
 
 
