@@ -265,7 +265,7 @@ def _program() -> str:
 def _python() -> str:
     """The Python that has the SDK."""
     found = shutil.which("python")
-    if found is not None and Path(found).absolute() == Path(sys.executable):
+    if found is not None and Path(found).absolute().parent == Path(sys.executable).parent:
         return "python"
     here = Path(sys.executable)
     return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))

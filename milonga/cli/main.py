@@ -5,10 +5,7 @@ from typing import Annotated
 import typer
 
 from milonga import __version__
-from milonga.__main__ import run
 from milonga.cli import dead, demo, destinations, events, explain, fake, serve, sources, translate
-
-__all__ = ["app", "run"]
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
