@@ -15,11 +15,12 @@ from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.runner import Runner
 from milonga.delivery.sender import Sender
-from milonga.delivery.store import DeliveryStore
+from milonga.delivery.store import DeliveryStore, doubt
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
 from milonga.destinations import registry
 from milonga.eventlog.api import LogReader, Position
+from milonga.eventlog.aside import DAMAGED
 from milonga.outcomes.files import KEEP_OUTCOMES, OutcomeReader, OutcomeWriter
 from milonga.outcomes.totals import KEEP_COUNTS
 from milonga.workspace.model import Command, DestinationState
@@ -55,6 +56,7 @@ class Delivery:
         self._keep_outcomes, self._keep_counts = keep_outcomes, keep_counts
         self._allow_private, self._limits = allow_private, limits or Limits()
         store = DeliveryStore(data / "delivery.db")
+        self._doubt = doubt(data / "delivery.db")
         self._outcomes = OutcomeWriter(data / "outcomes", clock)
         self._recorder = Recorder(store, self._outcomes)
         self._reader = DeliveryReader(data / "delivery.db")
@@ -68,6 +70,7 @@ class Delivery:
         token = None
         clean_up = asyncio.get_running_loop().create_task(self._clean_up())
         try:
+            self._forget_removed()
             while not self._stopping.is_set():
                 if token is None or self._workspace.changed_since(token):
                     token = self._workspace.token()
@@ -75,12 +78,25 @@ class Delivery:
                     self._carry_out()
                 self._check_runners()
                 await self._pause(POLL)
+        except DAMAGED:
+            self._doubt.touch()
+            raise
         finally:
             clean_up.cancel()
             await self._close()
 
     def stop(self) -> None:
         self._stopping.set()
+
+    def _forget_removed(self) -> None:
+        """Destinations that were removed while no delivery ran: their positions would hold the log."""
+        removed = [former.id for former in self._workspace.former_destinations()]
+
+        def forget(store: DeliveryStore) -> None:
+            for number in removed:
+                store.forget(number)
+
+        self._recorder.record(Record(before=forget))
 
     async def _follow(self) -> None:
         """Start, change and stop runners as the workspace says."""
@@ -159,6 +175,8 @@ class Delivery:
 
     def _check_runners(self) -> None:
         """A runner never ends by itself: if one does, the whole process ends, is started again, and resumes."""
+        if self._recorder.damage is not None:
+            raise self._recorder.damage
         for runner, _, task in self._runners.values():
             if task.done() and not self._stopping.is_set():
                 log.error("delivery.runner_ended", destination=runner.config.name, error=repr(task.exception()))

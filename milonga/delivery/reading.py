@@ -97,6 +97,8 @@ class Reading:
                 await self._look_ahead(partition)
                 await self._wait_for_change(LOOK_AGAIN)
             elif items := await source.read(partition, window.read_to, min(AT_ONCE, work.limits.window - len(window))):
+                if items[-1].position.offset > known.upto:
+                    known = known.further(work, partition, items[0].position.offset - 1)
                 self._take(window, items, known)
                 self._wake()
                 await asyncio.sleep(0)

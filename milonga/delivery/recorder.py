@@ -13,6 +13,7 @@ import structlog
 from msgspec import Struct
 
 from milonga.delivery.store import DeliveryStore
+from milonga.eventlog.aside import DAMAGED
 from milonga.outcomes.files import Attempt, OutcomeWriter
 from milonga.outcomes.model import Outcome
 
@@ -21,6 +22,7 @@ log = structlog.get_logger("milonga.delivery")
 StoreOp: TypeAlias = Callable[[DeliveryStore], None]
 
 RETRY_AFTER = 1.0  #: seconds between tries to write while the disk refuses
+LAST_WORDS = 5.0  #: seconds that `close` gives the disk
 
 
 class Record(Struct, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class Recorder:
     def __init__(self, store: DeliveryStore, outcomes: OutcomeWriter, thread: Executor | None = None) -> None:
         """thread  one that runs what it is given one by one; default: a thread of its own"""
         self.trouble: str | None = None
+        self.damage: Exception | None = None  #: of the store: only opening it anew can help
         self._store, self._outcomes = store, outcomes
         self._pending: list[Record] = []
         self._writing: asyncio.Task[None] | None = None
@@ -65,7 +68,18 @@ class Recorder:
             await asyncio.wait([self._writing])
 
     async def close(self) -> None:
-        await self.flush()
+        """
+        Once everything is durable, or after LAST_WORDS: what is not recorded by then is done again after the next
+        start, as after a crash.
+        """
+        try:
+            async with asyncio.timeout(0.0 if self.damage else LAST_WORDS):
+                await self.flush()
+        except TimeoutError:
+            log.error("delivery.not_recorded", error=self.trouble, waiting=len(self._pending))
+            if self._writing is not None:
+                self._writing.cancel()
+                await asyncio.wait([self._writing])
         self._thread.shutdown()
         self._store.close()
         self._outcomes.close()
@@ -93,6 +107,7 @@ class Recorder:
                     await loop.run_in_executor(self._thread, step, group)
                     break
                 except (apsw.Error, OSError) as error:
+                    self.damage = error if isinstance(error, DAMAGED) else None
                     self.trouble = f"{type(error).__name__}: {error}"
                     log.error("delivery.cannot_record", error=self.trouble, waiting=len(group))
                 except Exception as error:

@@ -4,8 +4,10 @@ a crash left half done. The order of commits that makes this possible stands in 
 """
 
 from collections.abc import Mapping, Set
+from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from milonga.delivery.parked_lines import ParkedLines
 from milonga.delivery.recorder import Record
@@ -15,6 +17,9 @@ from milonga.delivery.work import Work
 from milonga.eventlog.api import Offset, Position
 from milonga.outcomes.model import Outcome, State
 
+AT_ONCE: Final = 50_000  #: offsets whose outcomes are looked up at once; more than a window, so that once is the rule
+END: Final = 2**62  #: an offset beyond every other
+
 
 class Known(Struct, frozen=True):
     """
@@ -22,21 +27,36 @@ class Known(Struct, frozen=True):
 
     settled   ended, or parked: nothing of them is to be read again
     progress  of those that were tried
+    upto      what ended is known up to this offset: ask for more (`further`) before going beyond it
     """
 
     settled: Set[Offset] = frozenset()
     progress: Mapping[Offset, Progress] = {}
+    upto: Offset = END
+    lasting: Set[Offset] = frozenset()
+
+    def further(self, work: Work, partition: int, after: Offset) -> "Known":
+        """The same behind `after`, before which nothing is of interest any more."""
+        upto = after + AT_ONCE
+        ended = work.tools.outcomes.finished_after(work.config.id, partition, after, upto)
+        return replace(self, settled=ended | self.lasting, upto=upto)
 
 
 def known_after(work: Work, partition: int, start: Offset) -> Known:
     """Also completes what a crash left half done among them."""
     number, reader, recorder = work.config.id, work.tools.reader, work.tools.recorder
-    ended = work.tools.outcomes.finished_after(number, partition, start)
+    upto = start + AT_ONCE
+    ended = work.tools.outcomes.finished_after(number, partition, start, upto)
     parked = reader.parked_after(number, partition, start)
     progress = reader.progress_after(number, partition, start)
-    for letter in reader.dead_after(number, partition, start):
+    letters = reader.dead_after(number, partition, start)
+    far = {offset for offset in (*progress, *(letter.position.offset for letter in letters)) if offset > upto}
+    ended |= {at.offset for at in work.tools.outcomes.last_ended(number, (Position(partition, one) for one in far))}
+    lasting = set(parked)
+    for letter in letters:
         if letter.position.offset not in ended | parked:
             ended.add(letter.position.offset)
+            lasting.add(letter.position.offset)
             found = progress.get(letter.position.offset, Progress())
             recorder.record(Record(outcome=_outcome_of(letter, found, work)))
 
@@ -48,7 +68,7 @@ def known_after(work: Work, partition: int, start: Offset) -> Known:
             store.drop_progress(number, Position(partition, offset))
 
     recorder.record(Record(before=drop_progress))
-    return Known(ended | parked, progress)
+    return Known(ended | lasting, progress, upto, lasting)
 
 
 def finish_parked(work: Work, lines: ParkedLines) -> None:

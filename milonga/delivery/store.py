@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import structlog
 
 from milonga.delivery.rows import (
     NEVER,
@@ -32,6 +33,7 @@ from milonga.delivery.rows import (
 from milonga.destinations.contract import Key
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
+from milonga.eventlog.aside import DAMAGED, set_aside
 from milonga.spec.stored import Stamped
 
 SCHEMA_VERSION: Final = 1
@@ -73,18 +75,45 @@ CREATE TABLE IF NOT EXISTS health(
 """
 
 
+QUICK: Final = 64 * 1024 * 1024  #: bytes: a file up to this size is looked through at every start
+
+log = structlog.get_logger("milonga.delivery")
+
+
 class NewerStore(Exception):
     """The file was written by a version of Milonga that this one cannot read. Nothing was changed."""
+
+
+def doubt(path: Path) -> Path:
+    """A file that is there if a page of the store could not be read: the next start looks through all of it."""
+    return path.with_name(f"{path.name}.doubt")
 
 
 class DeliveryStore:
     """
     Single-threaded. The methods that write are to be called within `with store.transaction():`, which is durable when
-    it ends.
+    it ends. A file that is damaged is set aside when it is opened, and a new one begun.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._open(path)
+        except DAMAGED as error:
+            self._db.close()
+            aside = set_aside(path)
+            log.error(
+                "delivery.store_damaged",
+                file=str(path),
+                set_aside=aside.name,
+                error=str(error),
+                lost="positions, dead letters, parked lines: every destination reads the log from where it was switched"
+                " on; what has an outcome is not sent again",
+            )
+            self._open(path)
+        doubt(path).unlink(missing_ok=True)
+
+    def _open(self, path: Path) -> None:
         self._db = apsw.Connection(str(path))
         path.chmod(0o600)
         self._db.set_busy_timeout(5_000)
@@ -101,6 +130,10 @@ class DeliveryStore:
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
         self._db.execute(HEALTH)
+        if path.stat().st_size <= QUICK or doubt(path).exists():
+            (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
+            if said != "ok":
+                raise apsw.CorruptError(said)
         self._place: int = next(self._db.execute("SELECT ifnull(max(place), 0) FROM parked_lines"))[0]
 
     def transaction(self) -> apsw.Connection:

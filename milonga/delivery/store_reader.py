@@ -21,6 +21,7 @@ from milonga.delivery.rows import (
 )
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Offset, Position
+from milonga.eventlog.aside import DAMAGED
 
 Age: TypeAlias = tuple[int, int, int]
 """(received_at, partition, offset): a place in the parked events from the oldest arrival on."""
@@ -42,11 +43,19 @@ class Aged(Struct, frozen=True):
 
 
 class DeliveryReader:
-    """The committed state of a DeliveryStore. Short reads only. apsw.CantOpenError if there is no such file."""
+    """
+    The committed state of a DeliveryStore. Short reads only. apsw.CantOpenError if there is no such file, or it is so
+    damaged that it will be set aside when delivery starts.
+    """
 
     def __init__(self, path: Path) -> None:
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._db.set_busy_timeout(5_000)
+        try:
+            self._db.execute("SELECT 1 FROM positions LIMIT 1").fetchall()
+        except (*DAMAGED, apsw.SQLError) as error:  # no tables: it is being made, or was emptied
+            self._db.close()
+            raise apsw.CantOpenError(f"{path}: {error}") from error
 
     def close(self) -> None:
         self._db.close()

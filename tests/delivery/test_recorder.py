@@ -115,3 +115,35 @@ def test_a_callback_that_raises_is_reported_and_spoils_no_other(tmp_path: Path) 
         loop.errors.clear()
 
     run(tmp_path, live)
+
+
+def test_closing_on_a_full_disk_gives_up_after_a_while(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        full = apsw.FullError("full")
+        it, done = recorder(folder, loop, FakeThread(lambda: 0.01, lambda: full)), list[int]()
+        it.record(Record(before=lambda store: store.set_position(7, 0, 5), then=lambda: done.append(1)))
+        before = loop.time()
+        await it.close()
+        assert loop.time() - before <= 6.0
+        assert done == []
+        store = DeliveryStore(folder / "delivery.db")  # nothing holds it, nothing of it is half done
+        reader = DeliveryReader(folder / "delivery.db")
+        assert reader.position(7, 0) is None
+        reader.close()
+        store.close()
+
+    run(tmp_path, live)
+
+
+def test_a_damaged_store_is_told_and_keeps_nobody_from_ending(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        bad = apsw.CorruptError("malformed")
+        it = recorder(folder, loop, FakeThread(lambda: 0.01, lambda: bad))
+        it.record(Record(before=lambda store: store.set_position(7, 0, 5)))
+        await asyncio.sleep(0.5)
+        assert it.damage is bad
+        before = loop.time()
+        await it.close()
+        assert loop.time() - before < 0.1
+
+    run(tmp_path, live)
