@@ -12,7 +12,7 @@ _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 def parse_time(text: str | None) -> int | None:
     """
     ISO 8601 as Segment's SDKs write it: any number of fraction digits (those beyond milliseconds are dropped), any
-    offset; without offset it is UTC. None if absent or unreadable.
+    offset; without offset it is UTC. None if absent, unreadable, or by its offset outside the years 1 to 9999 of UTC.
     """
     if text is None:
         return None
@@ -20,9 +20,10 @@ def parse_time(text: str | None) -> int | None:
         time = datetime.fromisoformat(text)
         if time.tzinfo is None:
             time = time.replace(tzinfo=UTC)
-        return (time - _EPOCH) // _MILLISECOND
+        found = (time - _EPOCH) // _MILLISECOND
     except (ValueError, OverflowError):
         return None
+    return found if _FIRST <= found <= _LAST else None
 
 
 def happened_at(original: int | None, sent: int | None, received: int) -> int:

@@ -30,7 +30,8 @@ SECOND = unix_ms(2026, 11, 22, 1, 3, 17)
         ("2026-11-22 01:03:17", SECOND),
         ("2026-11-22", unix_ms(2026, 11, 22)),
         ("1969-12-31T23:59:59.999Z", -1),
-        ("0001-01-01T00:00:00+14:00", unix_ms(1, 1, 1) - 14 * 3600_000),
+        ("0001-01-01T00:00:00Z", unix_ms(1, 1, 1)),
+        ("9999-12-31T23:59:59.999999Z", unix_ms(9999, 12, 31, 23, 59, 59) + 999),
     ],
 )
 def test_every_form_of_a_timestamp_is_read(text: str, expected: int) -> None:
@@ -38,6 +39,7 @@ def test_every_form_of_a_timestamp_is_read(text: str, expected: int) -> None:
 
 
 NO_TIMES = [None, "", "yesterday", "1763773397", "2026-02-30T00:00:00Z", "2026-11-22T25:00:00Z", "\0"]
+NO_TIMES += ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "9999-12-31T23:59:59.999-00:01"]
 
 
 @pytest.mark.parametrize("text", NO_TIMES)
@@ -70,3 +72,20 @@ def test_the_senders_clock_is_corrected() -> None:
 )
 def test_what_is_missing_or_absurd_falls_back(original: int | None, sent: int | None, expected: int) -> None:
     assert happened_at(original, sent, received=SECOND) == expected
+
+
+TIMES = st.none() | st.builds(
+    "{:04}-{:02}-{:02}T{:02}:59:59.999{}{:02}:30".format,
+    st.sampled_from([1, 2, 1970, 2026, 9998, 9999]),
+    st.sampled_from([1, 12]),
+    st.sampled_from([1, 2, 31]),
+    st.sampled_from([0, 23]),
+    st.sampled_from("+-"),
+    st.integers(0, 23),
+)
+
+
+@given(TIMES, TIMES)
+def test_whatever_the_sender_says_the_time_has_a_date(original: str | None, sent: str | None) -> None:
+    time = happened_at(parse_time(original), parse_time(sent), SECOND)
+    assert 1 <= datetime.fromtimestamp(time / 1000, UTC).year <= 9999
