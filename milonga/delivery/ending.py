@@ -90,7 +90,7 @@ class Endings:
         work.live.pop(entry.position, None)
         if entry.number:  # it stood in the line-up
             work.line_up.remove(entry)
-            self._lines.loaded -= entry.loaded
+            self._lines.take_out(entry)
         if entry.parked:
             self._lines.leave(entry.position, entry.keys, tracked=entry.tracked)
         else:

@@ -5,19 +5,24 @@ is parked if any of its keys is; so a key is parked as long as a parked event st
 A parked line is looked after from its head: the head is loaded when it is first in all its lines, nothing of these
 lines is left in memory before it, and its time has come. Everything that keeps it from being loaded now looks at the
 line again when it goes away, so no line is forgotten; `parked_due` in the store remembers those that wait for a time.
+
+There is room in memory for some parked events only, and an account takes a further place only while it has fewer than
+are free, as with slots (milonga.delivery.turns): the rest of its lines is put aside until it has room.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from milonga.delivery.entry import Entry
 from milonga.delivery.recorder import Record
-from milonga.delivery.rows import NEVER, Parked, Progress
+from milonga.delivery.rows import ASIDE, NEVER, Parked, Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Position
 
 AT_ONCE = 16  #: events of one line that are loaded together
+A_FEW = 4  #: and of one whose account has many lines
 
 
 class ParkedLines:
@@ -26,7 +31,7 @@ class ParkedLines:
 
     load     called with the head of its lines, and what is known of its tries, when it is its turn
     in_hand  parked events that are in memory, or whose end is being written: whoever takes one out looks at its lines
-    loaded   how many events were brought back into memory and are still there
+    loaded   how many events were brought back into memory and are still there (`take_out` when they leave it)
     count    how many events are parked
     """
 
@@ -38,7 +43,9 @@ class ParkedLines:
         self.loaded = 0
         self.count = self._reader.parked_count(self._number)
         self._crowded = False  # lines wait for room in memory: one that goes on joins their queue
-        self._asked = False
+        self._asked = self._asked_aside = False
+        self._loaded_of: Counter[str] = Counter()
+        self._aside: Counter[str] = Counter()  # how many lines of an account were ever put aside, while some may be
         # By hash, to be small: two keys that collide share a count, which at worst parks an event without need.
         self._counts: Counter[int] = Counter()
         for key, n in self._reader.parked_sizes(self._number):
@@ -105,6 +112,20 @@ class ParkedLines:
 
         self._work.tools.recorder.record(Record(before=before, then=done))
 
+    def take_out(self, entry: Entry) -> None:
+        """It leaves memory, if it had been brought back there: there is room for another."""
+        if not entry.loaded:
+            return
+        entry.loaded = False
+        self.loaded -= 1
+        self._loaded_of[entry.owner] -= 1
+        if not self._loaded_of[entry.owner]:
+            del self._loaded_of[entry.owner]
+        if self._aside and not self._asked_aside and any(map(self._has_room, self._aside)):
+            self._asked_aside = True
+            known = dict(self._aside)
+            self._work.tools.recorder.record(Record(then=lambda: self._bring_back(known)))
+
     def put_down(self, position: Position, keys: tuple[Key, ...]) -> None:
         """It is no longer in hand: ended, or on disk again."""
         self.in_hand.discard(position)
@@ -134,7 +155,8 @@ class ParkedLines:
     def load_one(self) -> None:
         """Bring one event into memory although the destination is paused: it is to find out whether it still is."""
         if self._counts and not self._work.stopping:
-            for key in self._reader.due_lines(self._number, self._work.now_ms(), 1):
+            due = self._reader.due_lines(self._number, self._work.now_ms(), 1)
+            for key in due or self._reader.lines_aside(self._number, None, 1):
                 self._look(key, due=True, even_paused=True)
 
     def _look_at_due(self) -> None:
@@ -146,11 +168,46 @@ class ParkedLines:
         self._crowded = len(keys) > room
         for key in keys[:room]:
             self._look(key, due=True)
+        if self._crowded and self.loaded < self._work.limits.loaded:
+            self.look_at_due()  # they did not want the room, or may not have it
+
+    def _bring_back(self, known: dict[str, int]) -> None:
+        """Lines that were put aside, as far as there is room; `known` is all that is durable of them."""
+        self._asked_aside = False
+        if not self._work.is_sending:
+            return  # when it is sending again, all lines are looked at
+        for account, times in known.items():
+            wanted = self._may_take(account)
+            if wanted <= 0:
+                continue
+            keys = self._reader.lines_aside(self._number, account, wanted)
+            for key in keys:
+                self._look(key, due=True)
+            if len(keys) < wanted and self._aside[account] == times:
+                del self._aside[account]
+
+    @property
+    def _room(self) -> int:
+        return self._work.limits.loaded - self.loaded
+
+    def _may_take(self, account: str) -> int:
+        """How many places this account may take, one after the other."""
+        return max(0, (self._room - self._loaded_of[account] + 1) // 2)
+
+    def _has_room(self, account: str) -> bool:
+        """For so many that it is worth looking for them."""
+        may_take = self._may_take(account)
+        return may_take >= AT_ONCE or (may_take > 0 and may_take >= self._loaded_of[account])
 
     def _look(self, key: Key, *, due: bool = False, even_paused: bool = False) -> None:
-        work, now = self._work, self._work.now_ms()
-        room = work.limits.loaded - self.loaded
-        line = self._reader.line(self._number, key, 1 if self._crowded else max(1, min(room, AT_ONCE)))
+        work, now, room = self._work, self._work.now_ms(), self._room
+        may_take = self._may_take(key[0])
+        if room > 0 and not may_take and work.is_sending:
+            self._aside[key[0]] += 1
+            self.look_at_later(key, ASIDE)
+            return
+        many = self._crowded or key[0] in self._aside
+        line = self._reader.line(self._number, key, max(1, min(may_take, A_FEW if many else AT_ONCE)))
         if not line or line[0].position in self.in_hand or not self._is_head(line[0]):
             # A place that is not durable yet, or an event that stands before it elsewhere, looks here again.
             if due:
@@ -163,6 +220,10 @@ class ParkedLines:
         elif room <= 0 or not (work.is_sending or even_paused):
             self._crowded = self._crowded or room <= 0
             self.look_at_later(key, now)
+        elif not self._may_take(_account(line[0])):  # a line of another account's key, such as a product's
+            self._aside[_account(line[0])] += 1
+            for key_ in line[0].keys:
+                self.look_at_later(key_, ASIDE if key_ == line[0].keys[0] else NEVER)
         else:
             for key_ in line[0].keys:
                 self.look_at_later(key_, NEVER)
@@ -173,6 +234,7 @@ class ParkedLines:
     def _take(self, parked: Parked, progress: Progress | None) -> None:
         self.in_hand.add(parked.position)
         self.loaded += 1
+        self._loaded_of[_account(parked)] += 1
         self._load(parked, progress)
 
     def _take_followers(self, line: list[Parked]) -> None:
@@ -182,6 +244,8 @@ class ParkedLines:
             progress = self._reader.progress(self._number, parked.position)
             if parked.keys != line[0].keys or parked.position in self.in_hand or _next_at(progress) > now:
                 return
+            if not self._may_take(_account(parked)):
+                return
             self._take(parked, progress)
 
     def _is_head(self, parked: Parked) -> bool:
@@ -189,6 +253,10 @@ class ParkedLines:
             self._work.line_up.lanes.length(key) == 0 and self._reader.head(self._number, key) == parked.position
             for key in parked.keys
         )
+
+
+def _account(parked: Parked) -> str:
+    return parked.keys[0][0]
 
 
 def _next_at(progress: Progress | None) -> int:

@@ -127,7 +127,7 @@ class Parking:
     def _put_down(self, entry: Entry) -> None:
         self._work.line_up.remove(entry)
         self._work.suspicion.forget(entry)
-        self.lines.loaded -= entry.loaded
+        self.lines.take_out(entry)
         self.lines.put_down(entry.position, entry.keys)
         self._wake()
 

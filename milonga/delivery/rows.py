@@ -11,6 +11,7 @@ from milonga.eventlog.api import Position
 from milonga.spec.stored import Stamp, Stamped
 
 NEVER: Final = 2**62  #: a line with this due time is looked after in memory
+ASIDE: Final = NEVER - 1  #: and one with this waits until its account has room in memory
 
 
 class Progress(Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ import apsw
 import structlog
 
 from milonga.delivery.rows import (
+    ASIDE,
     NEVER,
     DeadLetter,
     Health,
@@ -66,13 +67,14 @@ CREATE TABLE dead(
   stamp BLOB NOT NULL, body BLOB NOT NULL,
   PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
 """
-HEALTH: Final = """
+LATER: Final = f"""
 CREATE TABLE IF NOT EXISTS health(
   destination INTEGER PRIMARY KEY, at INTEGER NOT NULL, breaker TEXT NOT NULL, breaker_until INTEGER,
   last_delivered_at INTEGER,
   last_failure_at INTEGER, last_failure_code TEXT NOT NULL, last_failure_reason TEXT NOT NULL,
   waiting INTEGER NOT NULL, oldest_waiting_at INTEGER);
-"""
+CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHERE due_at = {ASIDE};
+"""  # came after the first files of this version
 
 
 QUICK: Final = 64 * 1024 * 1024  #: bytes: a file up to this size is looked through at every start
@@ -129,7 +131,7 @@ class DeliveryStore:
                 f"{path} was written by another version of Milonga (format {version}, this one knows"
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
-        self._db.execute(HEALTH)
+        self._db.execute(LATER)
         if path.stat().st_size <= QUICK or doubt(path).exists():
             (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
             if said != "ok":
@@ -239,7 +241,10 @@ class DeliveryStore:
             )
 
     def look_again(self, destination: int, key: Key, due_at: int) -> None:
-        """Look after this line, if there still is one, at `due_at` (unix milliseconds); NEVER while it is in memory."""
+        """
+        Look after this line, if there still is one, at `due_at` (unix milliseconds); NEVER while it is in memory, ASIDE
+        while its account has its share there.
+        """
         self._db.execute(
             "UPDATE parked_due SET due_at = ? WHERE destination = ? AND key = ?", (due_at, destination, key_text(key))
         )

@@ -1,5 +1,6 @@
 """Reading what delivery remembers (milonga.delivery.store): from its own process, or beside it from the CLI."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -8,7 +9,7 @@ import apsw
 from msgspec import Struct
 
 from milonga.delivery.rows import (
-    NEVER,
+    ASIDE,
     DeadLetter,
     Health,
     Parked,
@@ -161,10 +162,23 @@ class DeliveryReader:
         query = "SELECT key FROM parked_due WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
         return [key_of(row[0]) for row in self._db.execute(query, (destination, now, limit))]
 
+    def lines_aside(self, destination: int, account: str | None, limit: int) -> list[Key]:
+        """Lines that wait until their account has room in memory; None: of any."""
+        query = f"SELECT key FROM parked_due WHERE destination = ? AND due_at = {ASIDE}"  # noqa: S608
+        if account is None:
+            return [key_of(row[0]) for row in self._db.execute(f"{query} LIMIT ?", (destination, limit))]
+        found: list[Key] = []
+        for begins in sorted({key_text((account,))[:-1], json.dumps([account])[:-1]}):  # see key_text
+            rows = self._db.execute(
+                f"{query} AND key >= ? AND key < ? LIMIT ?", (destination, f"{begins},", f"{begins}^", limit)
+            )
+            found += [key_of(row[0]) for row in rows]
+        return found[:limit]
+
     def next_due(self, destination: int) -> int | None:
         """When the next line is to be looked after; None if none is waiting for that."""
         due_at: int | None = self._one(
-            "SELECT min(due_at) FROM parked_due WHERE destination = ? AND due_at < ?", (destination, NEVER)
+            "SELECT min(due_at) FROM parked_due WHERE destination = ? AND due_at < ?", (destination, ASIDE)
         )
         return due_at
 

@@ -75,6 +75,36 @@ def test_what_hangs_does_not_hold_up_a_full_window(tmp_path: Path) -> None:
     run(tmp_path, live)
 
 
+def test_parked_lines_of_an_account_that_hangs_leave_room_in_memory_for_those_of_others(tmp_path: Path) -> None:
+    limits = Limits(loaded=32, lane=2, in_flight=16)
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: OK if n >= 10_000 else None, limits)
+        lines = road.runner._parking.lines
+        for n in range(600):
+            road.add(n, "hung", f"u{n % 200}")
+        await asyncio.sleep(60)
+        assert road.reader.parked_count(7) == 600
+        assert road.flying == limits.in_flight / 2
+        assert lines.loaded == limits.loaded / 2, "it has its share"
+        for round_ in range(3):
+            first = 10_000 + 1_000 * round_
+            for n in range(first, first + 100):
+                road.add(n, f"burst-{round_}", "ada")
+            begun = loop.time()
+            await road.until(lambda: len(road.delivered) == 100 * (round_ + 1), seconds=60)  # noqa: B023
+            assert loop.time() - begun <= 100 * (LATENCY + 0.02), "one after the other, without a wait between"
+        assert road.delivered == sorted(road.delivered)
+        await road.stop(0.0)
+        again = Road(folder, loop, limits=limits, log=road.log)
+        await again.until(lambda: len(again.delivered) == 600, seconds=30)
+        await again.until(lambda: again.reader.parked_count(7) == 0, seconds=1)
+        assert not again.runner._parking.lines._aside, "nothing is remembered of it"
+        await again.stop()
+
+    run(tmp_path, live)
+
+
 @pytest.mark.parametrize("users", [1, 50])
 def test_a_flood_of_one_account_starves_nobody(tmp_path: Path, users: int) -> None:
     flood, limits = 20_000, Limits()

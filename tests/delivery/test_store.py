@@ -6,7 +6,7 @@ import apsw
 import msgspec
 import pytest
 
-from milonga.delivery.rows import NEVER, DeadLetter, Health, Parked, Progress
+from milonga.delivery.rows import ASIDE, NEVER, DeadLetter, Health, Parked, Progress
 from milonga.delivery.store import DeliveryStore, NewerStore
 from milonga.delivery.store_reader import OLDEST, DeliveryReader
 from milonga.destinations.contract import Key
@@ -110,6 +110,35 @@ def test_an_empty_line_is_looked_after_by_nobody(store: DeliveryStore, reader: D
         store.unpark(7, Position(0, 6), (A,))
     assert reader.next_due(7) is None
     assert list(store.transaction().execute("SELECT * FROM parked_due")) == []
+
+
+def test_lines_put_aside_are_found_by_their_account_alone(store: DeliveryStore, reader: DeliveryReader) -> None:
+    mine: list[Key] = [("acme",), ("acme", "ada"), ("acme", "å"), ("acme", "half \ud83d")]
+    others: list[Key] = [
+        ("acme 2",),
+        ("acm", "e"),
+        ("å", "ada"),
+        ("å", "half \ud83d"),
+        ('quote"', "x"),
+        ("half \ud83d",),
+    ]
+    with store.transaction():
+        for n, key in enumerate([*mine, *others]):
+            store.park(7, parked(n, key))
+            store.look_again(7, key, ASIDE)
+        store.park(7, parked(99, ("acme", "bo")))
+        store.look_again(7, ("acme", "bo"), 5)
+    assert set(reader.lines_aside(7, "acme", 10)) == set(mine)
+    assert set(reader.lines_aside(7, "å", 10)) == {("å", "ada"), ("å", "half \ud83d")}
+    assert reader.lines_aside(7, 'quote"', 10) == [('quote"', "x")]
+    assert reader.lines_aside(7, "half \ud83d", 10) == [("half \ud83d",)]
+    assert len(reader.lines_aside(7, "acme", 2)) == 2
+    assert len(reader.lines_aside(7, None, 100)) == len(mine) + len(others)
+    assert (reader.due_lines(7, 10, 10), reader.next_due(7)) == ([("acme", "bo")], 5)
+    with store.transaction():
+        store.hurry(7, 10)
+    assert reader.lines_aside(7, None, 100) == []
+    assert len(reader.due_lines(7, 10, 100)) == len(mine) + len(others) + 1
 
 
 def test_a_destination_that_is_back_hurries_what_waits_but_not_before_the_receiver_allows(
