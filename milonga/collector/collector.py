@@ -207,7 +207,7 @@ class Collector:
             await self._ledger.discard(found)
         except LogFull:
             return self._log_full()
-        self.count("discarded", len(found))
+        self.count("discarded", sum([discard.count for discard in found]))
         return answers.OK
 
     def _log_full(self) -> Answer:

@@ -1,6 +1,10 @@
 """From what arrived to what the log keeps: ids, times and account of each event."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Final
+
+from msgspec import structs
 
 from milonga.eventlog.api import Discard
 from milonga.identity.account import account_in
@@ -47,10 +51,24 @@ def stamp(events: Iterable[Arrived], source: int, received_at: int, new_id: Call
     return stamped
 
 
+MOST_DISCARDS: Final = 100
+"""Of one request, that are told apart; beyond them those of one code are one. A body may hold a million nulls."""
+
+
 def discards(rejected: Iterable[Rejected], source: int, at: int) -> list[Discard]:
-    """One for each event that was not accepted."""
-    found = []
-    for one in rejected:
-        discard = Discard(source=source, at=at, code=one.code, reason=one.reason, excerpt=one.excerpt)
-        found += [discard] * one.count  # the same object: a batch of a million nulls must not take a gigabyte
-    return found
+    """The events that were not accepted; a few more than MOST_DISCARDS at the most."""
+    found: dict[int, Discard] = {}
+    more: Counter[str] = Counter()
+    last: dict[str, int] = {}
+    for place, one in enumerate(rejected):
+        if place < MOST_DISCARDS or one.code not in last:
+            last[one.code] = place
+            found[place] = Discard(
+                source=source, at=at, code=one.code, reason=one.reason, excerpt=one.excerpt, count=one.count
+            )
+        else:
+            more[one.code] += one.count
+    for code, count in more.items():
+        place = last[code]
+        found[place] = structs.replace(found[place], count=found[place].count + count)
+    return list(found.values())

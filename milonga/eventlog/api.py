@@ -92,13 +92,14 @@ class EventLog(LogReader, Protocol):
 
 class Discard(Struct, frozen=True, kw_only=True):
     """
-    An event that was not accepted.
+    An event that was not accepted, or several of one code.
 
     source   id of the source; 0 if the write key is unknown
     at       unix milliseconds
     code     Segment's own discard code where it has one, such as `no_user_anon_id`
     reason   in words, naming the field
     excerpt  the first 2,000 bytes of what arrived, for the debugger
+    count    how many events this stands for; reason and excerpt are those of one of them
     """
 
     source: int
@@ -106,6 +107,7 @@ class Discard(Struct, frozen=True, kw_only=True):
     code: str
     reason: str
     excerpt: bytes
+    count: int = 1
 
 
 class Ledger(Protocol):

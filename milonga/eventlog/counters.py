@@ -62,7 +62,7 @@ def tally_discards(discards: Iterable[Discard]) -> Tally:
     tally: Tally = {}
     for discard in discards:
         key = (discard.at // MINUTE, discard.source, DISCARDED + discard.code)
-        tally[key] = tally.get(key, 0) + 1
+        tally[key] = tally.get(key, 0) + discard.count
     return tally
 
 

@@ -159,7 +159,8 @@ class Bench:
 
     @property
     def codes(self) -> list[str]:
-        return [discard.code for discard in self.ledger.discards]
+        """Of what was discarded, one for each event."""
+        return [discard.code for discard in self.ledger.discards for _ in range(discard.count)]
 
     def post(self, path: str, body: Any, *, key: str | None = KEY, headers: dict[str, str] | None = None) -> Answered:
         """body  bytes as they are, anything else as JSON"""

@@ -3,11 +3,13 @@
 import asyncio
 import gzip
 import zlib
+from collections import Counter
 from typing import Any
 
 import msgspec
 import pytest
 
+from milonga.collector.stamp import MOST_DISCARDS
 from milonga.spec.limits import MAX_BATCH, MAX_REQUEST
 from tests.collector.parts import Bench, track
 
@@ -44,6 +46,25 @@ def test_every_event_beyond_the_limit_is_counted() -> None:
     assert bench.post("/v1/batch", {"batch": events}).status == 200
     assert len(bench.log.events) == MAX_BATCH
     assert bench.codes == ["batch_too_long"] * 3
+    assert bench.collector.counts["discarded"] == 3
+
+
+def test_a_flood_of_what_is_no_event_is_counted_in_few_discards() -> None:
+    bench = Bench()
+    first = [1] * 50 + [{"type": "track", "userId": "u"}] * 51
+    number = MAX_REQUEST // 2 - 1000
+    body = b'{"batch":[' + msgspec.json.encode(first)[1:-1] + b",1" * number + b"]}"
+    assert bench.post("/v1/batch", body).status == 200
+    counts = Counter(bench.codes)
+    assert counts == {
+        "not_an_object": 50 + MAX_BATCH - len(first),
+        "event_not_defined": 51,
+        "batch_too_long": number - (MAX_BATCH - len(first)),
+    }
+    assert bench.collector.counts["discarded"] == counts.total()
+    assert len(bench.ledger.discards) == MOST_DISCARDS + 1
+    places = [f"`$.batch[{number}]`" for number in range(50)]
+    assert [one.reason.split(" at ")[1] for one in bench.ledger.discards[:50]] == places
 
 
 def test_duplicates_are_answered_with_success_and_counted() -> None:

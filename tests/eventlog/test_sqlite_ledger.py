@@ -149,6 +149,19 @@ def test_of_each_code_the_newest_are_kept_to_look_at(folder: Path, clock: Clock)
     asyncio.run(run())
 
 
+def test_one_discard_may_stand_for_many_events(folder: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("milonga.eventlog.sqlite.WAITING_EVENTS", 2)
+
+    async def run() -> None:
+        log = await SqliteLog.open(folder, clock=clock)
+        await asyncio.gather(log.discard([discard(clock, count=2_600_000)]), log.discard([discard(clock)]))
+        assert len(EventLookup(folder).discards(1_000)) == 2
+        assert everything(folder) == {(1, "discarded:no_user_anon_id"): 2_600_001}
+        await log.close()
+
+    asyncio.run(run())
+
+
 def test_codes_without_end_do_not_fill_the_file_with_samples(folder: Path, clock: Clock) -> None:
     async def run() -> None:
         log = await SqliteLog.open(folder, clock=clock)
