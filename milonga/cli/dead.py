@@ -27,10 +27,10 @@ COLUMNS = (
     Column("diedAt", time=True),
     Column("destination", least=8),
     Column("code"),
-    Column("type", drop=1),
-    Column("name", least=8, drop=2),
-    Column("account", least=8),
-    Column("user", least=8),
+    Column("type", drop=4),
+    Column("name", least=8, drop=3),
+    Column("account", least=8, drop=1),
+    Column("user", least=8, drop=2),
     Column("messageId"),
     Column("reason", least=20),
 )
@@ -162,7 +162,7 @@ def _none(ids: Sequence[str]) -> str:
 def _numbers(facts: Facts, destination: str | None) -> list[int]:
     if destination is not None:
         return [facts.workspace.destination(destination).id]
-    return [place.config.id for place in facts.places]
+    return [place.config.id for place in facts.places if place.removed_at is None]
 
 
 def _count(facts: Facts, destination: str | None) -> int:
@@ -171,8 +171,11 @@ def _count(facts: Facts, destination: str | None) -> int:
 
 
 def _letters(facts: Facts, destination: str | None, limit: int) -> list[DeadLetter]:
-    number = None if destination is None else facts.workspace.destination(destination).id
-    return [] if facts.delivery is None else facts.delivery.dead_letters(number, limit=limit)
+    """Those of removed destinations are nobody's business any more, even where they are still there."""
+    if facts.delivery is None:
+        return []
+    found = [one for number in _numbers(facts, destination) for one in facts.delivery.dead_letters(number, limit=limit)]
+    return sorted(found, key=lambda letter: letter.died_at)[:limit]
 
 
 def _row(facts: Facts, letter: DeadLetter) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from milonga.cli.common import (
     NO_SERVER,
     DataOption,
     JsonOption,
+    UnusedDataOption,
     YesOption,
     ask,
     fail,
@@ -198,7 +199,8 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
         if count := _waiting(data, facts, config.id):
             note(f"{count} will never be sent there.")
         if letters:
-            note(f"{letters:,} dead letters go with it: `milonga dead list -d {name}` shows them.")
+            many = "1 dead letter goes" if letters == 1 else f"{letters:,} dead letters go"
+            note(f"{many} with it: `milonga dead list -d {name}` shows what that is.")
         ask(f"Remove {name}, its settings and its dead letters?", yes=yes, for_good=True)
         facts.workspace.remove_destination(config.id, log_end(data))
     if json:
@@ -211,6 +213,7 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
 @app.command()
 def kinds(
     kind: Annotated[str | None, typer.Argument(metavar="KIND", help="One kind, with its settings.")] = None,
+    data: UnusedDataOption = None,
     json: JsonOption = False,
 ) -> None:
     """The kinds of destination there are, or the settings of one."""

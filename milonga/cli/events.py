@@ -119,8 +119,8 @@ def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = Fal
         Column("at", time=True),
         Column("source", 6),
         Column("code"),
-        Column("reason", 20),
-        Column("excerpt", 12),
+        Column("reason", 40),
+        Column("excerpt", 40),
     )
     print_table(columns, [[clean(str(row[c.name] or "-"), EXCERPT) for c in columns] for row in samples])
 

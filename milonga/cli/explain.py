@@ -4,15 +4,17 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, fail, note
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, fail
 from milonga.cli.facts import Facts, facts_of
 from milonga.cli.search import Wanted
 from milonga.cli.summary import summary, tell, why_nothing
-from milonga.cli.terminal import clean, json_text, print_json
+from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
 from milonga.outcomes.words import instant
 
 MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
+
+VALUE: Final = " " * 7
 
 
 def command(
@@ -64,12 +66,14 @@ def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json:
     if json:
         print_json(summary(facts, wanted) if only_summary else [facts.tell(stored) for stored in found])
     if not found:
-        reasons = " ".join(why_nothing(facts, wanted)).replace(" \n", "\n").replace(" :", ":").replace(" .", ".")
+        reasons = " ".join(why_nothing(facts, wanted)).replace(" \n", "\n")
         fail(f"No event of {clean(who)} is kept. {reasons}")
     if json:
         return
     told = summary(facts, wanted)
     tell(told)
+    if not facts.server_runs:
+        typer.echo(f"  {NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
     if only_summary:
         return
     many = f"{told['events']:,}{' or more' if told['more'] else ''}"
@@ -79,13 +83,14 @@ def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json:
 
 
 def _print(facts: Facts, found: list[Stored]) -> None:
-    if not facts.server_runs:
-        note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
+    width = terminal_width()
     for number, stored in enumerate(found):
         if number:
             typer.echo("")
         for line in lines(facts.tell(stored)):
-            typer.echo(clean(line))
+            prose = not line.startswith(VALUE)  # what is sent stays as it is
+            for part in folded(clean(line), width if prose else None):
+                typer.echo(part)
 
 
 def lines(story: dict[str, Any]) -> list[str]:
@@ -134,9 +139,9 @@ def _requests(at: dict[str, Any]) -> list[str]:
     head = HEADS.get(at["state"], "would have sent")
     for request in at.get("requests", ()):
         told.append(f"     {head}: {request['method']} {request['url']} [{request['part']}]")
-        told += [f"       {name}: {value}" for name, value in request["headers"].items()]
+        told += [f"{VALUE}{name}: {value}" for name, value in request["headers"].items()]
         if request["format"] == "form":
-            told += [f"       {name} = {value}" for name, value in request["body"].items()]
+            told += [f"{VALUE}{name} = {value}" for name, value in request["body"].items()]
         else:
-            told += [f"       {line}" for line in json_text(request["body"]).splitlines()]
+            told += [f"{VALUE}{line}" for line in json_text(request["body"]).splitlines()]
     return told

@@ -102,14 +102,15 @@ class Facts:
     def _held_and_ended(self, stored: Stored) -> list[tuple[Place, Held, list[Outcome]]]:
         """At each destination of its source; at a removed one if the event was its business."""
         mine = [place for place in self.places if place.config.source == stored.event.stamp.source]
-        held = [self.held(place.config.id, stored.position) for place in mine]
+        held = [self.held(place, stored.position) for place in mine]
         ended = self.outcomes.of(stored.position)
         found = [(p, h, [o for o in ended if o.destination == p.config.id]) for p, h in zip(mine, held, strict=True)]
         return [(p, h, o) for p, h, o in found if o or p.removed_at is None or was_business_of(p, stored)]
 
-    def held(self, number: int, position: Position) -> Held:
-        delivery = self.delivery
-        if delivery is None:
+    def held(self, place: Place, position: Position) -> Held:
+        """Of a removed destination nothing, whatever a server has not thrown away yet."""
+        delivery, number = self.delivery, place.config.id
+        if delivery is None or place.removed_at is not None:
             return Held()
         return Held(
             letter=delivery.dead(number, position),

@@ -53,8 +53,8 @@ def summary(facts: Facts, place: Place) -> dict[str, Any]:
         "settingsVersion": config.settings_version,
         "removedAt": None if place.removed_at is None else instant(place.removed_at),
         "serverRunning": facts.server_runs,
-        "deadLetters": 0 if facts.delivery is None else facts.delivery.dead_count(config.id),
-        **_health(facts.health(config.id)),
+        "deadLetters": 0 if removed or facts.delivery is None else facts.delivery.dead_count(config.id),
+        **_health(None if removed else facts.health(config.id)),
     }
 
 
@@ -162,11 +162,12 @@ def notes(one: Mapping[str, Any]) -> list[str]:
 
 def print_details(one: Mapping[str, Any], settings: Struct) -> None:
     typer.echo(f"{one['name']} ({one['kind']}, id {one['id']}) for source {one['source']}")
-    typer.echo(f"{one['state']} since {one['since']}, by {one['by']}{because(one['reason'])}")
+    why = because(one["reason"]) if one["reason"] != one["state"] else ""
+    typer.echo(f"{one['state']} since {one['since']}, by {one['by']}{why}")
     if one["waiting"] is not None:
         oldest = f", the oldest since {one['oldestWaitingAt']}" if one["oldestWaitingAt"] else ""
         stale = "" if one["serverRunning"] else f" (as of {one['asOf']})"
-        typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; {one['deadLetters']:,} dead letters")
+        typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; dead letters: {one['deadLetters']:,}")
         typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
     for said in notes(one):
         if said.rstrip(".") != one["reason"].rstrip("."):

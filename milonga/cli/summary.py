@@ -19,6 +19,7 @@ from milonga.outcomes.words import instant
 
 MOST: Final = 10_000  #: events counted
 AT_ONCE: Final = 500
+NEVER: Final = "(from before it was added, or while it was off)"
 
 Ended = tuple[str, str]
 """(state, code)"""
@@ -89,7 +90,7 @@ def _end(facts: Facts, stored: Stored, place: Place, outcomes: list[Outcome]) ->
         return outcomes[0].state.name, outcomes[0].code
     if not outcomes and is_never(place.config, stored.position):
         return "never", ""
-    held = facts.held(place.config.id, stored.position)
+    held = facts.held(place, stored.position)
     if outcomes and not waits_again(held, outcomes):
         return outcomes[0].state.name, outcomes[0].code
     if not outcomes and facts.lost(stored, place, held):
@@ -107,7 +108,10 @@ def tell(told: dict[str, Any]) -> None:
     typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
     for at in told["destinations"]:
         name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
-        counts = [f"{one['events']:,} {one['state']} {one['code']}".rstrip() for one in at["outcomes"]]
+        counts = [
+            f"{one['events']:,} {one['state']} {NEVER if one['state'] == 'never' else one['code']}".rstrip()
+            for one in at["outcomes"]
+        ]
         typer.echo(f"  at {name}: {', '.join(counts)}")
 
 
@@ -128,18 +132,18 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
         elif len(id_) < 1_000 and id_.strip().casefold() == sought.strip().casefold():
             near[id_] += 1
     for id_, n in near.most_common(3):
-        yield f"\n{n:,} {'is' if n == 1 else 'are'} of {clean(repr(id_))}, which is written differently."
+        yield f"\nWritten differently: {clean(repr(id_))}, {n:,} events."
     what = "account" if wanted.account is not None else "user id"
     if without:
-        yield f"\nOf {'the newest ' if looked == SCAN else ''}{looked:,} events {without:,} name no {what}"
-        skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")
-        if wanted.account is not None and skipped:
-            yield f"({skipped:,} skipped as missing_group_id so far)"
-        yield ": `milonga events list --no-account` shows them." if wanted.account is not None else "."
+        kept = f"{'the newest ' if looked == SCAN else ''}{looked:,} events kept"
+        yield f"\nWithout {what}: {without:,} of {kept}."
+        if wanted.account is not None:
+            skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")
+            yield f"Skipped as missing_group_id so far: {skipped:,}. `milonga events list --no-account` shows them."
     discards: Counter[str] = Counter()
     for count in facts.log.counts(0, AFTER_ALL):
         if count.name.startswith(DISCARDED):
             discards[count.name.removeprefix(DISCARDED)] += count.n
     if discards:
         codes = ", ".join(f"{n:,} {code}" for code, n in discards.most_common())
-        yield f"\n{discards.total():,} events were discarded ({codes}): `milonga events discarded` shows some."
+        yield f"\nDiscarded as they came: {discards.total():,} ({codes}). `milonga events discarded` shows some."

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -153,6 +154,16 @@ def _blocks(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> list[st
             if cell and cell != "-"
         ]
     return lines
+
+
+def folded(line: str, width: int | None) -> list[str]:
+    """A line of words as several, none longer than the terminal, each indented as the first; ids stay whole."""
+    if width is None or cell_len(line) <= width:
+        return [line]
+    indent = line[: len(line) - len(line.lstrip())]
+    return textwrap.wrap(
+        line, width, initial_indent="", subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def one_line(columns: Sequence[Column], row: Sequence[str], width: int | None) -> str:

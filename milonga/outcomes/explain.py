@@ -129,8 +129,9 @@ def _decided(event: Event, standing: Standing) -> Requests | Skip:
 def _unfinished(standing: Standing, waits: Waits) -> dict[str, Any]:
     found = causes(waits)
     why = [cause.why for cause in found]
-    if waits.code:
-        why.insert(0, f"The last try failed: {sentence(waits.reason or waits.code)}")
+    failure = waits.reason or waits.code
+    if failure and not any(failure.rstrip(".") in said for said in why):
+        why.insert(0, f"The last try failed: {sentence(failure)}")
     return {
         "state": State.retrying.name if waits.code else State.waiting.name,
         "code": waits.code,

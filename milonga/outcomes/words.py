@@ -39,7 +39,7 @@ SKIPPED: Final = {
 
 
 def why_skipped(code: str) -> str:
-    return f"{SKIPPED.get(code, 'The destination decided not to send it')} ({code})."
+    return f"{SKIPPED.get(code, 'The destination decided not to send it')}."
 
 
 def sentence(text: str) -> str:

@@ -22,7 +22,7 @@ def test_words_never_name_what_does_not_exist() -> None:
 
 
 def test_an_unknown_code_is_told_all_the_same() -> None:
-    assert why_skipped("new_one") == "The destination decided not to send it (new_one)."
+    assert why_skipped("new_one") == "The destination decided not to send it."
 
 
 @pytest.mark.parametrize(
