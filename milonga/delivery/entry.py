@@ -108,7 +108,7 @@ class Entry:
     def resume(self, progress: Progress) -> None:
         """It was tried before it came into memory this time."""
         self.progress, self.tracked, self.failed = progress, True, bool(progress.code)
-        self.next_at = max(progress.next_at, progress.not_before) / 1000
+        self.next_at = progress.due_at / 1000
 
     def hold(self, stored: Stamped) -> None:
         """Its bytes are here."""

@@ -234,7 +234,7 @@ class Flights:
         elif entry.parked and not at_hand:
             self._parking.give_back(entry, progress, attempts)
         else:
-            work.line_up.delay(entry, max(progress.next_at, progress.not_before) / 1000)
+            work.line_up.delay(entry, progress.due_at / 1000)
             work.tools.recorder.record(
                 Record(before=lambda store: store.set_progress(number, position, progress), attempts=attempts)
             )

@@ -21,7 +21,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     loaded        parked events in memory at once
     max_age       milliseconds an event is worth sending; stands still while the destination is paused
     pinned        milliseconds after which an undelivered event ends as expired, paused or not
-    probe         seconds between two probes of a destination that is paused because of its settings
+    probe         seconds between two probes of a destination that is paused because of its settings; the first
+                  comes at once after a start
     """
 
     in_flight: int = 64

@@ -111,15 +111,25 @@ class LineUp:
         """When `wake` has something to do next (unix seconds), or a little earlier."""
         return self._delayed[0][0] if self._delayed else None
 
-    def any_to_try(self) -> Entry | None:
-        """One that could go out if time did not matter: a ready one, else the one whose time comes first."""
+    def any_to_try(self, now: float) -> Entry | None:
+        """
+        One that could go out if our own waits did not matter, but the receiver's: a ready one, else the one whose time
+        comes first.
+        """
         if (entry := self.turns.take()) is not None:
             return entry
-        while self._delayed:
-            until, _, entry = heapq.heappop(self._delayed)
+        passed, found = [], None
+        while self._delayed and found is None:
+            waiting = heapq.heappop(self._delayed)
+            until, _, entry = waiting
             if entry.stage is Stage.delayed and entry.next_at == until:
-                return entry
-        return None
+                if entry.progress.not_before <= now * 1000:
+                    found = entry
+                else:
+                    passed.append(waiting)
+        for waiting in passed:
+            heapq.heappush(self._delayed, waiting)
+        return found
 
     def connected(self, keys: Iterable[Key]) -> list[Entry]:
         """All that hang together with these keys, in order of joining."""

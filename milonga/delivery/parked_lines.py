@@ -13,7 +13,7 @@ are free, as with slots (milonga.delivery.turns): the rest of its lines is put a
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from milonga.delivery.entry import Entry
+from milonga.delivery.entry import NOTHING_YET, Entry
 from milonga.delivery.recorder import Record
 from milonga.delivery.rows import ASIDE, NEVER, Parked, Progress
 from milonga.delivery.store import DeliveryStore
@@ -153,9 +153,12 @@ class ParkedLines:
             self._work.tools.recorder.record(Record(then=self._look_at_due))
 
     def load_one(self) -> None:
-        """Bring one event into memory although the destination is paused: it is to find out whether it still is."""
-        if self._counts and not self._work.stopping:
-            due = self._reader.due_lines(self._number, self._work.now_ms(), 1)
+        """
+        Bring an event into memory although the destination is paused: it is to find out whether it still is. A few
+        there are enough.
+        """
+        if self._counts and not self._work.stopping and self.loaded < A_FEW:
+            due = self._reader.due_lines(self._number, ASIDE - 1, 1)
             for key in due or self._reader.lines_aside(self._number, None, 1):
                 self._look(key, due=True, even_paused=True)
 
@@ -213,10 +216,11 @@ class ParkedLines:
             if due:
                 self.look_at_later(key, NEVER)
             return
-        progress = self._reader.progress(self._number, line[0].position)
-        next_at = _next_at(progress)
-        if next_at > now:
-            self.look_at_later(key, next_at)
+        known = self._reader.progress(self._number, line[0].position)
+        progress = known or NOTHING_YET
+        due_at = progress.not_before if even_paused else progress.due_at
+        if due_at > now:
+            self.look_at_later(key, due_at)
         elif room <= 0 or not (work.is_sending or even_paused):
             self._crowded = self._crowded or room <= 0
             self.look_at_later(key, now)
@@ -227,7 +231,7 @@ class ParkedLines:
         else:
             for key_ in line[0].keys:
                 self.look_at_later(key_, NEVER)
-            self._take(line[0], progress)
+            self._take(line[0], known)
             if len(line[0].keys) == 1:
                 self._take_followers(line)
 
@@ -241,12 +245,12 @@ class ParkedLines:
         """Those right behind the head that stand in no other line: they go out one after the other, as in memory."""
         now = self._work.now_ms()
         for parked in line[1:]:
-            progress = self._reader.progress(self._number, parked.position)
-            if parked.keys != line[0].keys or parked.position in self.in_hand or _next_at(progress) > now:
+            known = self._reader.progress(self._number, parked.position)
+            if parked.keys != line[0].keys or parked.position in self.in_hand:
                 return
-            if not self._may_take(_account(parked)):
+            if (known or NOTHING_YET).due_at > now or not self._may_take(_account(parked)):
                 return
-            self._take(parked, progress)
+            self._take(parked, known)
 
     def _is_head(self, parked: Parked) -> bool:
         return all(
@@ -257,7 +261,3 @@ class ParkedLines:
 
 def _account(parked: Parked) -> str:
     return parked.keys[0][0]
-
-
-def _next_at(progress: Progress | None) -> int:
-    return max(progress.next_at, progress.not_before) if progress is not None else 0

@@ -34,6 +34,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     reason: str = ""
     parts: frozenset[str] = frozenset()
 
+    @property
+    def due_at(self) -> int:
+        """When it is tried next, unix milliseconds."""
+        return max(self.next_at, self.not_before)
+
 
 class Parked(Struct, frozen=True, kw_only=True):
     """

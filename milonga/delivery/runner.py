@@ -64,7 +64,7 @@ class Runner:
         number, now = work.config.id, work.now_ms()
         work.tools.recorder.record(Record(before=lambda store: store.look_at_all(number, now)))
         finish_parked(work, self._parking.lines)
-        self._upkeep.follow_state()
+        self._upkeep.start()
         self._guard(self._tick)
         reading = loop.create_task(self._reading.run())
         try:

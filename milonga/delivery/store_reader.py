@@ -21,7 +21,7 @@ from milonga.delivery.rows import (
     parts_of,
 )
 from milonga.destinations.contract import Key
-from milonga.eventlog.api import Offset, Position
+from milonga.eventlog.api import START, Offset, Position
 from milonga.eventlog.aside import DAMAGED
 
 Age: TypeAlias = tuple[int, int, int]
@@ -72,6 +72,15 @@ class DeliveryReader:
         """Of every destination that reads this partition."""
         rows = self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,))
         return [row[0] for row in rows]
+
+    def highest(self, partition: int) -> Offset:
+        """The highest offset it remembers anything of; START if none."""
+        found = [START, *self.watermarks(partition)]
+        for (destination,) in self._db.execute("SELECT DISTINCT destination FROM positions").fetchall():
+            for table in ("progress", "parked", "dead"):
+                query = f"SELECT max(offset) FROM {table} WHERE destination = ? AND partition = ?"  # noqa: S608
+                found.append(self._one(query, (destination, partition)) or START)
+        return max(found)
 
     def health(self, destination: int) -> Health | None:
         """None if it never ran. At most a second old, while the delivery process lives (milonga.delivery.health)."""

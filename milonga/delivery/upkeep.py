@@ -23,6 +23,11 @@ class Upkeep:
         self._age_at: Age = OLDEST  # how far the parked events were looked through for old ones
         self._sweeping = False
 
+    def start(self) -> None:
+        """Once, before the first tick. A pause may be long over: the first event at hand finds out."""
+        self.follow_state()
+        self._probe_at = self._work.tools.clock()
+
     def tick(self) -> None:
         """Once a second."""
         self._expire()
@@ -112,10 +117,10 @@ class Upkeep:
         by_settings = work.config.state is DestinationState.paused and work.config.changes[-1].by == "settings"
         if not by_settings or work.asked is not None or work.slots or work.stopping or now < self._probe_at:
             return
-        entry = work.line_up.any_to_try()
-        if entry is None:
+        entry = work.line_up.any_to_try(now)
+        if entry is None or entry.failed:  # it alone may be what is refused: let there be another the next time
             self._parking.lines.load_one()
-        else:
+        if entry is not None:
             self._probe_at = now + work.limits.probe
             entry.alone = True
             self._flights.send(entry)

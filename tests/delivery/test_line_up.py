@@ -95,6 +95,25 @@ def test_an_account_is_counted_over_all_its_lanes() -> None:
     assert line_up.of_owner(mine[0]) == 3
 
 
+def test_a_probe_waits_for_the_receiver_alone() -> None:
+    line_up = LineUp(64)
+    for n in (1, 2):
+        one = entry(n)
+        line_up.add(one)
+        taken(line_up)
+        one.progress = Progress(next_at=10**9, not_before=60_000 if n == 1 else 0)
+        assert one.progress.due_at == 10**9
+        line_up.delay(one, 200.0 + n)
+    found = line_up.any_to_try(10.0)
+    assert found is not None
+    assert found.position.offset == 2
+    found.stage = Stage.flying
+    assert line_up.any_to_try(10.0) is None
+    found = line_up.any_to_try(60.0)
+    assert found is not None
+    assert found.position.offset == 1
+
+
 def test_the_oldest_can_be_asked_before_its_own_time_but_not_before_the_receivers() -> None:
     line_up = LineUp(64)
     for n in (1, 2, 3):

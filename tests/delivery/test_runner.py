@@ -117,6 +117,46 @@ def test_a_paused_destination_is_asked_once_a_minute_and_comes_back_by_itself(tm
     run(tmp_path, live)
 
 
+@pytest.mark.parametrize("lane", [100, 2])
+def test_a_destination_that_was_paused_before_a_start_is_probed_at_once_and_then_once_a_minute(
+    tmp_path: Path, lane: int
+) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        first = Road(folder, loop, lambda n: answer(401), Limits(lane=lane))
+        for n in range(5):
+            first.add(n)
+        await first.until(lambda: first.config.state is PAUSED)
+        await first.stop(0.0)
+        road = Road(folder, loop, lambda n: answer(401), log=first.log, config=first.config)
+        await road.until(lambda: road.sent == [0], seconds=3)
+        await asyncio.sleep(58)
+        assert road.sent == [0]
+        await road.until(lambda: road.sent == [0, 0], seconds=3)
+        await road.stop(0.0)
+        again = Road(folder, loop, log=first.log, config=road.config)
+        await again.until(lambda: states(again) == [State.delivered] * 5, seconds=5)
+        await again.stop()
+
+    run(tmp_path, live)
+
+
+def test_an_event_that_alone_is_refused_does_not_keep_the_destination_paused(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        limits = Limits(lane=1)
+        first = Road(folder, loop, lambda n: answer(401), limits)
+        for n in range(20):
+            first.add(n, user=f"u{n // 5}")
+        await first.until(lambda: first.config.state is PAUSED and first.reader.parked_count(7) == 20)
+        await first.stop(0.0)
+        road = Road(folder, loop, lambda n: answer(403) if n == 0 else OK, limits, log=first.log, config=first.config)
+        await road.until(lambda: road.config.state is ON, seconds=200)
+        await road.until(lambda: None not in states(road))
+        assert states(road) == [State.dead] + [State.delivered] * 19
+        await road.stop()
+
+    run(tmp_path, live)
+
+
 def test_a_probe_finds_an_event_also_when_all_of_them_are_on_disk(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         limits = Limits(lane=2)
@@ -128,7 +168,7 @@ def test_a_probe_finds_an_event_also_when_all_of_them_are_on_disk(tmp_path: Path
         paused = paper.change(PAUSED, first.now(), "settings", "401")
         config = msgspec.structs.replace(first.config, changes=(*first.config.changes, paused))
         road = Road(folder, loop, limits=limits, log=first.log, config=config)
-        await road.until(lambda: states(road) == [State.delivered] * 20, seconds=70)
+        await road.until(lambda: states(road) == [State.delivered] * 20, seconds=5)
         assert road.delivered == list(range(20))
         await road.stop()
 
