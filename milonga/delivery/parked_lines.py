@@ -210,7 +210,8 @@ class ParkedLines:
             self.look_at_later(key, ASIDE)
             return
         many = self._crowded or key[0] in self._aside
-        line = self._reader.line(self._number, key, max(1, min(may_take, A_FEW if many else AT_ONCE)))
+        at_once = 1 if even_paused else max(1, min(may_take, A_FEW if many else AT_ONCE))
+        line = self._reader.line(self._number, key, at_once)
         if not line or line[0].position in self.in_hand or not self._is_head(line[0]):
             # A place that is not durable yet, or an event that stands before it elsewhere, looks here again.
             if due:
