@@ -59,7 +59,7 @@ class TrackingApp:
         if message.get("more_body", False):
             return await self._answer_chunks(route, authorization, encoding, message, receive)
         body: bytes = message.get("body", b"")  # by far the most: all of it was there already
-        if (answer := self._hold(0, body)) is not None:
+        if (answer := self._hold(0, body, authorization)) is not None:
             return answer
         try:
             return await self._collector.handle(route, authorization, encoding, body)
@@ -73,7 +73,7 @@ class TrackingApp:
         try:
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    body = await self._gather(chunks, message, receive)
+                    body = await self._gather(chunks, authorization, message, receive)
             except TimeoutError:
                 self._collector.count("refused")
                 return answers.SLOW_BODY
@@ -83,12 +83,14 @@ class TrackingApp:
         finally:
             self._collector.room.give_back(sum(map(len, chunks)))
 
-    async def _gather(self, chunks: list[bytes], message: Message, receive: Receive) -> bytes | Answer | None:
+    async def _gather(
+        self, chunks: list[bytes], authorization: bytes | None, message: Message, receive: Receive
+    ) -> bytes | Answer | None:
         """The body, from this message on; `chunks` are what it holds, also if it is given up."""
         held = 0
         while message["type"] == "http.request":
             chunk: bytes = message.get("body", b"")
-            if (answer := self._hold(held, chunk)) is not None:
+            if (answer := self._hold(held, chunk, authorization)) is not None:
                 return answer
             chunks.append(chunk)
             held += len(chunk)
@@ -97,9 +99,10 @@ class TrackingApp:
             message = await receive()
         return None
 
-    def _hold(self, held: int, chunk: bytes) -> Answer | None:
+    def _hold(self, held: int, chunk: bytes, authorization: bytes | None) -> Answer | None:
         """Take room for a chunk of a body of which `held` bytes are there; what to answer if that cannot be."""
         if held + len(chunk) > MAX_REQUEST:
             self._collector.count("refused")
             return answers.TOO_LARGE
-        return None if self._collector.room.take(len(chunk)) else self._collector.busy()
+        taken = self._collector.room.take(len(chunk), lambda: self._collector.knows(authorization))
+        return None if taken else self._collector.busy()

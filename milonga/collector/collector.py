@@ -44,7 +44,7 @@ class Collector:
     writable        whether the log could be written when that was last tried; only `/readyz` asks, as each event tries
     accept_unknown  answer an unknown write key as Segment does: with 200, and keep nothing
     notice          told of everything that `counts` counts
-    max_held        bytes of bodies in memory at once; beyond it 503
+    max_held        bytes of bodies in memory at once; beyond it, for strangers beyond half of it, 503
     """
 
     def __init__(
@@ -99,6 +99,11 @@ class Collector:
             case Kind.ready:
                 return answers.READY if self._ready() and self._writable() else answers.NOT_READY
 
+    def knows(self, authorization: bytes | None) -> bool:
+        """Whether this header names a key that a source has."""
+        key = key_in_header(authorization)
+        return key is not None and self._source_of(key) is not None
+
     def kept(self, append: "asyncio.Future[Places]") -> Answer:
         """The answer to an append that is done. Raises what the log raised, LogFull aside."""
         try:
@@ -142,7 +147,7 @@ class Collector:
             return self._refuse(answers.BROKEN_GZIP)
         except TooLarge:
             return self._refuse(answers.TOO_LARGE)
-        if not self.room.take(len(body)):
+        if not self.room.take(len(body), lambda: source is not None):
             return self.busy()
         try:
             return await self._end(self._read(implied, source, body))

@@ -198,7 +198,7 @@ class Reader:
             raise self._too_large(self._request.to)
         if isinstance(self._request.to, Answer):
             return  # the rest is thrown away, so that the connection can be kept
-        if not self._room.take(len(part)):
+        if not self._room.take(len(part), self._is_known):
             self._room.give_back(len(self._body))
             self._body = b""
             self._request.to = self._collector.busy()
@@ -208,6 +208,9 @@ class Reader:
             if isinstance(self._body, bytes):
                 self._body = bytearray(self._body)
             self._body += part
+
+    def _is_known(self) -> bool:
+        return self._collector.knows(self._request.authorization)
 
     def on_message_complete(self) -> None:
         if self._switching:

@@ -11,7 +11,7 @@ import pytest
 
 from milonga.collector.stamp import MOST_DISCARDS
 from milonga.spec.limits import MAX_BATCH, MAX_REQUEST
-from tests.collector.parts import Bench, track
+from tests.collector.parts import Answered, Bench, track
 
 
 def test_a_batch_keeps_the_good_and_counts_the_bad() -> None:
@@ -275,6 +275,34 @@ def test_beyond_the_bytes_that_fit_at_once_the_answer_is_503() -> None:
         assert [(await answer).status for answer in first] == [200] * 3
         assert bench.collector.room.held == 0
         assert (await bench.ask("POST", "/v1/b", BATCH)).status == 200
+
+    asyncio.run(scenario())
+
+
+def test_strangers_leave_half_of_the_room_to_those_whose_header_names_a_key() -> None:
+    async def scenario() -> None:
+        bench = Bench(max_held=4 * len(BATCH))
+
+        async def ask(key: str | None) -> Answered:
+            return await bench.ask("POST", "/v1/b", BATCH, key=key)
+
+        bench.log.held = asyncio.Event()
+        known = asyncio.create_task(ask("second"))
+        await bench.log.appending.acquire()
+        bench.collector.room.take(len(BATCH), lambda: False)  # a stranger's, slow to arrive
+        for key in (None, "unknown"):
+            assert_json_error(await ask(key), 503, "busy")
+        packed = {"content-encoding": "gzip"}
+        assert_json_error(await bench.ask("POST", "/v1/b", gzip.compress(BATCH), key=None, headers=packed), 503, "busy")
+        assert bench.collector.room.held == 2 * len(BATCH)
+        others = [asyncio.create_task(ask("second")) for _ in range(2)]
+        for _ in others:
+            await bench.log.appending.acquire()
+        assert_json_error(await ask("second"), 503, "busy")
+        bench.log.held.set()
+        assert [(await answer).status for answer in (known, *others)] == [200] * 3
+        bench.collector.room.give_back(len(BATCH))
+        assert bench.collector.room.held == 0
 
     asyncio.run(scenario())
 

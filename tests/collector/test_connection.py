@@ -307,6 +307,18 @@ def test_a_body_for_which_there_is_no_room_is_503_and_the_connection_kept(front:
         assert bench.collector.room.held == 0
 
 
+def test_slow_bodies_of_strangers_leave_room_for_those_whose_header_names_a_key(front: Front) -> None:
+    bench = Bench(max_held=200_000)
+    with bench.listening(front) as server, connect(server) as slow, connect(server) as known:
+        slow.sendall(b"POST /v1/b HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n" + b" " * 99_000)
+        wait_until(lambda: bench.collector.room.held == 99_000)
+        stranger = request(b" " * 50_000, LAST).replace(b"Authorization", b"X-Other")
+        assert_refused(talk(server, stranger), 503, "busy")
+        known.sendall(request(EVENT + b" " * 50_000))
+        assert known.recv(1000).startswith(b"HTTP/1.1 200 OK")
+        assert bench.collector.room.held == 99_000
+
+
 def test_a_wrong_path_is_refused_before_its_body_is_asked_for(front: Front) -> None:
     with Bench().listening(front) as server:
         head = HEAD.replace(b"/v1/t", b"/v1/x") + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
