@@ -8,7 +8,7 @@ import apsw
 from msgspec import Struct
 
 from milonga.cli.ahead import Ahead, due_at
-from milonga.cli.common import LOG_FOLDER, opened, server_runs, when
+from milonga.cli.common import LOG_FOLDER, note, opened, server_runs, when
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
@@ -246,6 +246,8 @@ def facts_of(data: Path) -> Iterator[Facts]:
             yield facts
         finally:
             facts.close()
+            for name, error in facts.outcomes.unreadable.items():
+                note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage.")
 
 
 def waiting_events(data: Path, facts: Facts, config: DestinationConfig, end: dict[int, int]) -> tuple[int, bool]:

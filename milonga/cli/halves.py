@@ -15,6 +15,7 @@ import structlog
 from msgspec import Struct
 
 from milonga.cli.common import LOG_FOLDER
+from milonga.cli.highest import highest_offset
 from milonga.collector.collector import Collector
 from milonga.collector.server import HttpServer
 from milonga.delivery.limits import Limits
@@ -102,7 +103,7 @@ async def collect(
     """
     with Workspace.open(data) as workspace:
         keys = SourceKeys(workspace)
-        event_log = await SqliteLog.open(data / LOG_FOLDER)
+        event_log = await SqliteLog.open(data / LOG_FOLDER, behind=highest_offset(data, workspace))
         collector = Collector(
             log=event_log,
             ledger=event_log,

@@ -8,14 +8,15 @@ from typing import Any
 import apsw
 import structlog
 
-from milonga.eventlog.api import Discard, Offset
-from milonga.eventlog.aside import UNREADABLE, with_companions
+from milonga.eventlog.api import START, Discard, Offset
+from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
 from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, counts_of, tally_discards
 from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
-from milonga.eventlog.segment import Step, newest, open_to_write, path_of
+from milonga.eventlog.segment import Step, create, list_segments, newest, open_to_write, path_of
 from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
+ONE_GROUP = 50_000  #: more events than are ever written at once
 MOST_ROWS_A_PAGE = 80  #: of 16 kB; a stamp alone has over 200 bytes
 
 TRIAL = 64 * 1024  #: bytes; an event with its stamp has at most about half of it
@@ -42,7 +43,7 @@ class ActiveSegment:
     """
 
     def __init__(self, folder: Path, first: Offset, on_step: Step) -> None:
-        """Open it, and read what is in it."""
+        """Open it, and read what is in it. apsw.CorruptError or apsw.NotADBError if nothing of it can be read."""
         self.first = first
         self.path = path_of(folder, first)
         self.connection = open_to_write(self.path)
@@ -61,6 +62,11 @@ class ActiveSegment:
             self._samples = Samples(self.connection)
             self._scan()
         except UNREADABLE as error:
+            try:
+                self.connection.execute("SELECT offset FROM events LIMIT 1").fetchall()
+            except DAMAGED:
+                self.connection.close()
+                raise
             self.damaged = True
             self.created_at = 0
             self.next_offset = _beyond(self.path, first)
@@ -137,6 +143,45 @@ class ActiveSegment:
     def checkpoint(self) -> None:
         """Move what the write-ahead log still holds into the file, as far as no reader is in the way."""
         self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+
+
+def open_active(folder: Path, at: int, *, behind: Offset, most_events: int, on_step: Step) -> ActiveSegment:
+    """
+    The newest segment; a new one if there is none, or nothing of it can be read: then it is set aside. No offset is
+    given out twice, whatever was lost.
+
+    at           unix milliseconds
+    behind       the highest offset that anybody remembers
+    most_events  that a segment gets before it is sealed, but for those of a group
+    """
+    firsts = list_segments(folder)
+    if not firsts:
+        if behind > START:
+            log.error("log_lost", goes_on_at=behind + 1, lost="every event that was not delivered yet")
+        create(folder, behind + 1, at, on_step)
+        return ActiveSegment(folder, behind + 1, on_step)
+    first = firsts[-1]
+    try:
+        active = ActiveSegment(folder, first, on_step)
+    except DAMAGED as error:
+        path, begins = path_of(folder, first), max(first + most_events + ONE_GROUP, behind + 1)
+        aside = set_aside(path)
+        log.error(
+            "segment_damaged",
+            segment=str(path),
+            set_aside=aside.name,
+            error=str(error),
+            lost=f"events from offset {first} on that were not delivered yet",
+            goes_on_at=begins,
+        )
+        create(folder, begins, at, on_step, lost_from=first)
+        return ActiveSegment(folder, begins, on_step)
+    if active.next_offset <= behind:
+        if not active.damaged:
+            lost = f"events from offset {active.next_offset} to {behind}, as far as they were not delivered yet"
+            log.error("log_ends_early", segment=str(active.path), lost=lost, goes_on_at=behind + 1)
+        active.next_offset = behind + 1
+    return active
 
 
 def _beyond(path: Path, first: Offset) -> Offset:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeAlias
 import apsw
 
 from milonga.eventlog.api import Discard, Offset
+from milonga.eventlog.aside import DAMAGED
 
 ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
@@ -96,10 +97,14 @@ def open_totals(folder: Path) -> apsw.Connection:
     path = totals_path(folder)
     path.touch(mode=0o600)
     connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(5_000)
-    connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full")
-    connection.execute(TOTALS)
+    try:
+        connection.set_busy_timeout(5_000)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        connection.execute(TOTALS)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -110,7 +115,11 @@ def open_totals_to_read(folder: Path) -> apsw.Connection | None:
     except apsw.CantOpenError:
         return None
     connection.set_busy_timeout(5_000)
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rolled'").get is None:
+    try:
+        begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rolled'").get is not None
+    except DAMAGED:
+        begun = False  # it is set aside when the log is next opened to write
+    if not begun:
         connection.close()
         return None
     return connection

@@ -21,8 +21,8 @@ from msgspec import Struct
 
 from milonga.eventlog.active import ActiveSegment
 from milonga.eventlog.api import START, Offset
-from milonga.eventlog.aside import UNREADABLE
-from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll
+from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
+from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll, totals_path
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.segment import (
@@ -77,7 +77,12 @@ class Keeper:
         self._clock = clock
         self._on_step = on_step
         self._tell_writer = tell_writer
-        self._totals = open_totals(folder)
+        try:
+            self._totals = open_totals(folder)
+        except DAMAGED as error:
+            aside = set_aside(totals_path(folder))
+            log.error("counts_damaged", set_aside=aside.name, error=str(error), lost="counts of segments long gone")
+            self._totals = open_totals(folder)
         self._segments: dict[Offset, Sealed] = {}
         self._unfinished: list[Offset] = []
         self._remembered: set[Offset] = set()  #: what `known` still has

@@ -10,7 +10,7 @@ from milonga.eventlog.api import START, Damaged, Offset, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.bell import Bell
 from milonga.eventlog.reading import all_damaged, read_rows
-from milonga.eventlog.segment import list_segments, newest, open_sealed, open_to_read, path_of
+from milonga.eventlog.segment import list_segments, lost_from, newest, open_sealed, open_to_read, path_of
 
 POLL = 0.25  #: seconds after which a waiting reader looks for itself
 READ_BYTES = 8 * 1024 * 1024  #: bodies returned by one read, about
@@ -37,6 +37,7 @@ class SqliteLogReader:
         self._bell: Bell | None = None
         self._firsts: list[Offset] = []
         self._files: OrderedDict[tuple[Offset, bool], apsw.Connection] = OrderedDict()
+        self._held: dict[Offset, Offset] = {}
         self._waiting: set[asyncio.Future[None]] = set()
 
     async def read(
@@ -61,13 +62,24 @@ class SqliteLogReader:
         if first is None:
             return [], after
         after = max(after, first - 1)
+        held_to = None if last is None else self._held_to(last)
         try:
-            found = read_rows(self._file(first, last is not None), after, last, limit, most_bytes)
+            found = read_rows(self._file(first, last is not None), after, held_to, limit, most_bytes)
         except UNREADABLE as error:
-            if last is None:
+            if held_to is None:
                 raise
-            found = all_damaged(after + 1, last, limit, f"{path_of(self._folder, first)}: {error}")
+            found = all_damaged(after + 1, held_to, limit, f"{path_of(self._folder, first)}: {error}")
         return found, last if last is not None and not found else after
+
+    def _held_to(self, last: Offset) -> Offset:
+        """The last offset a sealed segment really had: what followed it may have been lost as a whole."""
+        if last not in self._held:
+            try:
+                lost = lost_from(self._file(last + 1, last + 1 != self._firsts[-1]))
+            except (Gone, *UNREADABLE):
+                return last
+            self._held[last] = last if lost is None else lost - 1
+        return self._held[last]
 
     def _segment_of(self, offset: Offset) -> tuple[Offset | None, Offset | None]:
         """First and last offset of the segment that holds it, or else of the oldest; last is None if active."""

@@ -5,6 +5,7 @@ a segment is sealed by the next one being there, so that no crash leaves two act
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -55,18 +56,19 @@ def make_folder(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def create(folder: Path, first: Offset, at: int, on_step: Step = no_step) -> None:
+def create(folder: Path, first: Offset, at: int, on_step: Step = no_step, *, lost_from: Offset | None = None) -> None:
     """
     Make an empty segment. It gets its name when it is complete, so nobody ever sees half of one.
 
-    at  unix milliseconds
+    at         unix milliseconds
+    lost_from  the log holds nothing from this offset up to `first`: what there was is gone, and told
     """
     draft = folder / "new.db"
     for path in with_companions(draft):
         path.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
     try:
-        _fill(draft, first, at)
+        _fill(draft, first, at, lost_from)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
@@ -76,7 +78,7 @@ def create(folder: Path, first: Offset, at: int, on_step: Step = no_step) -> Non
     on_step("segment-named")
 
 
-def _fill(draft: Path, first: Offset, at: int) -> None:
+def _fill(draft: Path, first: Offset, at: int, lost_from: Offset | None) -> None:
     """Not yet durable."""
     connection = _connect(draft, apsw.SQLITE_OPEN_READWRITE)
     try:
@@ -87,6 +89,8 @@ def _fill(draft: Path, first: Offset, at: int) -> None:
         connection.execute(TABLES)
         connection.execute(COUNTER_TABLES)
         connection.execute("INSERT INTO meta VALUES ('first', ?), ('created_at', ?)", (first, at))
+        if lost_from is not None:
+            connection.execute("INSERT INTO meta VALUES ('lost_from', ?)", (lost_from,))
         connection.pragma("user_version", FORMAT)
         connection.execute("COMMIT")
         connection.pragma("journal_mode", "wal")
@@ -108,15 +112,32 @@ def remove_strays(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def lost_from(connection: apsw.Connection) -> Offset | None:
+    """See `create`."""
+    found = connection.execute("SELECT value FROM meta WHERE key = 'lost_from'").get
+    return found if isinstance(found, int) else None
+
+
 def _connect(path: Path, flags: int, options: str = "") -> apsw.Connection:
     connection = apsw.Connection(f"file:{quote(str(path))}{options}", flags=flags | apsw.SQLITE_OPEN_URI)
     connection.set_busy_timeout(BUSY)
     return connection
 
 
+def _not_empty(path: Path) -> Path:
+    """SQLite would take an empty file for a new one, and throw away what lies in its write-ahead log."""
+    with suppress(FileNotFoundError):
+        if path.stat().st_size == 0:
+            raise apsw.NotADBError(f"{path} is empty")
+    return path
+
+
 def _checked(connection: apsw.Connection, path: Path) -> apsw.Connection:
     try:
-        check_format(connection.pragma("user_version"), path)
+        version = connection.pragma("user_version")
+        if version == 0:
+            raise apsw.NotADBError(f"{path} is no segment")  # noqa: TRY301 - the handler only closes the file
+        check_format(version, path)
         connection.pragma("cell_size_check", True)
     except BaseException:
         connection.close()
@@ -130,7 +151,7 @@ def open_to_write(path: Path, cache: int = 8_000) -> apsw.Connection:
 
     cache  kibibytes
     """
-    connection = _checked(_connect(path, apsw.SQLITE_OPEN_READWRITE), path)
+    connection = _checked(_connect(_not_empty(path), apsw.SQLITE_OPEN_READWRITE), path)
     connection.pragma("synchronous", "full")
     connection.pragma("cache_size", -cache)
     connection.pragma("journal_size_limit", WAL_LIMIT)
@@ -140,7 +161,7 @@ def open_to_write(path: Path, cache: int = 8_000) -> apsw.Connection:
 
 def open_to_read(path: Path, *, cache: int = 1_000) -> apsw.Connection:
     """Works beside a writer and after one was killed. apsw.CantOpenError if the file is gone."""
-    connection = _checked(_connect(path, apsw.SQLITE_OPEN_READONLY), path)
+    connection = _checked(_connect(_not_empty(path), apsw.SQLITE_OPEN_READONLY), path)
     connection.pragma("cache_size", -cache)
     return connection
 
@@ -155,7 +176,7 @@ def open_settled(path: Path) -> apsw.Connection | None:
             return None
     except FileNotFoundError:
         pass
-    connection = _checked(_connect(path, apsw.SQLITE_OPEN_READONLY, "?immutable=1"), path)
+    connection = _checked(_connect(_not_empty(path), apsw.SQLITE_OPEN_READONLY, "?immutable=1"), path)
     if not has_indexes(connection):
         connection.close()
         return None

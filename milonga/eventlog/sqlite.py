@@ -12,13 +12,13 @@ from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
-from milonga.eventlog.active import ActiveSegment
-from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
+from milonga.eventlog.active import open_active
+from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
 from milonga.eventlog.keeper import Keeper, Sealed
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.record import record
-from milonga.eventlog.segment import Step, create, list_segments, make_folder, no_step, remove_strays
+from milonga.eventlog.segment import Step, list_segments, make_folder, no_step, remove_strays
 from milonga.eventlog.writer import Answers, Appending, Discarding, SealAt, Writer
 from milonga.identity.duplicates import SurelyNew, key_of
 from milonga.spec.stored import Stamped
@@ -57,6 +57,7 @@ class SqliteLog:
         clock: Callable[[], int] = now_ms,
         seal_at: SealAt | None = None,
         filter_memory: int | None = None,
+        behind: Offset = START,
         on_step: Step = no_step,
     ) -> "SqliteLog":
         """
@@ -64,13 +65,20 @@ class SqliteLog:
         clock          unix milliseconds
         seal_at        when a segment has had enough
         filter_memory  bytes for the filters of message ids
+        behind         the highest offset that anybody remembers: even if the log does not, it gives none up to it again
         on_step        for tests: called, in the thread that does it, at each step of the write path
         LogInUse, UnknownFormat, OSError or apsw.Error if it cannot be opened.
         """
         log = cls(folder, _lock(folder))
         try:
             await asyncio.to_thread(
-                log._open, folder, clock=clock, seal_at=seal_at or SealAt(), memory=filter_memory, on_step=on_step
+                log._open,
+                folder,
+                clock=clock,
+                seal_at=seal_at or SealAt(),
+                memory=filter_memory,
+                behind=behind,
+                on_step=on_step,
             )
         except BaseException:
             os.close(log._lock)
@@ -78,13 +86,18 @@ class SqliteLog:
         return log
 
     def _open(
-        self, folder: Path, *, clock: Callable[[], int], seal_at: SealAt, memory: int | None, on_step: Step
+        self,
+        folder: Path,
+        *,
+        clock: Callable[[], int],
+        seal_at: SealAt,
+        memory: int | None,
+        behind: Offset,
+        on_step: Step,
     ) -> None:
         remove_strays(folder)
-        if not list_segments(folder):
-            create(folder, 1, clock(), on_step)
+        active = open_active(folder, clock(), behind=behind, most_events=seal_at.events, on_step=on_step)
         firsts = list_segments(folder)
-        active = ActiveSegment(folder, firsts[-1], on_step)
         known = KnownIds(folder, SurelyNew() if memory is None else SurelyNew(memory=memory))
         known.hold(active.first, active.ids)
         self._keeper = Keeper(

@@ -309,17 +309,12 @@ class OutcomeReader:
                     if _is_begun(db):
                         yield from ask(db)
                     elif number != numbers[-1]:  # the newest is being made
-                        self._pass_by(path, "it is empty")
+                        self.unreadable[path.name] = "it is empty"
             except apsw.CantOpenError as error:
                 if path.exists():  # otherwise it was dropped a moment ago
-                    self._pass_by(path, str(error))
+                    self.unreadable[path.name] = str(error)
             except UNREADABLE as error:
-                self._pass_by(path, str(error))
-
-    def _pass_by(self, path: Path, error: str) -> None:
-        if path.name not in self.unreadable:
-            log.error("outcomes.unreadable", file=str(path), error=error)
-        self.unreadable[path.name] = error
+                self.unreadable[path.name] = str(error)
 
 
 def segments(folder: Path) -> list[int]:

@@ -77,6 +77,5 @@ def rolled(folder: Path, since: int) -> tuple[set[int], list[Row]]:
                 return set(), []
             numbers = {int(row[0]) for row in db.execute("SELECT segment FROM rolled")}
             return numbers, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
-        except UNREADABLE as error:
-            log.error("outcomes.unreadable", file=str(totals_path(folder)), error=str(error))
-            return set(), []
+        except UNREADABLE:
+            return set(), []  # it is set aside, and told, when it is next written to

@@ -1,0 +1,165 @@
+"""Segments that are damaged, emptied, or gone: what can be read is read, and no offset is given out twice."""
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from milonga.eventlog.api import START, Damaged, Duplicate, Position, Stored
+from milonga.eventlog.lookup import EventLookup
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.eventlog.segment import list_segments, path_of
+from milonga.eventlog.sqlite import SqliteLog
+from milonga.eventlog.writer import SealAt
+
+from .conformance import Clock, Events, event_of, offsets, poll, read_all
+
+SEAL_AT = SealAt(events=20)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "log"
+
+
+CLOCK = Clock()
+
+
+@pytest.fixture
+def make() -> Events:
+    return Events(CLOCK)
+
+
+def aside(folder: Path, name: str) -> list[Path]:
+    return list(folder.glob(f"{name}.damaged-*"))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_in_half(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def overwrite_its_head(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(b"\xa5" * 16384 + content[16384:])
+
+
+WAYS = [empty, cut_in_half, overwrite_its_head]
+
+
+async def filled(folder: Path, make: Events, count: int) -> None:
+    log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT)
+    for _ in range(count):
+        await log.append(make.some(1, body=b'{"x":"%s"}' % (b"x" * 9000)))
+    await log.close()
+
+
+@pytest.mark.parametrize("spoil", WAYS)
+def test_a_newest_segment_that_cannot_be_read_is_set_aside_and_the_log_goes_on_behind_all_it_can_have_held(
+    folder: Path, make: Events, spoil: Callable[[Path], None]
+) -> None:
+    async def run() -> None:
+        await filled(folder, make, 33)
+        assert list_segments(folder) == [1, 21]
+        spoil(path_of(folder, 21))
+        content = path_of(folder, 21).read_bytes()
+        reader = SqliteLogReader(folder)
+        for _ in range(2):  # also when it is opened again before anything was written
+            log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT)
+            await log.close()
+        log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT)
+        positions = [(await log.append([make.one(f"after {number}")]))[0] for number in range(25)]
+        first = positions[0]
+        assert isinstance(first, Position)
+        assert first.offset > 41, "21 and all that can follow"
+        assert [one.offset for one in positions if isinstance(one, Position)] == [first.offset + n for n in range(25)]
+        expected = [*range(1, 21), *range(first.offset, first.offset + 25)]
+        for any_reader in (log, reader):
+            found = await read_all(any_reader)
+            assert offsets(found) == expected, "what is lost is not made up, event by event"
+            assert all(isinstance(one, Stored) for one in found)
+        (kept,) = aside(folder, "0000000000000021.db")
+        assert kept.read_bytes() == content
+        assert [event.position.offset for event in EventLookup(folder).newest(100)] == expected[::-1]
+        await reader.close()
+        await log.close()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("spoil", WAYS)
+def test_an_older_segment_that_cannot_be_read_is_named_event_by_event(
+    folder: Path, make: Events, spoil: Callable[[Path], None]
+) -> None:
+    async def run() -> None:
+        await filled(folder, make, 45)
+        spoil(path_of(folder, 21))
+        log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT)
+        found = await read_all(log)
+        assert offsets(found) == list(range(1, 46))
+        assert [one.position.offset for one in found if isinstance(one, Damaged)] == list(range(21, 41))
+        assert len(EventLookup(folder).newest(100)) == 25
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_a_log_that_is_gone_goes_on_behind_what_others_remember(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        await filled(folder, make, 33)
+        shutil.rmtree(folder)
+        log = await SqliteLog.open(folder, clock=CLOCK, behind=33)
+        assert await log.append([make.one("after")]) == [Position(0, 34)]
+        assert offsets(await read_all(log, START)) == [34]
+        assert await log.begin(0) == 34
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_a_log_from_an_older_copy_goes_on_behind_what_others_remember_and_names_what_it_lacks(
+    folder: Path, make: Events
+) -> None:
+    async def run() -> None:
+        await filled(folder, make, 7)
+        shutil.copytree(folder, folder.parent / "copy")
+        await filled(folder, make, 26)
+        shutil.rmtree(folder)
+        (folder.parent / "copy").rename(folder)
+        for _ in range(2):
+            log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT, behind=33)
+            await log.close()
+        log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT, behind=33)
+        for number in range(20):
+            assert await log.append([make.one(f"after {number}")]) == [Position(0, 34 + number)]
+        assert await log.append([make.one("after 0")]) == [Duplicate(Position(0, 34))]
+        found = await read_all(log)
+        assert offsets(found) == list(range(1, 54))
+        assert [one.position.offset for one in found if isinstance(one, Damaged)] == list(range(8, 34))
+        assert event_of(found[-1]).stamp.message_id == "after 19"
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_damaged_counts_are_set_aside_and_counted_again_from_the_segments(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        await filled(folder, make, 45)
+        overwrite_its_head(folder / "counters.db")
+        assert sum(count.n for count in EventLookup(folder).counts(0, 2**40)) == 45
+        log = await SqliteLog.open(folder, clock=CLOCK, seal_at=SEAL_AT)
+
+        async def are_counted() -> bool:
+            return sum(count.n for count in EventLookup(folder).counts(0, 2**40)) == 45
+
+        await poll(are_counted)
+        assert len(aside(folder, "counters.db")) == 1
+        await log.close()
+
+    asyncio.run(run())
