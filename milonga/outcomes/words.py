@@ -1,6 +1,6 @@
 """Codes in words: why an event went the way it did, and what to do. A destination's own fix goes before these."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 PIPELINE: Final = {
@@ -48,6 +48,13 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 def instant(unix_ms: int) -> str:
-    """`2024-03-05T14:22:07.123Z`"""
-    return datetime.fromtimestamp(unix_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """`2024-03-05T14:22:07.123Z`; outside the years 1 to 9999, which have no such form, the number as it is."""
+    try:
+        time = _EPOCH + timedelta(milliseconds=unix_ms)
+    except OverflowError:
+        return f"{unix_ms} ms"
+    return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import milonga
-from milonga.outcomes.words import PIPELINE, SKIPPED, sentence, why_skipped
+from milonga.outcomes.words import PIPELINE, SKIPPED, instant, sentence, why_skipped
 
 DESTINATIONS = Path(milonga.__file__).parent / "destinations"
 
@@ -30,3 +30,19 @@ def test_an_unknown_code_is_told_all_the_same() -> None:
 )
 def test_a_sentence_ends_once(text: str, said: str) -> None:
     assert sentence(text) == said
+
+
+@pytest.mark.parametrize(
+    ("unix_ms", "said"),
+    [
+        (1_709_648_527_123, "2024-03-05T14:22:07.123Z"),
+        (-62_135_596_800_000, "0001-01-01T00:00:00.000Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+        (-62_135_596_800_001, "-62135596800001 ms"),
+        (253_402_300_800_000, "253402300800000 ms"),
+        (2**63, f"{2**63} ms"),
+        (-(2**4000), f"{-(2**4000)} ms"),
+    ],
+)
+def test_every_time_can_be_told(unix_ms: int, said: str) -> None:
+    assert instant(unix_ms) == said
