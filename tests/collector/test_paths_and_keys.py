@@ -1,12 +1,16 @@
 """Where events are taken, and by which key."""
 
+import asyncio
 import base64
 from typing import Any, get_args
 
+import msgspec
 import pytest
 
+from milonga.collector.answers import NO_WRITE_KEY, UNKNOWN_WRITE_KEY
+from milonga.collector.routes import Route, route_of
 from milonga.spec.event import EventType
-from tests.collector.parts import KEY, Bench, track
+from tests.collector.parts import KEY, Bench, talk, track
 
 EVENT = {"userId": "u", "anonymousId": "a", "event": "Paid", "groupId": "g", "previousId": "p", "messageId": "m"}
 TYPES: tuple[EventType, ...] = get_args(EventType)
@@ -88,6 +92,43 @@ def test_an_unknown_key_is_refused_and_nothing_kept() -> None:
         assert (answer.status, answer.code) == (401, "unknown_write_key")
         assert bench.log.events == []
         assert bench.noticed == [("unknown_write_key", 1)]
+
+
+@pytest.mark.parametrize(
+    "credentials",
+    [
+        base64.b64encode(b"k" * 1_000_000),
+        base64.b64encode(b"k" * 10_000 + b":"),
+        base64.b64encode("é".encode() * 5_000),
+        base64.b64encode(bytes(range(256)) * 40),
+        b" " * 1_000_000,
+        b"=" * 1_000_000,
+        b"\xff\xfe" * 1_000,
+        b"",
+    ],
+    ids=lambda credentials: f"{credentials[:8]!r}",
+)
+def test_no_header_of_whatever_length_or_bytes_makes_trouble(credentials: bytes) -> None:
+    bench = Bench()
+    route = route_of("POST", "/v1/track")
+    assert isinstance(route, Route)
+    body = msgspec.json.encode(track())
+    answer = asyncio.run(bench.collector.handle(route, b"Basic " + credentials, None, body))
+    assert answer in (UNKNOWN_WRITE_KEY, NO_WRITE_KEY)
+    with bench.listening() as server:
+        head = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic %b\r\n" % credentials
+        said = talk(server, head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    assert said.split()[1] in (b"400", b"401", b"431")
+    assert bench.collector.counts["trouble"] == 0
+
+
+@pytest.mark.parametrize("key", ["k" * 10_000, "é" * 10_000, "k" * 1_000_000, "\0", "é"])
+def test_no_key_of_whatever_length_or_letters_makes_trouble(key: str) -> None:
+    bench = Bench()
+    assert bench.post("/v1/track", track(writeKey=key), key=None).status == 401
+    assert bench.post("/v1/batch", {"writeKey": key, "batch": [track()]}, key=None).status == 401
+    assert bench.post("/v1/batch", track(), key=key).status == 401
+    assert bench.log.events == []
 
 
 def test_an_unknown_key_is_answered_as_segment_does_where_the_switch_says_so() -> None:
