@@ -268,6 +268,31 @@ def test_the_context_of_a_batch_counts_for_each_of_its_events() -> None:
     ]
 
 
+# What is cut off
+
+
+@pytest.mark.parametrize("separator", [b",", b" ,\n"])
+def test_of_a_batch_that_is_cut_off_anywhere_nothing_vanishes(separator: bytes) -> None:
+    events = [FIRST, track(event='é "quoted" {[,'), LAST]
+    head = b'{"writeKey":"k","batch":['
+    body = head + separator.join(events)
+    begins = [body.index(event) for event in events]
+    ends = [begin + len(event) for begin, event in zip(begins, events, strict=True)]
+    for size in range(ends[0], len(body) + 1):
+        decoded = request(body[:size])
+        whole = sum(end <= size for end in ends)
+        begun = sum(begin < size for begin in begins)
+        assert decoded.write_key == "k"
+        assert len(decoded.events) == whole
+        assert codes(decoded) == ["malformed_json"] * (begun - whole)
+
+
+def test_of_a_batch_that_is_cut_off_beyond_its_limit_nothing_vanishes() -> None:
+    decoded = request(b'{"batch":[' + (FIRST + b",") * (MAX_BATCH + 2) + FIRST[:-20])
+    assert len(decoded.events) == MAX_BATCH
+    assert [(one.code, one.count) for one in decoded.rejected] == [("batch_too_long", 3)]
+
+
 # What a batch says for all
 
 
