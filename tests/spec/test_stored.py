@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, Raw
+from structlog.testing import capture_logs
 
 from milonga.collector.stamp import stamp
 from milonga.eventlog import record as records
@@ -118,12 +119,12 @@ def test_stamps_of_before_are_read() -> None:
     assert (event.context, event.integrations) == ({"a": 1}, {"All": True})
 
 
-def test_a_stamp_that_cannot_be_read_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_stamp_that_cannot_be_read_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(records, "_told", set())
     text, body = '{"source":"web"}', b"{}"
     crc = zlib.crc32(body, zlib.crc32(text.encode()))
-    for offset in range(5):
-        assert isinstance(stored((offset, text, body, crc)), Damaged)
-    assert capsys.readouterr().out.count("stamp_unreadable") == 1
+    with capture_logs() as said:
+        for offset in range(5):
+            assert isinstance(stored((offset, text, body, crc)), Damaged)
+    (line,) = said
+    assert (line["event"], line["log_level"], line["offset"]) == ("stamp_unreadable", "error", 0)
