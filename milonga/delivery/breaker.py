@@ -43,7 +43,7 @@ class Policy(Struct, frozen=True):
 
     failures: int = 10
     accounts: int = 3
-    first: float = 1.0
+    first: float = 0.25
     longest: float = 60.0
 
 

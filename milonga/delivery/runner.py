@@ -180,7 +180,11 @@ class Runner:
             self._timer = None
         if soonest < now + TICK:
             self._timer_at = max(soonest, now + 0.001)
-            self._timer = asyncio.get_running_loop().call_later(self._timer_at - now, self._guard, self._pump)
+            self._timer = asyncio.get_running_loop().call_later(self._timer_at - now, self._guard, self._on_time)
+
+    def _on_time(self) -> None:
+        self._timer = None  # it may have come a little early: then it is set again
+        self._pump()
 
     def _tick(self) -> None:
         if self._work.stopping:

@@ -16,7 +16,7 @@ from milonga.outcomes.model import State
 from milonga.spec.event import Event
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
-from tests.delivery.faketime import FakeThread, FakeTimeLoop
+from tests.delivery.faketime import NOON, FakeThread, FakeTimeLoop
 from tests.delivery.road import LATENCY, OK, Road, answer, run
 
 ON, OFF, PAUSED = DestinationState.on, DestinationState.off, DestinationState.paused
@@ -257,6 +257,38 @@ def test_a_damaged_record_is_named_and_passed_by(tmp_path: Path) -> None:
         road.log.events[0][0] = Damaged(Position(0, 1), "checksum")
         road.add(1)
         await road.until(lambda: states(road) == [State.dead, State.delivered])
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+@pytest.mark.parametrize("resolution", [1e-6, 0.01])
+def test_a_retry_goes_out_when_its_time_has_come_also_by_a_coarse_clock(tmp_path: Path, resolution: float) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        loop.clock = lambda: NOON + loop.time() // resolution * resolution  # type: ignore[method-assign]
+        road = Road(folder, loop, lambda n: answer(503) if len(road.sent) < 6 else OK)
+        road.add(0)
+        for tries in range(1, 6):
+            await road.until(lambda: len(road.sent) == tries, seconds=20)  # noqa: B023
+            await asyncio.sleep(LATENCY + 0.02)
+            found = road.reader.progress(7, Position(0, 1))
+            assert found is not None
+            late = len(road.sent) == tries  # the dice may have let it go at once
+            await road.until(lambda: len(road.sent) > tries, seconds=20)  # noqa: B023
+            assert not late or abs(loop.time() - (found.due_at / 1000 - NOON)) <= 0.03
+        await road.until(lambda: states(road) == [State.delivered])
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_a_receiver_that_fails_twice_for_every_event_delays_them_by_seconds(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(500) if road.sent.count(n) < 3 else OK)
+        for n in range(60):
+            road.add(n, f"a{n % 3}", f"u{n % 10}")
+        await road.until(lambda: states(road) == [State.delivered] * 60, seconds=10)
+        assert len(road.sent) == 180
         await road.stop()
 
     run(tmp_path, live)
