@@ -209,6 +209,8 @@ class Delivery:
 
     async def _close(self, grace: float = 10.0) -> None:
         """Side by side: one slow destination must not take the others' time."""
+        if self._recorder.trouble is not None:
+            grace = 1.0  # what comes back could not be recorded anyway
         await asyncio.gather(*(self._end(number, grace) for number in list(self._runners)))
         await self._recorder.close()
         self._reader.close()

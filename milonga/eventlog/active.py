@@ -16,6 +16,7 @@ from milonga.eventlog.segment import Step, create, list_segments, newest, open_t
 from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
+PAGE = 16384  #: bytes
 ONE_GROUP = 50_000  #: more events than are ever written at once
 MOST_ROWS_A_PAGE = 80  #: of 16 kB; a stamp alone has over 200 bytes
 
@@ -140,9 +141,18 @@ class ActiveSegment:
     def has_counts(self) -> bool:
         return bool(self._tally)
 
-    def checkpoint(self) -> None:
-        """Move what the write-ahead log still holds into the file, as far as no reader is in the way."""
-        self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+    def checkpoint(self) -> int:
+        """
+        Move what the write-ahead log still holds into the file, as far as no reader is in the way; return how many
+        bytes are left to be moved.
+        """
+        frames, done = self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        return (frames - done) * PAGE
+
+    @property
+    def claimed(self) -> int:
+        """Bytes the file may yet grow by when the write-ahead log is moved into it."""
+        return self.wal_frames * PAGE
 
 
 def open_active(folder: Path, at: int, *, behind: Offset, most_events: int, on_step: Step) -> ActiveSegment:
@@ -186,5 +196,5 @@ def open_active(folder: Path, at: int, *, behind: Offset, most_events: int, on_s
 
 def _beyond(path: Path, first: Offset) -> Offset:
     """An offset that a file whose newest rows cannot be read has surely not reached."""
-    pages = sum(part.stat().st_size for part in with_companions(path) if part.exists()) // 16384 + 1
+    pages = sum(part.stat().st_size for part in with_companions(path) if part.exists()) // PAGE + 1
     return first + pages * MOST_ROWS_A_PAGE

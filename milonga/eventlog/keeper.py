@@ -4,6 +4,7 @@ indexes made, their ids turned into a filter; in the end they are dropped whole.
 crash.
 """
 
+import errno
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
 from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll, totals_path
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
+from milonga.eventlog.room import Room
 from milonga.eventlog.segment import (
     Step,
     has_indexes,
@@ -68,10 +70,15 @@ class Keeper:
         known: KnownIds,
         *,
         clock: Callable[[], int],
+        reserve: int | None = None,
         on_step: Step,
         tell_writer: Callable[[Callable[[], None]], None],
     ) -> None:
-        """tell_writer  has a function called in the writer's thread, which owns `known`"""
+        """
+        reserve      see Room
+        tell_writer  has a function called in the writer's thread, which owns `known`
+        """
+        self._room = Room(folder, reserve)
         self._folder = folder
         self._known = known
         self._clock = clock
@@ -189,11 +196,13 @@ class Keeper:
             log.warning("segment_unfinished", segment=first, error=f"{type(error).__name__}: {error}")
 
     def _finish(self, first: Offset, keys: "FilterKeys | None") -> None:
-        segment = self._segments[first]
-        with closing(open_to_write(path_of(self._folder, first))) as connection:
+        segment, path = self._segments[first], path_of(self._folder, first)
+        with closing(open_to_write(path)) as connection:
             roll(self._totals, first, counts_of(connection))
             self._on_step("rolled")
             if not has_indexes(connection):
+                if self._room.is_short(path.stat().st_size):
+                    raise OSError(errno.ENOSPC, self._room.refusal)
                 connection.pragma("temp_store", "memory")
                 with connection:
                     connection.execute(INDEXES)

@@ -58,6 +58,7 @@ class SqliteLog:
         seal_at: SealAt | None = None,
         filter_memory: int | None = None,
         behind: Offset = START,
+        reserve: int | None = None,
         on_step: Step = no_step,
     ) -> "SqliteLog":
         """
@@ -66,6 +67,7 @@ class SqliteLog:
         seal_at        when a segment has had enough
         filter_memory  bytes for the filters of message ids
         behind         the highest offset that anybody remembers: even if the log does not, it gives none up to it again
+        reserve        bytes of the disk to leave to others; appends are refused before. Default: milonga.eventlog.room
         on_step        for tests: called, in the thread that does it, at each step of the write path
         LogInUse, UnknownFormat, OSError or apsw.Error if it cannot be opened.
         """
@@ -78,6 +80,7 @@ class SqliteLog:
                 seal_at=seal_at or SealAt(),
                 memory=filter_memory,
                 behind=behind,
+                reserve=reserve,
                 on_step=on_step,
             )
         except BaseException:
@@ -93,6 +96,7 @@ class SqliteLog:
         seal_at: SealAt,
         memory: int | None,
         behind: Offset,
+        reserve: int | None,
         on_step: Step,
     ) -> None:
         remove_strays(folder)
@@ -101,7 +105,12 @@ class SqliteLog:
         known = KnownIds(folder, SurelyNew() if memory is None else SurelyNew(memory=memory))
         known.hold(active.first, active.ids)
         self._keeper = Keeper(
-            folder, known, clock=clock, on_step=on_step, tell_writer=lambda call: self._writer.submit(call)
+            folder,
+            known,
+            clock=clock,
+            reserve=reserve,
+            on_step=on_step,
+            tell_writer=lambda call: self._writer.submit(call),
         )
         sealed = [Sealed(first, after - 1) for first, after in pairwise(firsts)]
         self._keeper.take_over(sealed)
@@ -111,6 +120,7 @@ class SqliteLog:
             known,
             clock=clock,
             seal_at=seal_at,
+            reserve=reserve,
             on_step=on_step,
             on_group=self._on_group,
             on_sealed=self._keeper.sealed,

@@ -4,6 +4,7 @@ answers: the next group forms while this one is being made durable, and nobody w
 """
 
 import asyncio
+import errno
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ from milonga.eventlog.checkpoint import Checkpointer
 from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.record import Record
+from milonga.eventlog.room import Room
 from milonga.eventlog.segment import Step, create
 from milonga.identity.duplicates import filter_key
 
@@ -98,6 +100,7 @@ class Writer:
         *,
         clock: Callable[[], int],
         seal_at: SealAt,
+        reserve: int | None,
         on_step: Step,
         on_group: Callable[[Answers], None],
         on_sealed: Callable[[ActiveSegment], None],
@@ -105,6 +108,7 @@ class Writer:
     ) -> None:
         """
         clock      unix milliseconds
+        reserve    see Room
         on_group   gets the answers of a group
         on_sealed  gets the former active segment, to look after it in another thread
         on_warm    the first appends are no longer held back for the filters
@@ -118,6 +122,7 @@ class Writer:
         self._on_group = on_group
         self._on_sealed = on_sealed
         self._on_warm = on_warm
+        self._room = Room(folder, reserve)
         self._bells = Bells(folder)
         self._checkpointer = Checkpointer()
         self._work: SimpleQueue[Work] = SimpleQueue()
@@ -197,6 +202,7 @@ class Writer:
     def _write(self, group: list[Appending | Discarding]) -> None:
         """All of the group, or nothing of it."""
         try:
+            self._want_room()
             if self._is_enough():
                 self._seal()
             answers = self._write_group(group)
@@ -211,6 +217,14 @@ class Writer:
         self._on_step("before-answer")
         self._on_group(answers)
         self._checkpointer.after_commit(self._active)
+
+    def _want_room(self) -> None:
+        """OSError if what is left of the disk is left to others."""
+        if self._room.is_short(self._active.claimed):
+            claimed = self._active.checkpoint()
+            self._room.look_again()
+            if self._room.is_short(claimed):
+                raise OSError(errno.ENOSPC, self._room.refusal)
 
     def _write_group(self, group: list[Appending | Discarding]) -> Answers:
         active, find = self._active, self._known.find
@@ -259,6 +273,7 @@ class Writer:
             active.next_offset = offset
             active.events += written
             active.size += size + written * ROW_OVERHEAD
+            self._room.wrote(size + written * ROW_OVERHEAD)
             active.ids.update(ids)
             active.filter_keys.extend([filter_key(message_id) for _source, message_id in here])
             self._bells.ring()
@@ -320,6 +335,7 @@ class Writer:
             if self._is_enough():
                 self._seal()
             if self._refusing:
+                self._want_room()
                 self._active.try_out()
                 self._worked()
         except (apsw.Error, OSError) as error:

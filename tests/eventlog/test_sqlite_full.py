@@ -1,6 +1,7 @@
 """A full disk refuses politely, damages nothing, and is usable again as soon as there is room."""
 
 import asyncio
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, Events, offsets, read_all
+from .conformance import Clock, Events, offsets, poll, read_all
 
 BODY = b'{"x":"%s"}' % (b"y" * 3_000)
 
@@ -117,3 +118,43 @@ def test_a_log_that_was_full_says_so_until_there_is_room_also_if_nobody_appends(
         assert not log.writable
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("seal_at", [SealAt(), SealAt(events=300)], ids=["one segment", "several segments"])
+def test_the_last_of_the_disk_is_left_to_others_also_after_checkpoints_and_indexes(
+    small_disk: Path, seal_at: SealAt
+) -> None:
+    reserve = 3 * 1024 * 1024
+
+    async def run() -> None:
+        make = Events(Clock())
+        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=reserve)
+        kept = await fill(log, make)
+        assert kept > 300
+        assert not log.writable
+        await log.close()  # the last checkpoint
+        assert free(small_disk) > reserve - 512 * 1024
+        (small_disk / "others").write_bytes(b"x" * (free(small_disk) - 64 * 1024))
+        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=reserve)
+        with pytest.raises(LogFull, match="MB of the disk are free"):
+            await log.append(make.some(1, body=BODY))
+        assert not log.writable
+        (small_disk / "others").unlink()
+        if seal_at.events == 300:
+            assert await log.trim(0, kept // 2) >= 300
+
+        async def is_writable() -> bool:
+            return log.writable
+
+        await log.append([make.one("again")])
+        await poll(is_writable)
+        assert offsets(await read_all(log))[-1] == kept + 1
+        await log.close()
+
+    asyncio.run(run())
+
+
+def free(disk: Path) -> int:
+    """Bytes."""
+    found = os.statvfs(disk)
+    return found.f_bavail * found.f_frsize

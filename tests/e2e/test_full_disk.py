@@ -1,0 +1,102 @@
+"""A disk that the log has filled: senders are refused politely, delivery goes on, the server stops and starts."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import KEY
+from tests.receiving import Receiving, duplicates
+from tests.running import Milonga, eventually, track
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Of 12 MB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def post(milonga: Milonga, events: list[dict[str, Any]]) -> int:
+    """The status."""
+    with closing(HTTPConnection("127.0.0.1", milonga.port, timeout=30)) as connection:
+        connection.request("POST", "/v1/batch", json.dumps({"writeKey": KEY, "batch": events}))
+        return connection.getresponse().status
+
+
+def fill(milonga: Milonga) -> set[str]:
+    """Send until the log refuses; the events it took."""
+    taken: set[str] = set()
+    refused = batch = 0
+    while refused < 3:
+        batch += 1
+        assert batch < 500, "the disk never got full"
+        events = [track(batch * 100 + n, f"u{n}", f"a{n}", properties={"f": "x" * 1500}) for n in range(100)]
+        if post(milonga, events) == 200:
+            taken |= {str(event["event"]) for event in events}
+        else:
+            refused += 1
+    return taken
+
+
+def test_what_was_taken_is_delivered_while_the_disk_is_full(small_disk: Path, totango: Receiving) -> None:
+    with Milonga(small_disk / "data") as milonga:
+        milonga.say("sources", "add", "web", "--write-key", KEY)
+        settings = ("--set", "serviceId=SP-1", "--set", f"endpoint={totango.url}")
+        milonga.say("destinations", "add", "totango", "--source", "web", *settings)
+        milonga.start()
+        totango.behave(status=503)
+        taken = fill(milonga)
+        assert len(taken) > 500
+        totango.behave_well()
+
+        def delivered() -> set[str]:
+            return {seen.params["sdr_a"] for seen in totango.accepted()}
+
+        eventually(lambda: delivered() == taken, "all delivered")
+        assert "cannot_record" not in milonga.log_text()
+        assert duplicates(totango.accepted()) == 0
+        begun = time.monotonic()
+        assert milonga.stop() == 0
+        assert time.monotonic() - begun < 20
+        milonga.start()
+        assert delivered() == taken
+        assert duplicates(totango.accepted()) == 0
+
+
+def test_on_a_disk_without_a_byte_left_it_stops_in_time_and_sends_what_was_left_when_there_is_room(
+    small_disk: Path, totango: Receiving
+) -> None:
+    with Milonga(small_disk / "data") as milonga:
+        milonga.say("sources", "add", "web", "--write-key", KEY)
+        settings = ("--set", "serviceId=SP-1", "--set", f"endpoint={totango.url}")
+        milonga.say("destinations", "add", "totango", "--source", "web", *settings)
+        milonga.start()
+        totango.behave(status=503)
+        assert post(milonga, [track(n, f"u{n}", "acme") for n in range(500)]) == 200
+        eventually(lambda: totango.received() > 0, "tries")
+        ballast = small_disk / "ballast"
+        subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4096"], capture_output=True, check=False)
+        totango.behave_well()
+        eventually(lambda: len(totango.accepted()) > 0, "sent, but not recorded")
+        begun = time.monotonic()
+        milonga.stop()
+        assert time.monotonic() - begun < 20
+        ballast.unlink()
+        milonga.start()
+        eventually(
+            lambda: {s.params["sdr_a"] for s in totango.accepted()} == {f"e-{n}" for n in range(500)}, "the rest"
+        )
