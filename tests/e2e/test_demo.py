@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -82,9 +83,9 @@ def test_the_commands_it_prints_can_be_typed_where_it_was_started(tmp_path: Path
         (curl,) = re.findall(r"^  (curl .*?\}'\n)", text, re.MULTILINE | re.DOTALL)
         if shutil.which("curl", path=path):
             assert typed([shell, "-c", curl]).stdout == '{"success": true}'
-        (python,) = re.findall(r"^Or from Python \((\S+)\):$", text, re.MULTILINE)
+        (python,) = re.findall(r"^Or from Python \((.+)\):$", text, re.MULTILINE)
         code = "\n".join(line[2:] for line in text.split("):\n\n")[1].split("\n\nWhat")[0].splitlines())
-        done = typed([*python.split(), "-c", code])
+        done = typed([*shlex.split(python), "-c", code])
         assert done.returncode == 0, done.stderr
         (explain,) = re.findall(r"^  (\S+ explain .*)$", text, re.MULTILINE)
         eventually(lambda: typed([shell, "-c", explain]).stdout.count("totango: delivered") >= 5, "explained")
