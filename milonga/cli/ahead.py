@@ -14,11 +14,6 @@ from milonga.spec.read import read_stamped
 LOOKED_AT = 500  #: events of the same account before it; a longer line is parked, and its head is known
 
 
-def due_at(progress: Progress | None) -> int | None:
-    """Unix milliseconds of the next try; None if none is set."""
-    return (max(progress.next_at, progress.not_before) or None) if progress is not None else None
-
-
 class Ahead:
     """Of one data directory."""
 
@@ -45,7 +40,7 @@ class Ahead:
             message_id=before.event.stamp.message_id,
             offset=before.position.offset,
             code=progress.code if progress is not None else "",
-            next_at=due_at(progress),
+            next_at=(progress.due_at or None) if progress is not None else None,
         )
 
     def _in_memory(self, stored: Stored, destination: int, kind: Destination, keys: set[Key]) -> list[Position]:

@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeAlias
 
@@ -58,11 +57,6 @@ def fail(message: str) -> NoReturn:
 def note(message: str) -> None:
     """Worth knowing, on stderr: what a machine reads from stdout stays clean."""
     typer.echo(message, err=True)
-
-
-def when(milliseconds: int) -> str:
-    """Unix milliseconds for people."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 @contextmanager

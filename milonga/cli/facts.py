@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 import apsw
 from msgspec import Struct
 
-from milonga.cli.ahead import Ahead, due_at
-from milonga.cli.common import LOG_FOLDER, note, opened, server_runs, when
+from milonga.cli.ahead import Ahead
+from milonga.cli.common import LOG_FOLDER, note, opened, server_runs
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
@@ -19,6 +20,7 @@ from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import Outcome
 from milonga.outcomes.waiting import Waits
+from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, FormerDestination, SettingsVersion
@@ -68,6 +70,11 @@ class Facts:
             self.delivery: DeliveryReader | None = DeliveryReader(data / "delivery.db")
         except apsw.CantOpenError:
             self.delivery = None  # it never ran
+
+    @cached_property
+    def _oldest(self) -> int | None:
+        """Unix seconds since when outcomes are kept."""
+        return self.outcomes.oldest()
 
     def close(self) -> None:
         if self.delivery is not None:
@@ -147,13 +154,13 @@ class Facts:
 
     def lost(self, stored: Stored, place: Place, held: Held) -> str:
         """Why there is no outcome and never will be one, although the destination took the event; "" if it waits."""
-        oldest = self.outcomes.oldest()
-        kept = "no outcomes are kept" if oldest is None else f"outcomes are kept since {when(oldest * 1000)}"
+        oldest = self._oldest
+        kept = "no outcomes are kept" if oldest is None else f"outcomes are kept since {instant(oldest * 1000)}"
         gone = f"What became of it is not kept any more: {kept}."
         if place.removed_at is not None:
             if oldest is not None and place.removed_at < oldest * 1000:
                 return gone
-            return f"The destination was removed ({when(place.removed_at)}) while this waited: it was not sent."
+            return f"The destination was removed ({instant(place.removed_at)}) while this waited: it was not sent."
         if held.parked is None and held.watermark is not None and held.watermark >= stored.position.offset:
             return gone
         return ""
@@ -175,7 +182,7 @@ class Facts:
             ends_off=not resent and fate(taken, stored.position.offset) is Fate.switched_off,
             code=progress.code if progress is not None else "",
             reason=progress.reason if progress is not None else "",
-            next_at=due_at(progress),
+            next_at=(progress.due_at or None) if progress is not None else None,
             breaker=health.breaker,
             breaker_until=health.breaker_until,
             failed_at=health.last_failure_at,
@@ -208,13 +215,13 @@ def _never(config: DestinationConfig, stored: Stored) -> str:
     if not is_never(config, stored.position):
         return ""
     before = [
-        f"switched {change.state.value} {when(change.at)}"
+        f"switched {change.state.value} {instant(change.at)}"
         for change in config.changes
         if change.at <= stored.event.stamp.received_at
     ]
     begins = "it gets what arrives while it is on."
     if not before:
-        return f"It came before the destination was added ({when(config.changes[0].at)}): {begins}"
+        return f"It came before the destination was added ({instant(config.changes[0].at)}): {begins}"
     return f"It came while the destination was off ({before[-1]}): {begins}"
 
 

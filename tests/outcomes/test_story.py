@@ -1,0 +1,143 @@
+"""The story of an event, from facts alone."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from milonga.destinations.registry import kind
+from milonga.eventlog.api import Position, Stored
+from milonga.outcomes.explain import Standing, story
+from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.waiting import Behind, Waits
+from milonga.spec.stored import Stamp, Stamped
+from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
+
+AT = 1_709_648_527_123  #: 2024-03-05T14:22:07.123Z
+BODY = b'{"type":"track","userId":"ada","event":"Saved","context":{"groupId":"acme"}}'
+CHANGE = StateChange(at=AT - 9_000, state=DestinationState.on, by="cli", reason="added", end={0: 0})
+
+
+def stored() -> Stored:
+    stamp = Stamp(
+        source=1,
+        type="track",
+        message_id="m-1",
+        own_message_id=True,
+        user_id="ada",
+        anonymous_id=None,
+        account="acme",
+        account_found="context.groupId",
+        received_at=AT,
+        timestamp=AT,
+    )
+    return Stored(Position(0, 7), Stamped(stamp, BODY))
+
+
+def standing(**more: Any) -> Standing:
+    totango = kind("totango")
+    config = DestinationConfig(
+        id=3,
+        name="prod",
+        kind="totango",
+        source=1,
+        settings=totango.settings(**more.pop("settings", {"service_id": "SP-1-1"})),
+        settings_version=1,
+        changes=(CHANGE,),
+    )
+    usual: dict[str, Any] = {"config": config, "kind": totango, "settings": config.settings}
+    return Standing(**(usual | more))
+
+
+def told(**more: Any) -> dict[str, Any]:
+    (at,) = story(stored(), "web", [standing(**more)])["destinations"]
+    assert isinstance(at, dict)
+    return at
+
+
+def outcome(state: State, code: str = "") -> Outcome:
+    return Outcome(
+        destination=3,
+        position=Position(0, 7),
+        state=state,
+        code=code,
+        attempts=1,
+        received_at=AT,
+        ended_at=AT + 40,
+        settings_version=1,
+    )
+
+
+def waits(**more: Any) -> Waits:
+    usual: dict[str, Any] = {"now": AT + 5_000, "server_runs": True, "destination": "prod", "change": CHANGE}
+    return Waits(**(usual | more))
+
+
+def test_a_fix_names_the_destination_it_is_for() -> None:
+    at = told(settings={}, outcomes=[outcome(State.skipped, "missing_service_id")])
+    assert at["why"] == "The destination has no Service ID."
+    assert "milonga destinations set prod --set serviceId" in at["fix"]
+    assert "NAME" not in at["fix"]
+
+
+def test_a_translation_that_fails_keeps_nothing_else_from_being_told() -> None:
+    def broken(*_: object) -> Any:
+        raise RuntimeError
+
+    at = told(kind=replace(kind("totango"), translate=broken), outcomes=[outcome(State.dead, "translate_failed")])
+    assert (at["state"], at["requests"]) == ("dead", [])
+    assert "translate_failed" in at["why"]
+
+
+def test_a_kind_that_is_gone_leaves_its_outcomes() -> None:
+    at = told(kind=None, removed_at=AT + 100, outcomes=[outcome(State.delivered)])
+    assert (at["state"], at["is"], at["requests"]) == ("delivered", "removed", [])
+
+
+@pytest.mark.parametrize(
+    ("more", "names", "words"),
+    [
+        ({}, ["turn"], "It waits its turn."),
+        ({"server_runs": False}, ["server"], "No server is running"),
+        ({"next_at": AT + 6_000}, ["time"], "Its next try is due 2024-03-05T14:22:13.123Z."),
+        ({"next_at": AT + 4_000}, ["time"], "Its next try was due 2024-03-05T14:22:11.123Z."),
+        ({"ends_off": True, "next_at": AT}, ["off"], "it ends as skipped (destination_off)"),
+        ({"breaker": "half_open", "failed_at": AT, "failed_code": "timeout"}, ["breaker"], "(last: timeout, 2024-"),
+        ({"breaker": "open", "breaker_until": AT + 9_000}, ["breaker"], "the next request goes out 2024-"),
+        ({"breaker": "open", "breaker_until": AT}, ["breaker"], "the next request was to go out 2024-"),
+        ({"resent": True, "parked": True}, ["resent"], "joined the end of its line"),
+        ({"behind": Behind(message_id="m-0", offset=1)}, ["event"], "It goes after m-0, which has no answer yet."),
+        (
+            {"behind": Behind(message_id="m-0", offset=1, code="http_500", next_at=AT), "parked": True},
+            ["event", "parked"],
+            "which failed (http_500) and was to be tried again 2024-",
+        ),
+    ],
+)
+def test_what_an_event_waits_for_is_said_and_nothing_to_come_lies_in_the_past(
+    more: dict[str, Any], names: list[str], words: str
+) -> None:
+    at = told(waits=waits(**more))
+    assert at["waitsFor"] == names
+    assert words in at["why"]
+    assert at["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("by", "fix"),
+    [("cli", "milonga destinations resume prod"), ("settings", "milonga destinations set prod"), ("workspace", "")],
+)
+def test_a_pause_says_how_it_ends(by: str, fix: str) -> None:
+    change = StateChange(at=AT, state=DestinationState.paused, by=by, reason="Refused all.", end={})
+    at = told(waits=waits(change=change))
+    assert at["why"] == "The destination is paused since 2024-03-05T14:22:07.123Z: Refused all."
+    assert fix in at["fix"]
+    assert bool(fix) == bool(at["fix"])
+
+
+def test_what_failed_is_said_once() -> None:
+    change = StateChange(at=AT, state=DestinationState.paused, by="settings", reason="Answered 401.", end={})
+    at = told(waits=waits(change=change, code="http_401", reason="Answered 401."))
+    assert at["state"] == "retrying"
+    assert at["why"].count("Answered 401.") == 1
+    assert "The last try failed: Answered 503." in told(waits=waits(code="http_503", reason="Answered 503"))["why"]
