@@ -154,10 +154,14 @@ def notes(one: Mapping[str, Any]) -> list[str]:
         said.append(f"Does not answer as it should: nothing is sent until {one['breakerUntil']}.")
     if one["breaker"] == "half_open" and one["state"] == DestinationState.on.value:
         said.append("Did not answer as it should: one request is out to see whether it is back.")
-    failure = one["lastFailure"]
-    if failure is not None and failure["at"] > (one["lastDeliveredAt"] or ""):
-        said.append(f"Last failure {failure['at']}: {failure['code']}, {failure['reason'].rstrip('.')}.")
+    if one["lastFailure"] is not None and one["lastFailure"]["at"] > (one["lastDeliveredAt"] or ""):
+        said.append(f"Last failure {_failure(one)}.")
     return said
+
+
+def _failure(one: Mapping[str, Any]) -> str:
+    failure = one["lastFailure"]
+    return "-" if failure is None else f"{failure['at']}: {failure['code']}, {failure['reason'].rstrip('.')}"
 
 
 def print_details(one: Mapping[str, Any], settings: Struct) -> None:
@@ -169,8 +173,9 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
         stale = "" if one["serverRunning"] else f" (as of {one['asOf']})"
         typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; dead letters: {one['deadLetters']:,}")
         typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
+        typer.echo(clean(f"last failure {_failure(one)}"))
     for said in notes(one):
-        if said.rstrip(".") != one["reason"].rstrip("."):
+        if said.rstrip(".") != one["reason"].rstrip(".") and not said.startswith("Last failure"):
             typer.echo(clean(said))
     if one["settings"]:
         typer.echo(
