@@ -172,6 +172,22 @@ def test_a_delivery_process_that_is_ended_at_any_moment_is_started_again(tmp_pat
         in_threads(tries[at : at + 3]).join()
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.05, 0.1, 0.2, 0.5])
+def test_ctrl_c_ends_any_other_command_without_a_traceback(tmp_path: Path, moment: float) -> None:
+    reading, writing = os.pipe()  # what it waits for in the end
+    with Started(tmp_path, "translate", "totango", f"/dev/fd/{reading}", keep_open=(reading,)) as started:
+        os.close(reading)
+        maps = Path(f"/proc/{started.pid}/maps")
+        eventually(lambda: "/apsw/" in maps.read_text(), "our code has begun, and is being imported")
+        with pytest.raises(subprocess.TimeoutExpired):
+            started.process.wait(moment)
+        started.signal(signal.SIGINT)
+        status, _, errors = started.ended(ENDS)
+        assert status in {-signal.SIGINT, 128 + signal.SIGINT}
+        assert "Traceback" not in errors
+    os.close(writing)
+
+
 def test_nohup_holds(tmp_path: Path) -> None:
     with serve(tmp_path, command=("nohup", sys.executable, "-m", "milonga")) as started:
         port = started.says(LISTENS).split("http://127.0.0.1:")[1].split()[0]
