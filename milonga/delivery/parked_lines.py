@@ -63,11 +63,16 @@ class ParkedLines:
         return self._counts.keys() <= {hash(key) for key in keys}
 
     def join(
-        self, parked: Parked, then: Callable[[], None], also: Callable[[DeliveryStore], None] | None = None
+        self,
+        parked: Parked,
+        *,
+        then: Callable[[], None],
+        failed: Callable[[Exception], None],
+        also: Callable[[DeliveryStore], None] | None = None,
     ) -> None:
         """
-        Put an event at the end of its lines. `then` is called once its place is durable; `also` is done to the store
-        in the same commit.
+        Put an event at the end of its lines. `then` is called once its place is durable, or `failed` if it can never
+        be; `also` is done to the store in the same commit.
         """
         self.count += 1
         for key in parked.keys:
@@ -81,14 +86,17 @@ class ParkedLines:
 
         def done() -> None:
             then()
-            for key in parked.keys:
-                self._joining[hash(key)] -= 1
-                if not self._joining[hash(key)]:
-                    del self._joining[hash(key)]
+            _less(self._joining, parked.keys)
             # Whoever stands before it looks at the line upon leaving.
             self.look_at(key for key in parked.keys if self._counts[hash(key)] - self._joining[hash(key)] == 1)
 
-        self._work.tools.recorder.record(Record(before=before, then=done))
+        def undone(error: Exception) -> None:
+            self.count -= 1
+            _less(self._joining, parked.keys)
+            _less(self._counts, parked.keys)
+            failed(error)
+
+        self._work.tools.recorder.record(Record(before=before, then=done, failed=undone))
 
     def leave(self, position: Position, keys: tuple[Key, ...], *, tracked: bool) -> None:
         """
@@ -104,10 +112,7 @@ class ParkedLines:
 
         def done() -> None:
             self.count -= 1
-            for key in keys:
-                self._counts[hash(key)] -= 1
-                if self._counts[hash(key)] <= 0:
-                    del self._counts[hash(key)]
+            _less(self._counts, keys)
             self.put_down(position, keys)
 
         self._work.tools.recorder.record(Record(before=before, then=done))
@@ -258,6 +263,13 @@ class ParkedLines:
             self._work.line_up.lanes.length(key) == 0 and self._reader.head(self._number, key) == parked.position
             for key in parked.keys
         )
+
+
+def _less(counts: Counter[int], keys: Iterable[Key]) -> None:
+    for key in keys:
+        counts[hash(key)] -= 1
+        if counts[hash(key)] <= 0:
+            del counts[hash(key)]
 
 
 def _account(parked: Parked) -> str:

@@ -21,6 +21,7 @@ from milonga.spec.stored import Stamped
 
 log = structlog.get_logger("milonga.delivery")
 
+CANNOT_PARK = "cannot_park"
 READ_AGAIN = 5.0  #: seconds until an event is read again that the log could not give
 
 
@@ -62,7 +63,17 @@ class Parking:
             resent=False,
             event=None,
         )
-        self.lines.join(parked, partial(self._left, position), also)
+        self.lines.join(parked, then=partial(self._left, position), failed=partial(self._stay, entry), also=also)
+
+    def _stay(self, entry: Entry, error: Exception) -> None:
+        """It can never be parked. What is under way goes on as if nobody had tried; anything else ends here."""
+        entry.parked = False
+        self.lines.in_hand.discard(entry.position)
+        if entry.stage is Stage.gone:
+            entry.number = 0
+            self.endings.die(entry, CANNOT_PARK, f"{type(error).__name__} while it was parked: please report this.")
+        else:
+            self._work.live[entry.position] = entry
 
     def park_with(self, keys: Iterable[Key]) -> None:
         """
@@ -107,7 +118,12 @@ class Parking:
             store.remove_dead(number, position)
 
         self.park_with(keys)
-        self.lines.join(parked, lambda: self._resending.discard(position), also)
+        self.lines.join(
+            parked,
+            then=lambda: self._resending.discard(position),
+            failed=lambda _: self._resending.discard(position),  # the letter stays
+            also=also,
+        )
 
     def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt]) -> None:
         """A parked event waits for its next try on disk, and so do those that were loaded behind it."""
@@ -121,6 +137,7 @@ class Parking:
                 before=lambda store: store.set_progress(number, position, progress),
                 attempts=attempts,
                 then=partial(self._put_down, entry),
+                failed=lambda _: self._work.line_up.delay(entry, progress.due_at / 1000),  # in memory, then
             )
         )
 

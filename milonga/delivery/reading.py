@@ -112,7 +112,8 @@ class Reading:
         taken = self._work.spans(items[0].position.partition)
         first = items[0].position.offset
         if first > window.read_to + 1:
-            log.error("delivery.log_trimmed", destination=config.name, lost=first - window.read_to - 1)
+            gone = f"offsets {window.read_to + 1} to {first - 1}"
+            log.error("delivery.log_trimmed", destination=config.name, gone=gone)
         for item in items:
             offset = item.position.offset
             becomes = fate(taken, offset)

@@ -35,6 +35,7 @@ from milonga.destinations.contract import Key
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
+from milonga.outcomes.files import PRAGMAS
 from milonga.spec.stored import Stamped
 
 SCHEMA_VERSION: Final = 1
@@ -119,7 +120,7 @@ class DeliveryStore:
         self._db = apsw.Connection(str(path))
         path.chmod(0o600)
         self._db.set_busy_timeout(5_000)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+        for pragma in PRAGMAS:
             self._db.execute(f"PRAGMA {pragma}")
         version = self._db.pragma("user_version")
         if version == 0:

@@ -2,13 +2,14 @@ import asyncio
 from pathlib import Path
 
 import apsw
+import msgspec
 
-from milonga.delivery.recorder import Record, Recorder
+from milonga.delivery.recorder import NOT_RECORDED, Record, Recorder
 from milonga.delivery.rows import Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import OutcomeReader, OutcomeWriter
+from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
 from milonga.outcomes.model import Outcome, State
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
 from tests.delivery.road import run
@@ -93,6 +94,64 @@ def test_while_the_disk_refuses_the_group_is_kept_and_tried_again(tmp_path: Path
         assert done == [1, 2]
         assert it.trouble is None
         assert OutcomeReader(folder / "outcomes").totals() == {(7, State.delivered, ""): 2}
+        await it.close()
+
+    run(tmp_path, live)
+
+
+def test_what_can_never_be_written_holds_up_nothing_else(tmp_path: Path) -> None:
+    def broken(store: DeliveryStore) -> None:
+        store.set_position(9, 0, 1)
+        raise ZeroDivisionError
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        faults: list[Exception | None] = [None, None, apsw.FullError("full")]
+        it = recorder(folder, loop, FakeThread(lambda: 0.01, lambda: faults.pop(0) if faults else None))
+        done: list[object] = []
+        for n in range(1, 6):
+            it.record(
+                Record(
+                    before=broken if n % 2 else lambda store, n=n: store.set_position(n, 0, 5),  # type: ignore[misc]
+                    outcome=outcome(n) if n < 5 else None,
+                    then=lambda n=n: done.append(n),  # type: ignore[misc]
+                    failed=(lambda error: done.append(type(error))) if n > 2 else None,
+                )
+            )
+        await it.flush()
+        assert done == [1, 2, ZeroDivisionError, 4, ZeroDivisionError]
+        assert it.trouble is None
+        reader = DeliveryReader(folder / "delivery.db")
+        assert [reader.position(n, 0) for n in (2, 4, 9)] == [5, 5, None]
+        reader.close()
+        assert OutcomeReader(folder / "outcomes").totals() == {(7, State.delivered, ""): 4}
+        await it.close()
+
+    run(tmp_path, live)
+
+
+def test_an_outcome_that_can_never_be_written_as_it_is_loses_its_attempts_or_its_code(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        it, done = recorder(folder, loop, FakeThread(lambda: 0.01)), list[int]()
+        attempt = Attempt(
+            destination=7,
+            position=Position(0, 1),
+            at=2**70,
+            part="",
+            code="",
+            reason="",
+            status=200,
+            ms=5,
+            perhaps=False,
+            answer=b"",
+        )
+        for n, attempts, code in ((1, [attempt], "c"), (2, [], "half \ud83d"), (3, [], "c"), (4, [attempt], "")):
+            ended = None if n == 4 else msgspec.structs.replace(outcome(n), code=code)
+            it.record(Record(outcome=ended, attempts=attempts, then=lambda n=n: done.append(n)))  # type: ignore[misc]
+        await it.flush()
+        assert done == [1, 2, 3, 4]
+        outcomes = OutcomeReader(folder / "outcomes")
+        assert [found.code for n in range(1, 5) for found in outcomes.of(Position(0, n))] == ["c", NOT_RECORDED, "c"]
+        assert outcomes.attempts(Position(0, 1), 7) == []
         await it.close()
 
     run(tmp_path, live)

@@ -10,6 +10,7 @@ import pytest
 from milonga.delivery.limits import Limits
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.retry import Backoff
+from milonga.delivery.rows import Parked
 from milonga.destinations.contract import Answer, Ending, Key
 from milonga.eventlog.api import Damaged, Position
 from milonga.outcomes.model import State
@@ -422,6 +423,89 @@ def test_an_event_whose_bytes_were_copied_before_the_log_was_trimmed_is_delivere
         await again.until(lambda: again.reader.parked_count(7) == 0, seconds=400)
         assert states(again) == [State.delivered] * 5
         await again.stop()
+
+    run(tmp_path, live)
+
+
+def spoil(road: Road, operation: str, offset: int) -> None:
+    """This operation of the store raises for this event, whenever it is tried."""
+    store = road.recorder._store
+    usual = getattr(store, operation)
+
+    def broken(number: int, what: Position | Parked, *rest: object) -> None:
+        position = what.position if isinstance(what, Parked) else what
+        if position.offset == offset:
+            raise ZeroDivisionError
+        usual(number, what, *rest)
+
+    setattr(store, operation, broken)
+
+
+def test_an_event_that_can_never_be_parked_ends_as_a_dead_letter_and_holds_up_nobody(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, limits=Limits(lane=2))
+        spoil(road, "park", 5)
+        for n in range(10):
+            road.add(n)
+        await road.until(lambda: None not in states(road))
+        assert states(road) == [State.dead if n == 4 else State.delivered for n in range(10)]
+        outcome = road.outcome(5)
+        assert outcome is not None
+        assert outcome.code == "cannot_park"
+        assert road.delivered == [n for n in range(10) if n != 4]
+        await asyncio.sleep(2)
+        assert road.reader.position(7, 0) == 10
+        road.add(10)
+        await road.until(lambda: road.delivered[-1] == 10)
+        letter = road.reader.dead(7, Position(0, 5))
+        assert letter is not None
+        assert road.runner.resend(letter)
+        await asyncio.sleep(2)
+        assert road.reader.dead_count(7) == 1, "nor can it be resent, but it is not lost"
+        assert road.runner._parking.lines.count == 0
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_an_event_under_way_that_can_never_be_parked_is_delivered_and_holds_the_watermark_until_then(
+    tmp_path: Path,
+) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, limits=Limits(lane=2))
+        road.latency = 5.0
+        spoil(road, "park", 1)
+        road.add(0)
+        await road.until(lambda: road.flying == 1)
+        for n in range(1, 5):
+            road.add(n)
+        await asyncio.sleep(3)
+        assert (road.reader.parked_count(7), road.reader.position(7, 0)) == (4, 0)
+        road.latency = LATENCY
+        await road.until(lambda: states(road) == [State.delivered] * 5)
+        assert road.sent == list(range(5))
+        await asyncio.sleep(2)
+        assert road.reader.position(7, 0) == 5
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+@pytest.mark.parametrize("lane", [100, 2])
+def test_an_event_whose_progress_can_never_be_written_is_tried_again_all_the_same(tmp_path: Path, lane: int) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        up = 20.0
+        road = Road(folder, loop, lambda n: OK if n or loop.time() > up else answer(503), Limits(lane=lane))
+        spoil(road, "set_progress", 1)
+        for n in range(5):
+            road.add(n)
+        await asyncio.sleep(up)
+        assert 3 <= len(road.sent) <= 20, "not without a wait"
+        await road.until(lambda: states(road) == [State.delivered] * 5)
+        assert road.sent[-5:] == list(range(5))
+        await asyncio.sleep(2)
+        assert (road.reader.parked_count(7), road.reader.position(7, 0)) == (0, 5)
+        await road.stop()
 
     run(tmp_path, live)
 
