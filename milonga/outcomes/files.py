@@ -28,6 +28,14 @@ SEGMENT_AGE: Final = 86_400  #: seconds
 KEEP_OUTCOMES: Final = 30 * 86_400  #: seconds after the newest row of a file
 _BEYOND_ALL: Final = 2**62  #: an offset
 
+WAL_PAGES: Final = 250  #: of 4 kB: there must be room for this log when the disk is nearly full
+PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "journal_size_limit = 16777216",
+    f"wal_autocheckpoint = {WAL_PAGES}",
+)
+
 SCHEMA: Final = """
 CREATE TABLE outcomes(
   partition INTEGER, offset INTEGER, destination INTEGER, ended_at INTEGER,
@@ -342,7 +350,7 @@ def _open_to_write(path: Path) -> apsw.Connection:
     try:
         path.chmod(0o600)
         db.set_busy_timeout(5_000)
-        for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+        for pragma in PRAGMAS:
             db.execute(f"PRAGMA {pragma}")
     except BaseException:
         db.close()
