@@ -42,8 +42,8 @@ class Progress(Struct, frozen=True, kw_only=True):
 
 class Parked(Struct, frozen=True, kw_only=True):
     """
-    event   its bytes if they were copied here; None: read them from the log
     resent  True for a dead letter that was sent again: it joined at the end of its lines
+    event   its bytes, which a resent one brings along; None: they are in the log
     """
 
     position: Position

@@ -36,7 +36,6 @@ from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
 from milonga.outcomes.files import PRAGMAS
-from milonga.spec.stored import Stamped
 
 SCHEMA_VERSION: Final = 1
 SCHEMA: Final = """
@@ -260,13 +259,6 @@ class DeliveryStore:
     def look_at_all(self, destination: int, now: int) -> None:
         """After a restart nobody looks after any line."""
         self._db.execute("UPDATE parked_due SET due_at = ? WHERE destination = ?", (now, destination))
-
-    def copy_event(self, destination: int, position: Position, event: Stamped) -> None:
-        """Keep the bytes of a parked event: the log is about to let them go."""
-        self._db.execute(
-            "UPDATE parked SET stamp = ?, body = ? WHERE destination = ? AND partition = ? AND offset = ?",
-            (stamp_bytes(event), event.body, destination, *position),
-        )
 
     # Dead letters
 

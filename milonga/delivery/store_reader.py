@@ -151,15 +151,6 @@ class DeliveryReader:
         rows = self._db.execute(query, (destination, received_before, *after, limit))
         return [Aged((at, p, o), parked_at, bool(resent), keys_of(keys)) for at, p, o, parked_at, resent, keys in rows]
 
-    def parked_uncopied(self, partition: int, upto: Offset, limit: int) -> list[tuple[int, Position]]:
-        """(destination, position) of parked events whose bytes are only in the log, at or before `upto`."""
-        query = (
-            "SELECT destination, partition, offset FROM parked"
-            " WHERE destination IN (SELECT DISTINCT destination FROM positions)"
-            " AND partition = ? AND offset <= ? AND stamp IS NULL LIMIT ?"
-        )
-        return [(number, Position(p, o)) for number, p, o in self._db.execute(query, (partition, upto, limit))]
-
     def head(self, destination: int, key: Key) -> Position | None:
         """The first of a parked line."""
         query = "SELECT partition, offset FROM parked_lines WHERE destination = ? AND key = ? ORDER BY place LIMIT 1"

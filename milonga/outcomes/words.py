@@ -16,6 +16,14 @@ PIPELINE: Final = {
         "Its bytes had left the log before it could be delivered.",
         "Keep the log longer, or look for what held the destination up.",
     ),
+    "cannot_park": (
+        "It had to wait on disk, and could not be written there.",
+        "Please report this with the log of the server; then `milonga dead resend` it.",
+    ),
+    "not_recorded": (
+        "It ended, but how could not be written down.",
+        "Please report this with the log of the server, which tells more.",
+    ),
     "damaged_record": (
         "Its record in the log is damaged; nothing of it was sent.",
         "Check the disk. Everything else is delivered as ever.",

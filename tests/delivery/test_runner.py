@@ -403,30 +403,6 @@ def test_a_parked_event_whose_bytes_left_the_log_says_so(tmp_path: Path) -> None
     run(tmp_path, live)
 
 
-def test_an_event_whose_bytes_were_copied_before_the_log_was_trimmed_is_delivered(tmp_path: Path) -> None:
-    async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(503), Limits(lane=2))
-        for n in range(5):
-            road.add(n)
-        await road.until(lambda: road.reader.position(7, 0) == 5)
-        await road.stop(0.0)
-        config, log = road.config, road.log
-        again = Road(folder, loop, log=log, config=config)
-        for number, position in again.reader.parked_uncopied(0, 3, 10):
-            stored = log.events[0][position.offset - 1]
-            assert not isinstance(stored, Damaged)
-            store, event = again.recorder._store, stored.event
-            with store.transaction():
-                store.copy_event(number, position, event)
-        assert again.reader.parked_uncopied(0, 3, 10) == []
-        log.trimmed = 3
-        await again.until(lambda: again.reader.parked_count(7) == 0, seconds=400)
-        assert states(again) == [State.delivered] * 5
-        await again.stop()
-
-    run(tmp_path, live)
-
-
 def spoil(road: Road, operation: str, offset: int) -> None:
     """This operation of the store raises for this event, whenever it is tried."""
     store = road.recorder._store
