@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import structlog
+from msgspec import Struct
 
+from milonga.delivery.errands import Errands
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.runner import Runner
@@ -18,18 +21,29 @@ from milonga.delivery.sender import Sender
 from milonga.delivery.store import DeliveryStore, doubt
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
-from milonga.destinations import registry
-from milonga.eventlog.api import LogReader, Position
+from milonga.eventlog.api import LogReader
 from milonga.eventlog.aside import DAMAGED
 from milonga.outcomes.files import KEEP_OUTCOMES, OutcomeReader, OutcomeWriter
 from milonga.outcomes.totals import KEEP_COUNTS
-from milonga.workspace.model import Command, DestinationState
+from milonga.workspace.database import Token
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.store import Workspace
 
 log = structlog.get_logger("milonga.delivery")
 
 POLL = 0.5  #: seconds between two looks at the workspace; the promise is 5
 CLEAN_UP = 3600.0  #: seconds between two looks for outcome files that are old enough to go
+TROUBLE = (UserError, apsw.Error, OSError)  #: what the workspace raises, on a full disk for instance
+
+
+class _Wish(Struct, frozen=True):
+    """A state the pipeline wants a destination to have; see Workspace.change_state."""
+
+    state: DestinationState
+    by: str
+    reason: str
+    if_settings_version: int | None
 
 
 class Delivery:
@@ -62,20 +76,19 @@ class Delivery:
         self._reader = DeliveryReader(data / "delivery.db")
         self._outcome_reader = OutcomeReader(data / "outcomes")
         self._runners: dict[int, tuple[Runner, Sender, asyncio.Task[None]]] = {}
+        self._errands = Errands(workspace.commands, self._reader, self._recorder, self._runner_of)
+        self._wishes: dict[int, _Wish] = {}
+        self._forgot = False
+        self._trouble = ""
         self._stopping = asyncio.Event()
-        self._carried_out = 0  # id of the newest command begun: its end may not be written yet
 
     async def run(self) -> None:
         """Deliver until `stop`; then finish or hand back what is under way."""
-        token = None
+        token: Token | None = None
         clean_up = asyncio.get_running_loop().create_task(self._clean_up())
         try:
-            self._forget_removed()
             while not self._stopping.is_set():
-                if token is None or self._workspace.changed_since(token):
-                    token = self._workspace.token()
-                    await self._follow()
-                    self._carry_out()
+                token = await self._keep_up(token)
                 self._check_runners()
                 await self._pause(POLL)
         except DAMAGED:
@@ -88,9 +101,46 @@ class Delivery:
     def stop(self) -> None:
         self._stopping.set()
 
-    def _forget_removed(self) -> None:
+    async def _keep_up(self, token: Token | None) -> Token | None:
+        """
+        Do what the workspace says, if it changed since `token`, and tell it what there is to tell. While it cannot be
+        read or written, all goes on as it was.
+        """
+        try:
+            if token is None or self._workspace.changed_since(token):
+                token = self._workspace.token()
+                configs = self._workspace.destinations()
+                pending = self._workspace.commands.pending()
+                if not self._forgot:
+                    self._forget([former.id for former in self._workspace.former_destinations()])
+            else:
+                configs, pending = None, ()
+        except TROUBLE as error:
+            self._troubled(error)
+            return None
+        if configs is not None:
+            await self._follow({config.id: config for config in configs})
+        self._errands.carry_out(pending)
+        for number in list(self._wishes):
+            self._try_to_change(number)
+        try:
+            self._errands.tell()
+        except TROUBLE as error:
+            self._troubled(error)
+        else:
+            if not self._wishes:
+                self._trouble = ""
+        return token
+
+    def _troubled(self, error: Exception) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if text != self._trouble:
+            log.error("delivery.workspace", error=text)
+        self._trouble = text
+
+    def _forget(self, removed: list[int]) -> None:
         """Destinations that were removed while no delivery ran: their positions would hold the log."""
-        removed = [former.id for former in self._workspace.former_destinations()]
+        self._forgot = True
 
         def forget(store: DeliveryStore) -> None:
             for number in removed:
@@ -98,9 +148,8 @@ class Delivery:
 
         self._recorder.record(Record(before=forget))
 
-    async def _follow(self) -> None:
+    async def _follow(self, configs: dict[int, DestinationConfig]) -> None:
         """Start, change and stop runners as the workspace says."""
-        configs = {config.id: config for config in self._workspace.destinations()}
         for number in list(self._runners.keys() - configs.keys()):
             await self._end(number, grace=2.0)
             self._recorder.record(Record(before=lambda store, number=number: store.forget(number)))  # type: ignore[misc]
@@ -108,6 +157,10 @@ class Delivery:
             if number in self._runners:
                 self._runners[number][0].update(config)
                 continue
+            kind = self._workspace.kinds.get(config.kind)
+            if kind is None:
+                log.error("delivery.no_such_kind", destination=config.name, kind=config.kind)
+                continue  # its place is kept for a Milonga that has this kind
             sender = Sender(
                 asyncio.get_running_loop(),
                 allow_private=self._allow_private,
@@ -123,55 +176,34 @@ class Delivery:
                 dice=self._dice,
                 change_state=self._change_state,
             )
-            runner = Runner(config, registry.kind(config.kind), tools, self._limits)
+            runner = Runner(config, kind, tools, self._limits)
             task = asyncio.get_running_loop().create_task(runner.run(), name=f"destination {config.name}")
             self._runners[number] = (runner, sender, task)
+
+    def _runner_of(self, number: int) -> Runner | None:
+        return self._runners[number][0] if number in self._runners else None
 
     def _change_state(self, number: int, state: DestinationState, by: str, reason: str) -> None:
         runner = self._runners[number][0]
         version = runner.config.settings_version if by == "settings" else None
-        if self._workspace.change_state(number, state, by, reason, {}, if_settings_version=version):
-            runner.update(self._workspace.destination(number))
+        self._wishes[number] = _Wish(state, by, reason, version)
+        self._try_to_change(number)
 
-    def _carry_out(self) -> None:
-        """What people asked for. A command is done when it is recorded; its answer counts what was done."""
-        for command in self._workspace.commands.pending():
-            if command.id <= self._carried_out:
-                continue
-            self._carried_out = command.id
-            try:
-                done = self._resend(command) if command.kind == "resend" else self._discard(command)
-            except (KeyError, TypeError, ValueError) as error:  # not from our CLI
-                self._workspace.commands.finish(command.id, {"error": f"{type(error).__name__}: {error}"})
-                continue
-            self._recorder.record(
-                Record(then=lambda id_=command.id, n=done: self._workspace.commands.finish(id_, {"done": n}))  # type: ignore[misc]
+    def _try_to_change(self, number: int) -> None:
+        """Now, or with the next look at the workspace: until then the destination sends nothing."""
+        wish, runner = self._wishes.pop(number), self._runner_of(number)
+        if runner is None:
+            return
+        try:
+            self._workspace.change_state(
+                number, wish.state, wish.by, wish.reason, {}, if_settings_version=wish.if_settings_version
             )
-
-    def _resend(self, command: Command) -> int:
-        return self._each_letter(command, resend=True)
-
-    def _discard(self, command: Command) -> int:
-        return self._each_letter(command, resend=False)
-
-    def _each_letter(self, command: Command, *, resend: bool) -> int:
-        """args  destination: its id; positions: [[partition, offset], ...]"""
-        number = int(str(command.args["destination"]))
-        positions = command.args["positions"]
-        if not isinstance(positions, list) or number not in self._runners:
-            raise ValueError("no such destination, or no list of positions")
-        done = 0
-        for partition, offset in positions:
-            letter = self._reader.dead(number, Position(partition, offset))
-            if letter is None:
-                continue
-            if resend:
-                self._runners[number][0].resend(letter)
-            else:
-                where = letter.position
-                self._recorder.record(Record(before=lambda store, where=where: store.remove_dead(number, where)))  # type: ignore[misc]
-            done += 1
-        return done
+            config = self._workspace.destination(number)
+        except TROUBLE as error:
+            self._troubled(error)
+            self._wishes[number] = wish
+        else:
+            runner.update(config)
 
     def _check_runners(self) -> None:
         """A runner never ends by itself: if one does, the whole process ends, is started again, and resumes."""

@@ -35,7 +35,8 @@ class StateChange(Struct, frozen=True, kw_only=True):
     at      unix milliseconds
     state   from then on
     by      who: "cli", "settings" (the pipeline paused it), "probe" (the pipeline resumed it), "workspace"
-            (its secrets or settings cannot be read at the moment; never stored, ends by itself once they can), ...
+            (its secrets, settings or kind cannot be read at the moment; never stored, ends by itself once they can),
+            ...
     reason  in words; "" if there is none to give
     end     the log's newest offset of each partition at that moment. Switching on begins behind it; switching off
             ends what waits up to it
@@ -48,13 +49,18 @@ class StateChange(Struct, frozen=True, kw_only=True):
     end: dict[int, Offset]
 
 
+class UnknownSettings(Struct, frozen=True):
+    """Of a destination of a kind that this Milonga does not have."""
+
+
 class DestinationConfig(Struct, frozen=True, kw_only=True):
     """
     id                never used again after removal
     name              unique
     kind              folder in milonga/destinations
     source            id of the source whose events it gets
-    settings          of the kind's settings type, secrets in the clear: never log or show it as it is
+    settings          of the kind's settings type, secrets in the clear: never log or show it as it is; UnknownSettings
+                      if this Milonga does not have the kind
     settings_version  1, 2, ...; each change makes a new one, none is ever overwritten
     changes           of its state, oldest first, never empty; the last one holds now
     """

@@ -17,6 +17,7 @@ from milonga.workspace.model import (
     SettingsVersion,
     Source,
     StateChange,
+    UnknownSettings,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
 from milonga.workspace.settings import MASK, forced, joined
@@ -43,42 +44,64 @@ def read_destinations(
     db: apsw.Connection, kinds: Mapping[str, Destination], keys: KeyProvider
 ) -> tuple[DestinationConfig, ...]:
     """
-    Those not removed, by id. One whose secrets cannot be read now, or whose stored settings its kind takes no more,
-    shows as paused with the reason, by "workspace", if it is on. UserError for an unknown kind.
+    Those not removed, by id. One whose secrets cannot be read now, whose stored settings its kind takes no more, or
+    whose kind this Milonga does not have, shows as paused with the reason, by "workspace", if it is on.
     """
     rows = fetch(db, "SELECT id, name, kind, source FROM destination WHERE removed_at IS NULL ORDER BY id")
-    return tuple(
-        _destination(db, id_, name, kind_named(kinds, kind, name), source, keys) for id_, name, kind, source in rows
-    )
+    return tuple(_destination(db, id_, name, kind, source, kinds, keys) for id_, name, kind, source in rows)
 
 
 def _destination(
-    db: apsw.Connection, id_: int, name: str, kind: Destination, source: int, keys: KeyProvider
+    db: apsw.Connection,
+    id_: int,
+    name: str,
+    kind: str,
+    source: int,
+    kinds: Mapping[str, Destination],
+    keys: KeyProvider,
 ) -> DestinationConfig:
     version, at, plain = newest_settings(db, id_)
-    readable, key_trouble = _opened(id_, name, read_secrets(db, id_, version), keys)
-    settings, settings_trouble = joined(kind.settings, plain, readable)
+    settings, trouble = _settings(db, id_, name, kinds.get(kind), version, plain, keys)
     changes = read_changes(db, id_)
     now = changes[-1]
-    if (key_trouble or settings_trouble) and now.state is DestinationState.on:
+    if (trouble or kind not in kinds) and now.state is DestinationState.on:
         changes += (
             StateChange(
                 at=max(at, now.at),
                 state=DestinationState.paused,
                 by="workspace",
-                reason=key_trouble or f"{settings_trouble}; give it anew with `milonga destinations set {name}`",
+                reason=trouble or unknown_kind(kinds, kind, name),
                 end=now.end,
             ),
         )
     return DestinationConfig(
         id=id_,
         name=name,
-        kind=kind.kind,
+        kind=kind,
         source=source,
         settings=settings,
         settings_version=version,
         changes=changes,
     )
+
+
+def _settings(
+    db: apsw.Connection,
+    id_: int,
+    name: str,
+    kind: Destination | None,
+    version: int,
+    plain: dict[str, object],
+    keys: KeyProvider,
+) -> tuple[Struct, str]:
+    """And in words what keeps them from being used ("" if nothing does)."""
+    if kind is None:
+        return UnknownSettings(), ""
+    readable, key_trouble = _opened(id_, name, read_secrets(db, id_, version), keys)
+    settings, trouble = joined(kind.settings, plain, readable)
+    if trouble:
+        trouble = f"{trouble}; give it anew with `milonga destinations set {name}`"
+    return settings, key_trouble or trouble
 
 
 def _opened(destination: int, called: str, sealed: Secrets, keys: KeyProvider) -> tuple[dict[str, str], str]:
@@ -119,9 +142,13 @@ def _lost(destination: str, secrets: tuple[str, ...]) -> str:
 def kind_named(kinds: Mapping[str, Destination], kind: str, destination: str = "") -> Destination:
     if (found := kinds.get(kind)) is not None:
         return found
+    raise UserError(unknown_kind(kinds, kind, destination))
+
+
+def unknown_kind(kinds: Mapping[str, Destination], kind: str, destination: str = "") -> str:
     whose = f"Destination {destination} is of kind {kind!r}, which" if destination else f"A kind {kind!r}"
     what = "this Milonga does not have" if destination else "does not exist"
-    raise UserError(f"{whose} {what}. Kinds: {', '.join(sorted(kinds)) or 'none'}.")
+    return f"{whose} {what}. Kinds: {', '.join(sorted(kinds)) or 'none'}."
 
 
 def newest_settings(db: apsw.Connection, destination: int) -> tuple[int, int, dict[str, object]]:
@@ -140,7 +167,10 @@ def read_secrets(db: apsw.Connection, destination: int, version: int) -> Secrets
 
 
 def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], destination: int, version: int) -> Struct:
-    """Secrets that were set stand as ***. KeyError if there was no such version."""
+    """
+    Secrets that were set stand as ***; UnknownSettings of a kind that this Milonga does not have. KeyError if there
+    was no such version.
+    """
     found = fetch(
         db,
         "SELECT kind, name, plain FROM destination JOIN settings ON destination = id WHERE id = ? AND version = ?",
@@ -149,9 +179,11 @@ def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], dest
     )
     if not found:
         raise KeyError((destination, version))
-    kind, name, plain = found[0]
+    kind, _, plain = found[0]
+    if kind not in kinds:
+        return UnknownSettings()
     masked = dict.fromkeys(read_secrets(db, destination, version), MASK)
-    settings, _ = joined(kind_named(kinds, kind, name).settings, msgspec.json.decode(plain))
+    settings, _ = joined(kinds[kind].settings, msgspec.json.decode(plain))
     return forced(settings, masked)
 
 

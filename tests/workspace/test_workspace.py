@@ -4,14 +4,16 @@ import stat
 from itertools import pairwise
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from milonga.workspace import store
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import DestinationState, SettingsVersion, StateChange, WriteKeys
+from milonga.workspace.model import DestinationState, SettingsVersion, StateChange, UnknownSettings, WriteKeys
+from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.settings import UNSET
 from milonga.workspace.store import Workspace
-from tests.workspace.paper import Settings, open_paper
+from tests.workspace.paper import KINDS, PAPER, Clock, Settings, open_paper
 
 on, off, paused = DestinationState.on, DestinationState.off, DestinationState.paused
 
@@ -292,3 +294,30 @@ def test_a_data_path_that_is_a_file_or_a_foreign_database_is_refused_in_words(tm
     (data / "workspace.db").write_bytes(b"not a database at all, but long enough to be looked at" * 50)
     with pytest.raises(UserError, match="no Milonga workspace"):
         open_paper(data)
+
+
+def test_a_destination_of_a_kind_that_is_gone_shows_as_paused_and_the_others_as_ever(tmp_path: Path) -> None:
+    with open_paper(tmp_path / "data") as workspace:
+        workspace.add_source("web")
+        known = workspace.add_destination("paper", "web", "known", {"postTo": "https://paper.example"}, on, {})
+        odd = {**KINDS, "parchment": msgspec.structs.replace(PAPER, kind="parchment")}
+        with Workspace.open(tmp_path / "data", KeyProvider(tmp_path / "data", {}), odd, Clock()) as other:
+            given = {"postTo": "https://paper.example", "token": "s3cret"}
+            number = other.add_destination("parchment", "web", "odd", given, on, {0: 7}).id
+            other.add_destination("parchment", "web", "off", given, off, {})
+            stored = other.destination(number)
+        assert workspace.destination("known") == known
+        found = workspace.destination("odd")
+        assert (found.kind, found.settings) == ("parchment", UnknownSettings())
+        assert (found.state, found.changes[-1].by, found.changes[-1].end) == (paused, "workspace", {0: 7})
+        assert "parchment" in found.changes[-1].reason
+        assert "Kinds: paper" in found.changes[-1].reason
+        assert found.changes[:-1] == stored.changes, "the pause is not stored"
+        assert workspace.destination("off").state is off
+        assert workspace.settings_at(number, 1) == UnknownSettings()
+        with pytest.raises(UserError, match="parchment"):
+            workspace.set_settings("odd", {"size": "A5"})
+        workspace.change_state("odd", off, "cli", "", {})
+        assert workspace.destination("odd").state is off
+        workspace.remove_destination("odd", {})
+        assert {one.name for one in workspace.destinations()} == {"known", "off"}
