@@ -202,6 +202,7 @@ class Keeper:
             self._on_step("rolled")
             if not has_indexes(connection):
                 if self._room.is_short(path.stat().st_size):
+                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
                     raise OSError(errno.ENOSPC, self._room.refusal)
                 connection.pragma("temp_store", "memory")
                 with connection:

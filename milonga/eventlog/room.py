@@ -11,7 +11,7 @@ from typing import Final
 MB: Final = 1024 * 1024
 MOST: Final = 512 * MB  #: left free on a large disk
 PART: Final = 20  #: one of so many parts on a smaller one
-LEAST: Final = 4 * MB  #: on any
+LEAST: Final = 16 * MB  #: on any, but no more than half of it: delivery's files need some
 LOOK_AGAIN: Final = 0.1  #: seconds
 LOOK_AFTER: Final = MB  #: bytes written
 
@@ -50,4 +50,5 @@ class Room:
         disk = os.statvfs(self._folder)
         self._free = disk.f_bavail * disk.f_frsize
         if self._reserve is None:
-            self._reserve = max(LEAST, min(MOST, disk.f_blocks * disk.f_frsize // PART))
+            size = disk.f_blocks * disk.f_frsize
+            self._reserve = max(min(LEAST, size // 2), min(MOST, size // PART))

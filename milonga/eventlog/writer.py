@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from traceback import format_tb
@@ -20,6 +21,7 @@ from msgspec import Struct
 
 from milonga.eventlog.active import ROW_OVERHEAD, ActiveSegment
 from milonga.eventlog.api import Discard, Duplicate, LogFull, Offset, Position
+from milonga.eventlog.aside import with_companions
 from milonga.eventlog.bell import Bells
 from milonga.eventlog.checkpoint import Checkpointer
 from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE
@@ -123,6 +125,7 @@ class Writer:
         self._on_sealed = on_sealed
         self._on_warm = on_warm
         self._room = Room(folder, reserve)
+        self._sealed_wals: list[Path] = []
         self._bells = Bells(folder)
         self._checkpointer = Checkpointer()
         self._work: SimpleQueue[Work] = SimpleQueue()
@@ -220,11 +223,21 @@ class Writer:
 
     def _want_room(self) -> None:
         """OSError if what is left of the disk is left to others."""
-        if self._room.is_short(self._active.claimed):
+        sealed = self._claimed_by_sealed()
+        if self._room.is_short(self._active.claimed + sealed):
             claimed = self._active.checkpoint()
             self._room.look_again()
-            if self._room.is_short(claimed):
+            if self._room.is_short(claimed + sealed):
                 raise OSError(errno.ENOSPC, self._room.refusal)
+
+    def _claimed_by_sealed(self) -> int:
+        """Bytes that the keeper has yet to move out of write-ahead logs; see ActiveSegment.claimed."""
+        sizes = {}
+        for wal in self._sealed_wals:
+            with suppress(FileNotFoundError):
+                sizes[wal] = wal.stat().st_size
+        self._sealed_wals = [wal for wal, size in sizes.items() if size]
+        return sum(sizes.values())
 
     def _write_group(self, group: list[Appending | Discarding]) -> Answers:
         active, find = self._active, self._known.find
@@ -319,6 +332,7 @@ class Writer:
         self._active = ActiveSegment(self._folder, first, self._on_step)
         self._known.hold(first, self._active.ids)
         self._checkpointer.leave()
+        self._sealed_wals.append(with_companions(old.path)[1])
         self._on_sealed(old)
         self._bells.ring()
         self._on_step("sealed")
