@@ -1,7 +1,13 @@
+import signal
 from collections.abc import Iterator
 
 import pytest
 import structlog
+
+# Whoever runs the tests in the background has these ignored, and every process started here would inherit that.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
 
 
 @pytest.fixture(autouse=True)

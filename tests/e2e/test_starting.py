@@ -21,7 +21,7 @@ from milonga.workspace.lock import DataLock, holders
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving
 from tests.running import Client, Milonga, eventually, in_threads, track
-from tests.started import Started, lives, waits
+from tests.started import Started, lives
 
 LISTENS = "takes events at"
 ENDS = 15.0  #: seconds; it takes about one
@@ -196,20 +196,6 @@ def test_nohup_holds(tmp_path: Path) -> None:
             assert answer.status == 200
         started.signal(signal.SIGTERM)
         assert started.ended(ENDS)[0] == 0
-
-
-def test_a_second_signal_ends_it_at_once_and_its_child_soon(tmp_path: Path) -> None:
-    with serve(tmp_path) as started:
-        started.says(LISTENS)
-        child = delivery_of(started)
-        os.kill(child, signal.SIGSTOP)  # so that there is something to wait for
-        started.signal(signal.SIGTERM)
-        eventually(lambda: waits(child, signal.SIGTERM), "the child told")
-        started.signal(signal.SIGINT)
-        assert started.process.wait(ENDS) == -signal.SIGINT
-        os.kill(child, signal.SIGCONT)
-        started.gone(ENDS)
-        started.ended()
 
 
 def test_a_delivery_process_that_hangs_is_killed_after_its_grace(
