@@ -21,7 +21,7 @@ from milonga.workspace.lock import DataLock, holders
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving
 from tests.running import Client, Milonga, eventually, in_threads, track
-from tests.started import Started, lives
+from tests.started import Started, catches, lives
 
 LISTENS = "takes events at"
 ENDS = 15.0  #: seconds; it takes about one
@@ -149,6 +149,8 @@ def hit_child_at(folder: Path, number: signal.Signals, moment: float) -> None:
             return bool(found)
 
         eventually(there, "a child")
+        if number is signal.SIGINT:  # before our code has begun, Python itself says KeyboardInterrupt
+            eventually(lambda: catches(found[0], signal.SIGTERM), "our code has begun")
         with pytest.raises(subprocess.TimeoutExpired):
             started.process.wait(moment)
         os.kill(found[0], number)
