@@ -129,6 +129,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     keys          ordering keys of an event, from the event alone; none if it need not wait for any other
     translate     (event, settings) -> requests or a skip; must not raise for any event
     judge         (answer, now in unix seconds) -> how the request ended
+    browser       settings -> what our browser library must know of this destination, as JSON, or None if nothing;
+                  every visitor of the site can read it: never a secret
     """
 
     kind: str
@@ -138,3 +140,4 @@ class Destination(Struct, frozen=True, kw_only=True):
     keys: Callable[[Event], tuple[Key, ...]]
     translate: Callable[[Event, Any], Requests | Skip]
     judge: Callable[[Answer, float], Ending]
+    browser: Callable[[Any], Mapping[str, Any] | None] = lambda _settings: None

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from hashlib import sha256
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from milonga.eventlog.api import Offset
 
@@ -15,6 +16,61 @@ class DestinationState(StrEnum):
     on = "on"
     off = "off"
     paused = "paused"
+
+
+class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """What a user can set about a source, declared as destinations declare theirs. Write keys of browsers are public."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            title="Enabled",
+            description="Switched off, its events are answered 200, counted as discarded (source_disabled), and not "
+            "kept. Browsers and phones still get valid settings.",
+        ),
+    ] = True
+    origins: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="Allowed origins",
+            description="Web sites whose pages may send, such as https://www.example.com; several separated by "
+            "commas, https://*.example.com for all below. Empty allows any.",
+        ),
+    ] = ()
+    ip: Annotated[
+        Literal["auto", "always", "never"],
+        Meta(
+            title="IP address",
+            description="Whether context.ip is filled with the sender's address where it is absent: auto does so for "
+            "browsers, phones and pixels, and for calls that ask with context.direct.",
+        ),
+    ] = "auto"
+    rate_limit: Annotated[
+        int,
+        Meta(
+            title="Rate limit",
+            description="Events a second, averaged over ten seconds; beyond it senders are asked to wait (429). "
+            "0 sets no limit.",
+            ge=0,
+        ),
+    ] = 0
+    new_accounts_alarm: Annotated[
+        int,
+        Meta(
+            title="New accounts, alarm",
+            description="New accounts an hour from which a warning is logged and counted. 0 switches it off.",
+            ge=0,
+        ),
+    ] = 100
+    new_accounts_cap: Annotated[
+        int,
+        Meta(
+            title="New accounts, cap",
+            description="New accounts an hour beyond which events that name a further one are discarded "
+            "(too_many_new_accounts). 0 sets no cap.",
+            ge=0,
+        ),
+    ] = 0
 
 
 class Source(Struct, frozen=True, kw_only=True):
@@ -28,6 +84,7 @@ class Source(Struct, frozen=True, kw_only=True):
     name: str
     write_keys: tuple[str, ...]
     created_at: int
+    settings: SourceSettings = SourceSettings()
 
 
 class StateChange(Struct, frozen=True, kw_only=True):
