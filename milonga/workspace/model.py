@@ -19,7 +19,7 @@ class DestinationState(StrEnum):
 
 
 class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """What a user can set about a source, declared as destinations declare theirs. Write keys of browsers are public."""
+    """What a user can set about a source, declared as destinations declare theirs. Browsers' write keys are public."""
 
     enabled: Annotated[
         bool,
