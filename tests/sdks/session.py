@@ -1,0 +1,119 @@
+"""What every SDK here is asked to say, and what Totango must hold then."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from milonga.collector.answers import LOG_FULL, Answer, refusal
+from tests.receiving import Receiving, overlaps
+from tests.running import eventually
+from tests.sdks.gate import Gate, Sent
+
+EVENTS = 20
+"""Tracks `e-0`, `e-1`, ... of category `Load` at the end of a session."""
+
+IDENTIFY = {"sdr_u.name": "Ada"}
+GROUP = {"sdr_o.account_name": "Acme", "sdr_o.Status": "Paying"}
+PAGES = [{"sdr_a": "Viewed Docs Page", "sdr_m": "Docs"}, {"sdr_a": "Viewed Docs Index Page", "sdr_m": "Docs"}]
+TRACK = {"sdr_a": "Report exported", "sdr_m": "Reports"}
+LOAD = [{"sdr_a": f"e-{number}", "sdr_m": "Load"} for number in range(EVENTS)]
+
+ON_SERVERS = [IDENTIFY, GROUP, *PAGES, TRACK, *LOAD]
+"""
+Of user `ada` in this order, beside service, account and user:
+identify (name Ada), group (Acme, plan Paying), page Docs / Index, track of category Reports, the numbered tracks.
+Every call but group names the account in `context.groupId`. An alias, too, where the SDK has one: Totango has no such call.
+"""
+
+ON_PHONES = [IDENTIFY, GROUP, TRACK, *LOAD]
+"""The same with a screen in the place of the page: Totango has no such call either."""
+
+SLOW_DOWN = refusal(429, "rate_limited", "Too many events. Send it again later.", (b"retry-after", b"1"))
+
+FAULTS: tuple[Answer, ...] = (LOG_FULL, SLOW_DOWN)
+"""What the first requests are answered: 503 with `Retry-After: 2`, then 429 with `Retry-After: 1`."""
+
+
+def held(totango: Receiving, account: str) -> list[dict[str, str]]:
+    """What Totango took in for one account, in order, without service, account and user."""
+    found = []
+    for seen in totango.accepted():
+        if seen.params["sdr_o"] == account:
+            assert seen.params["sdr_s"] == "SP-12345-01"
+            assert seen.params.get("sdr_u", "ada") == "ada"
+            found.append({name: value for name, value in seen.params.items() if name not in {"sdr_s", "sdr_o", "sdr_u"}})
+    return found
+
+
+def check_held(totango: Receiving, account: str, expected: list[dict[str, str]], *, ordered: bool = True) -> None:
+    """
+    Each came once, and nothing else came.
+
+    ordered  False for SDKs that send each event by itself over several connections: the order is theirs to keep
+    """
+    eventually(lambda: len(held(totango, account)) >= len(expected), f"all of {account} delivered")
+    found = held(totango, account)
+    assert (found if ordered else by_name(found)) == (expected if ordered else by_name(expected))
+    assert not overlaps(seen for seen in totango.requests() if seen.params["sdr_o"] == account)
+
+
+def by_name(params: Iterable[dict[str, str]]) -> list[list[tuple[str, str]]]:
+    return sorted(sorted(one.items()) for one in params)
+
+
+class Wire(Struct, frozen=True, kw_only=True):
+    """How a request with events looks: the facts of docs/compatibility.md. Everything not named is absent."""
+
+    path: str
+    basic: bool = False
+    key_in_body: bool = False
+    content_type: str | None = None
+    gzip: bool = False
+    chunked: bool = False
+    user_agent: str | None = None
+
+
+def wire(sent: Sent) -> Wire:
+    basic = sent.headers.get("authorization", "").startswith("Basic ")
+    return Wire(
+        path=sent.path,
+        basic=basic,
+        key_in_body="writeKey" in sent.json,
+        content_type=sent.headers.get("content-type"),
+        gzip=sent.headers.get("content-encoding") == "gzip",
+        chunked="transfer-encoding" in sent.headers,
+        user_agent=sent.headers.get("user-agent"),
+    )
+
+
+def ids(sent: Sent) -> list[str]:
+    return [event["messageId"] for event in sent.events]
+
+
+def check_recovery(gate: Gate, *, reads_retry_after: Iterable[int] = (), counts: bool = False) -> None:
+    """
+    The first two requests were refused as FAULTS says, and what was in them was sent again until it was taken.
+
+    reads_retry_after  statuses after which the SDK waits as long as it is asked to
+    counts             it says on a further try which it is, in X-Retry-Count
+    """
+    posts = sorted(gate.posts, key=lambda one: one.started)
+    assert sorted(one.status for one in posts)[-2:] == [429, 503]
+    assert [one.status for one in posts].count(200) == len(posts) - 2
+    taken = [message for one in posts if one.status == 200 for message in ids(one)]
+    assert len(taken) == len(set(taken))
+    for refused in (one for one in posts if one.status != 200):
+        assert set(ids(refused)) <= set(taken)
+        again = next(one for one in posts if one.started > refused.started and set(ids(one)) & set(ids(refused)))
+        if refused.status in reads_retry_after:
+            asked = 2 if refused.status == 503 else 1
+            assert again.started - refused.answered > asked - 0.1  # its clock may be coarser than ours
+    if counts:
+        assert any("x-retry-count" in one.headers for one in posts)
+
+
+def events_of(gate: Gate) -> list[dict[str, Any]]:
+    """All that was taken, in the order in which it came."""
+    taken = sorted((one for one in gate.posts if one.status == 200), key=lambda one: one.started)
+    return [event for one in taken for event in one.events]
