@@ -17,6 +17,7 @@ from milonga.workspace.model import DestinationState
 
 SWITCHED_OFF = "destination_off"
 TOO_OLD = "too_old"
+TOO_LATE = "too_late"
 TRIMMED = "log_trimmed"
 DAMAGED = "damaged_record"
 

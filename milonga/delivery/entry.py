@@ -37,6 +37,7 @@ class Entry:
     keys       its ordering keys
     requests   translated with the settings of `version`
     version    of settings; 0: not translated yet
+    until      unix milliseconds, as its destination's lifetime says with these settings: not sent later; 0: no such end
     stage      see Stage
     number     in order of joining the line-up
     progress   as of now; durable if `tracked` (what came since the last write aside)
@@ -73,6 +74,7 @@ class Entry:
         "stored",
         "tracked",
         "trying_since",
+        "until",
         "version",
     )
 
@@ -80,7 +82,7 @@ class Entry:
         self.position, self.received_at, self.keys = position, received_at, keys
         self.stored: Stamped | None = None
         self.requests: Requests = ()
-        self.version = 0
+        self.version = self.until = 0
         self.stage = Stage.gone
         self.number = 0
         self.progress = NOTHING_YET
@@ -104,6 +106,10 @@ class Entry:
     def counts_from(self) -> int:
         """Unix milliseconds from which its age counts."""
         return self.resent_at or self.received_at
+
+    def due(self, at: int) -> int:
+        """When to look at it again if not before `at`, unix milliseconds: it holds up no line beyond its own end."""
+        return min(at, self.until + 1) if self.until else at
 
     def resume(self, progress: Progress) -> None:
         """It was tried before it came into memory this time."""

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from milonga.delivery.answers import attempt_row, judged, told
 from milonga.delivery.encode import outgoing
-from milonga.delivery.ending import SWITCHED_OFF, TOO_OLD
+from milonga.delivery.ending import SWITCHED_OFF, TOO_LATE, TOO_OLD
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.parking import Parking
@@ -72,6 +72,8 @@ class Flights:
             return self._endings.end(entry, State.expired, TOO_OLD)
         if entry.version != work.config.settings_version and not self.translate(entry):
             return None
+        if work.too_late(entry):
+            return self._endings.end(entry, State.expired, TOO_LATE)
         done = entry.progress.parts
         request = next((r for r in entry.requests if r.part not in done), None)
         if request is None:
@@ -92,7 +94,9 @@ class Flights:
         """With the settings now in force; False if that ended it."""
         assert entry.stored is not None  # noqa: S101 - loaded before it is ready
         try:
-            result = self._work.kind.translate(event or read_stamped(entry.stored), self._work.config.settings)
+            event = event or read_stamped(entry.stored)
+            result = self._work.kind.translate(event, self._work.config.settings)
+            entry.until = self._work.until(event)
         except Exception as error:
             log.exception("delivery.translate_failed", position=entry.position)
             self._failed(entry, error)
@@ -187,7 +191,7 @@ class Flights:
             progress,
             attempts=progress.attempts + (counts and not perhaps),
             perhaps=progress.perhaps + perhaps,
-            next_at=int((now + pause) * 1000),
+            next_at=entry.due(int((now + pause) * 1000)),
             not_before=0 if asked is None else int((now + min(asked, backoff.asked)) * 1000),
             code=ending.code,
             reason=ending.reason,

@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import takewhile
 
-from milonga.delivery.ending import SWITCHED_OFF, TOO_OLD
+from milonga.delivery.ending import SWITCHED_OFF, TOO_LATE, TOO_OLD
 from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.flight import Flights
 from milonga.delivery.parking import Parking
@@ -69,6 +69,9 @@ class Upkeep:
         for entry in list(takewhile(lambda entry: work.too_old(entry.counts_from), work.live.values())):
             if entry.stage not in UNDER_WAY:
                 self._parking.endings.end(entry, State.expired, TOO_OLD)
+        for entry in [entry for entry in work.live.values() if work.too_late(entry)]:
+            if entry.stage not in UNDER_WAY:
+                self._parking.endings.end(entry, State.expired, TOO_LATE)
         found = self._parked_before(self._age_at, work.now_ms() - work.limits.max_age)
         for aged in found:
             if work.too_old(aged.parked_at if aged.resent else aged.age[0]):

@@ -15,6 +15,7 @@ from milonga.delivery.switching import Fate, fate, paused_within, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Offset, Position
+from milonga.spec.event import Event
 from milonga.workspace.model import DestinationConfig, DestinationState
 
 log = structlog.get_logger("milonga.delivery")
@@ -86,3 +87,14 @@ class Work:
         if age > self.limits.pinned:
             return True
         return age - paused_within(self.config.changes, counts_from, now) > self.limits.max_age
+
+    def until(self, event: Event) -> int:
+        """When it is not worth sending any more (unix milliseconds), if that is its destination's own rule; else 0."""
+        seconds = self.kind.lifetime(event, self.config.settings)
+        if seconds is None or event.received_at is None:
+            return 0
+        happened = event.received_at if event.timestamp is None else min(event.timestamp, event.received_at)
+        return max(1, happened + int(seconds * 1000))
+
+    def too_late(self, entry: Entry) -> bool:
+        return 0 < entry.until < self.now_ms()

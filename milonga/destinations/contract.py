@@ -131,6 +131,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     judge         (answer, now in unix seconds) -> how the request ended
     browser       settings -> what our browser library must know of this destination, as JSON, or None if nothing;
                   every visitor of the site can read it: never a secret
+    lifetime      (event, settings) -> seconds after it happened beyond which it is not worth sending, whatever the
+                  destination did in the meantime; None: as long as any other. Must not raise for any event
     """
 
     kind: str
@@ -141,3 +143,4 @@ class Destination(Struct, frozen=True, kw_only=True):
     translate: Callable[[Event, Any], Requests | Skip]
     judge: Callable[[Answer, float], Ending]
     browser: Callable[[Any], Mapping[str, Any] | None] = lambda _settings: None
+    lifetime: Callable[[Event, Any], float | None] = lambda _event, _settings: None

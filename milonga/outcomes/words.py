@@ -12,6 +12,10 @@ PIPELINE: Final = {
         "It could not be delivered within the maximum age, and Totango dates what arrives by its arrival.",
         "Look at the tries for what stood in the way.",
     ),
+    "too_late": (
+        "Such an event is worth sending only while it is fresh, and the destination could not take it then.",
+        "Nothing is wrong with it. If many end like this, look for what holds the destination up.",
+    ),
     "log_trimmed": (
         "Its bytes had left the log before it could be delivered.",
         "Keep the log longer, or look for what held the destination up.",
@@ -40,6 +44,8 @@ SKIPPED: Final = {
     "missing_user_id": "The event names no known user",
     "missing_event": "The event does not say what was done",
     "id_too_long": "An id is longer than the destination takes",
+    "sent_by_browser": "The visitor's browser has sent it to the destination itself",
+    "heartbeat_disabled": "The destination's settings want no heartbeats",
     "no_page_event": "A page like this makes no activity",
     "too_deep": "The event is nested more deeply than receivers can read",
 }

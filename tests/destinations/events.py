@@ -114,12 +114,15 @@ events: st.SearchStrategy[Event] = st.builds(
         optional={
             "messageId": values,
             "anonymousId": values,
-            "event": st.one_of(st.just("Saved"), text, long_text, values),
+            "event": st.one_of(st.sampled_from(["Saved", "__heartbeat"]), text, long_text, values),
             "name": st.one_of(text, long_text, values),
             "category": st.one_of(text, long_text, values),
             "traits": st.one_of(objects, values),
             "properties": st.one_of(objects, pages, values),
             "integrations": st.one_of(switches, st.builds(lambda product: {"Totango": {"product": product}}, products)),
+            "_metadata": st.one_of(
+                st.fixed_dictionaries({"bundled": st.lists(st.one_of(st.just("Totango"), values), max_size=3)}), values
+            ),
             "at": st.integers(-(10**20), 10**20),
         },
     ),

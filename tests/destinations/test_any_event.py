@@ -27,6 +27,8 @@ totango_settings = st.fixed_dictionaries(
         "defaultPlan": st.text(max_size=600),
         "defaultModule": st.text(max_size=120),
         "moduleFromUrl": st.booleans(),
+        "disableHeartbeat": st.booleans(),
+        "connectionMode": st.sampled_from(["cloud", "device"]),
     },
 )
 
@@ -69,6 +71,28 @@ def test_keys_are_distinct_texts_that_json_can_carry(name: str, event: Event) ->
     assert len(set(keys)) == len(keys)
     assert all(key and all(isinstance(item, str) for item in key) for key in keys)
     assert [tuple(key) for key in msgspec.json.decode(msgspec.json.encode(keys))] == list(keys)
+
+
+@pytest.mark.parametrize("name", sorted(READY))
+@given(event=events)
+@settings(max_examples=100, deadline=None)
+def test_an_event_meant_for_another_alone_is_not_sent_and_waits_for_nobody(name: str, event: Event) -> None:
+    """As the browser library says of heartbeats, and of traits it repeats for Totango."""
+    destination = kind(name)
+    other = next(each.label for each in map(kind, READY) if each.label != destination.label)
+    event = msgspec.structs.replace(event, integrations={"All": False, other: True})
+    result = destination.translate(event, ready(destination))
+    assert isinstance(result, Skip)
+    assert result.code == "disabled"
+    assert destination.keys(event) == ()
+
+
+@pytest.mark.parametrize("name", sorted(READY))
+@given(event=events)
+@settings(max_examples=100, deadline=None)
+def test_how_long_an_event_is_worth_sending_can_be_asked_of_any(name: str, event: Event) -> None:
+    seconds = kind(name).lifetime(event, ready(kind(name)))
+    assert seconds is None or 0 < seconds < 86_400
 
 
 @given(event=events, given_settings=totango_settings)

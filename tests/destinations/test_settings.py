@@ -16,11 +16,13 @@ SEGMENTS_OWN: dict[str, tuple[str, Any]] = {
     "trackNamedPages": ("Track Named Pages to Totango", True),
 }
 OURS: dict[str, Any] = {
+    "connectionMode": "cloud",
     "sdrToken": "",
     "defaultPlan": "Free",
     "defaultModule": "Application",
     "moduleFromUrl": True,
     "endpoint": "",
+    "collector": "https://tracker.totango.com/totango4.0.3.js",
 }
 
 
@@ -47,14 +49,14 @@ def test_our_own_settings_for_totango_have_their_names_and_defaults() -> None:
 
 
 def test_secrets_required_settings_and_addresses_are_marked() -> None:
-    for name, secret, required, address in (
-        ("totango", "sdrToken", "serviceId", "endpoint"),
-        ("webhook", "authorization", "url", "url"),
+    for name, secret, required, addresses in (
+        ("totango", "sdrToken", "serviceId", ["endpoint", "collector"]),
+        ("webhook", "authorization", "url", ["url"]),
     ):
         settings = declared(name)
         assert [key for key, (_, _, extra) in settings.items() if extra.get("secret")] == [secret]
         assert [key for key, (_, _, extra) in settings.items() if extra.get("required")] == [required]
-        assert [key for key, (_, _, extra) in settings.items() if extra.get("address")] == [address]
+        assert [key for key, (_, _, extra) in settings.items() if extra.get("address")] == addresses
 
 
 @pytest.mark.parametrize(
@@ -63,6 +65,8 @@ def test_secrets_required_settings_and_addresses_are_marked() -> None:
         ("totango", {"region": "mars"}, "region"),
         ("totango", {"serviceID": "SP-1-01"}, "serviceID"),
         ("totango", {"trackNamedPages": "yes"}, "trackNamedPages"),
+        ("totango", {"connectionMode": "both"}, "connectionMode"),
+        ("totango", {"collector": "javascript:alert(1)"}, "collector: The address must begin with https://"),
         ("totango", {"endpoint": "sdr.example.com"}, "endpoint: The address must begin with https://"),
         ("webhook", {"url": "ftp://hooks.example.com"}, "url: The address must begin with https://"),
         ("webhook", {"authorization": "Bearer a\r\nX: y"}, "authorization"),

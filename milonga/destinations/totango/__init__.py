@@ -1,7 +1,9 @@
 """Totango: accounts, users and activities, over its collection endpoint. Rules and sources: docs/totango.md."""
 
 from milonga.destinations.contract import Destination
+from milonga.destinations.totango.browser import browser
 from milonga.destinations.totango.gate import NAME
+from milonga.destinations.totango.heartbeat import lifetime
 from milonga.destinations.totango.judge import judge
 from milonga.destinations.totango.keys import keys
 from milonga.destinations.totango.settings import Settings
@@ -15,4 +17,6 @@ destination = Destination(
     keys=keys,
     translate=translate,
     judge=judge,
+    browser=browser,
+    lifetime=lifetime,
 )

@@ -5,8 +5,11 @@ from typing import Final, NamedTuple
 from milonga.destinations.contract import Skip
 from milonga.destinations.integrations import allowed
 from milonga.destinations.text import well_formed
+from milonga.destinations.totango.heartbeat import is_heartbeat
+from milonga.destinations.totango.settings import Settings
 from milonga.destinations.totango.wire import MAX_ACCOUNT_ID, MAX_USER_ID
 from milonga.spec.event import Event, EventType, Track
+from milonga.spec.read import object_at
 
 NAME: Final = "Totango"  #: in `integrations`, exactly
 TYPES: Final = frozenset({"identify", "group", "track", "page"})
@@ -22,13 +25,17 @@ class Ids(NamedTuple):
     user: str | None
 
 
-def gate(event: Event, *, service_id: str) -> Ids | Skip:
+def gate(event: Event, settings: Settings) -> Ids | Skip:
     """The ids to send under, or the first reason not to send. Whether a page makes an activity is asked elsewhere."""
     if not allowed(event.integrations, NAME):
         return _DISABLED
     if event.type not in TYPES:
         return unsupported(event.type)
-    if not service_id.strip():
+    if settings.connection_mode == "device" and in_browser(event):
+        return _SENT_BY_BROWSER
+    if settings.disable_heartbeat and is_heartbeat(event.call):
+        return _HEARTBEAT_DISABLED
+    if not settings.service_id.strip():
         return _MISSING_SERVICE_ID
     if event.account is None:
         return _MISSING_GROUP_ID_OF_GROUP if event.type == "group" else _MISSING_GROUP_ID
@@ -44,6 +51,15 @@ def gate(event: Event, *, service_id: str) -> Ids | Skip:
     if isinstance(event.call, Track) and event.call.name is None:
         return _MISSING_EVENT
     return Ids(well_formed(account), None if user is None else well_formed(user))
+
+
+def in_browser(event: Event) -> bool:
+    """
+    Whether the browser has handed it to Totango's own collector.
+    Source: analytics-next 1.84.3, which lists in `_metadata.bundled` what the browser itself handles.
+    """
+    bundled = object_at(event.received, "_metadata").get("bundled")
+    return isinstance(bundled, list) and NAME in bundled
 
 
 def unsupported(type_: EventType) -> Skip:
@@ -66,6 +82,16 @@ _DISABLED: Final = Skip(
     "disabled",
     "The call's own `integrations` switches Totango off. Send it without `Totango: false` or `All: false`, "
     "or with `Totango: true`.",
+)
+_SENT_BY_BROWSER: Final = Skip(
+    "sent_by_browser",
+    "Nothing is to be done: in connection mode device the page gives it to Totango's own script. To send it from here "
+    "instead: `milonga destinations set NAME --set connectionMode=cloud`.",
+)
+_HEARTBEAT_DISABLED: Final = Skip(
+    "heartbeat_disabled",
+    "Disable the Totango Heartbeat is on, and a page that was opened before still sent one. It ends with the next "
+    "page load.",
 )
 _MISSING_SERVICE_ID: Final = Skip(
     "missing_service_id",

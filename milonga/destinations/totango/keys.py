@@ -1,10 +1,15 @@
 """What an event waits its turn for on its way to Totango."""
 
+from typing import Final
+
 from milonga.destinations.contract import Key, Skip
 from milonga.destinations.totango.gate import gate
 from milonga.destinations.totango.module import page_category
 from milonga.destinations.totango.products import product_of
+from milonga.destinations.totango.settings import Settings
 from milonga.spec.event import Event, Page
+
+_ANY: Final = Settings(service_id="any")
 
 
 def keys(event: Event) -> tuple[Key, ...]:
@@ -14,7 +19,7 @@ def keys(event: Event) -> tuple[Key, ...]:
 
     None for what no settings could send.
     """
-    ids = gate(event, service_id="any")
+    ids = gate(event, _ANY)
     if isinstance(ids, Skip):
         return ()
     if event.type == "group":

@@ -1,10 +1,13 @@
 """What a user can set about Totango. Form, command line and docs are made from these declarations."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 
 from milonga.destinations.http import address_problem
+
+COLLECTOR: Final = "https://tracker.totango.com/totango4.0.3.js"
+"""Totango's own script for pages. Source: segmentio/analytics.js-integrations, integrations/totango."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -38,8 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
         bool,
         Meta(
             title="Disable the Totango Heartbeat",
-            description="For browsers: no ping once a minute while a page is in use. Changes nothing for events "
-            "that are sent from here.",
+            description="No activity once a minute while a page is in use. Pages obey from their next load on; what "
+            "an older page still sends is skipped.",
         ),
     ] = False
     track_categorized_pages: Annotated[
@@ -56,6 +59,14 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
             description="A page call with a name becomes the activity 'Viewed (category) (name) Page'.",
         ),
     ] = True
+    connection_mode: Annotated[
+        Literal["cloud", "device"],
+        Meta(
+            title="Connection mode",
+            description="Who sends what a browser does: cloud, Milonga; device, the page itself with Totango's own "
+            "script. What comes from servers and phones is sent by Milonga in either.",
+        ),
+    ] = "cloud"
     sdr_token: Annotated[
         str,
         Meta(
@@ -96,7 +107,16 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
             extra={"advanced": True, "address": True},
         ),
     ] = ""
+    collector: Annotated[
+        str,
+        Meta(
+            title="Collector",
+            description="Address of Totango's own script, which pages load in connection mode device.",
+            extra={"advanced": True, "address": True},
+        ),
+    ] = COLLECTOR
 
     def __post_init__(self) -> None:
-        if problem := address_problem(self.endpoint):
-            raise ValueError(f"endpoint: {problem}.")
+        for name, address in (("endpoint", self.endpoint), ("collector", self.collector)):
+            if problem := address_problem(address):
+                raise ValueError(f"{name}: {problem}.")

@@ -17,7 +17,7 @@ from milonga.spec.values import id_text
 
 def translate(event: Event, settings: Settings) -> Requests | Skip:
     """One request for each account, user or activity the event speaks of."""
-    ids = gate(event, service_id=settings.service_id)
+    ids = gate(event, settings)
     if isinstance(ids, Skip):
         return ids
     match event.call:
