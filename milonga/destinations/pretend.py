@@ -56,9 +56,11 @@ class Receiver(Protocol):
     What is special about one kind of receiver.
 
     usual  its answer if all is well
+    files  what it serves besides, by path
     """
 
     usual: Reply
+    files: Mapping[str, Reply]
 
     def params(self, call: Call) -> Mapping[str, Any] | None:
         """What the sender said; None if nothing is received at this path. Never raises."""
@@ -209,6 +211,8 @@ class Pretend(Generic[R]):
             case "DELETE", "/_behavior":
                 self.behave_well()
                 return json_reply({"ok": True})
+        if call.method == "GET" and (file := self.receiver.files.get(call.path)) is not None:
+            return file
         self._elsewhere += 1
         return json_reply({"error": f"Nothing answers {call.method} {call.path} here"}, 404)
 

@@ -73,7 +73,7 @@ def test_what_waits_on_disk_is_given_up_on_as_well(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         road = Road(folder, loop, lambda n: answer(503) if loop.time() < 200 else OK, Limits(lane=2), kind=KIND)
         for n in range(8):
-            road.add(n, **({"fresh": 120} if n % 2 else {}))
+            road.add(n, fresh=120 if n % 2 else None)
         await road.until(lambda: road.reader.parked_count(7) > 0)
         await road.until(lambda: None not in ends(road), seconds=1_000)
         assert ends(road) == [LATE if n % 2 else SENT for n in range(8)]

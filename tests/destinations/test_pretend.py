@@ -52,6 +52,25 @@ def test_whatever_is_sent_the_answer_is_200_and_a_gif(path: str) -> None:
     with_totango(act)
 
 
+def test_it_serves_a_stand_in_for_totangos_script_which_is_no_request_to_totango() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        answer = await client.ask("GET", "/totango.js")
+        assert (answer.status, answer.headers["content-type"]) == (200, "text/javascript; charset=utf-8")
+        assert b"window.totango_options" in answer.body
+        assert (await client.ask("POST", "/totango.js", b"")).status == 404
+        assert fake.received == 0
+
+    with_totango(act)
+
+
+def test_the_older_name_of_an_accounts_name_is_understood() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        await client.ask("GET", "/pixel.gif/?sdr_o=acme&sdr_odn=Acme%20Inc.")
+        assert fake.receiver.accounts["acme"].attributes == {"account_name": "Acme Inc."}
+
+    with_totango(act)
+
+
 def test_parameters_are_taken_from_the_query_the_form_and_both_mixed() -> None:
     async def act(fake: Pretend[Totango], client: Client) -> None:
         await client.ask("GET", "/pixel.gif?sdr_o=acme&sdr_o.Create%20Date=2014&sdr_a=A+B%26C&empty=")

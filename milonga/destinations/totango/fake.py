@@ -6,6 +6,7 @@ Source: docs/totango.md, "A pretend Totango".
 from collections.abc import Iterable, Mapping
 from html import escape
 from itertools import islice
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from msgspec import Struct, field
@@ -16,6 +17,9 @@ from milonga.destinations.pretend import KEEP, Pretend, Seen, form
 PATHS: Final = frozenset({"/pixel.gif", "/pixel.gif/"})
 GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 """One transparent pixel, 43 bytes."""
+
+SCRIPT: Final = Path(__file__).with_name("fake_collector.js")
+"""A stand-in for Totango's own script for pages."""
 
 MAX_ACCOUNTS: Final = 10_000  #: the least recently named is forgotten
 MAX_EACH: Final = 500  #: attributes, users or activities of one account
@@ -41,6 +45,8 @@ class Totango:
     usual: Reply = Reply(200, "image/gif", GIF)
 
     def __init__(self) -> None:
+        script = Reply(200, "text/javascript; charset=utf-8", SCRIPT.read_bytes(), {"cache-control": "no-cache"})
+        self.files: Mapping[str, Reply] = {"/totango.js": script}
         self.accounts: dict[str, Account] = {}
 
     def params(self, call: Call) -> Mapping[str, Any] | None:
@@ -64,6 +70,8 @@ class Totango:
         for name, value in params.items():
             if name.startswith("sdr_o."):
                 _set(account.attributes, name[6 : MAX_TEXT + 6], value[:MAX_TEXT])
+            elif name == "sdr_odn":  # as Totango's own clients call it
+                _set(account.attributes, "account_name", value[:MAX_TEXT])
             elif user is not None and name.startswith("sdr_u."):
                 _set(user.attributes, name[6 : MAX_TEXT + 6], value[:MAX_TEXT])
         if activity := params.get("sdr_a"):

@@ -15,6 +15,7 @@ class Receiver:
     """Counts what arrives; `params` of a request is the object that was sent."""
 
     usual: Reply = Reply(200, "application/json", b'{"ok":true}')
+    files: Mapping[str, Reply] = {}
 
     def __init__(self) -> None:
         self.types: Counter[str] = Counter()
