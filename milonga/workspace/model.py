@@ -1,13 +1,25 @@
 """What a workspace holds: sources, destinations, their settings and states. Plain data; the files are in store.py."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Literal
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
 
 from milonga.eventlog.api import Offset
+
+LONGEST_KEY: Final = 100
+
+_WRITE_KEY: Final = re.compile(rf"[!-9;-~]{{1,{LONGEST_KEY}}}")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*\.)?(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|null")
+
+
+def is_write_key(text: str) -> bool:
+    """Printable ASCII but space and colon: Basic authorization splits there."""
+    return _WRITE_KEY.fullmatch(text) is not None
 
 
 class DestinationState(StrEnum):
@@ -72,12 +84,24 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         ),
     ] = 0
 
+    def __post_init__(self) -> None:
+        """Origins as browsers write them: lower case, no slash at the end. ValueError for what is none."""
+        origins = tuple(one.strip().lower().rstrip("/") for one in self.origins)
+        for one in origins:
+            if not _ORIGIN.fullmatch(one):
+                raise ValueError(
+                    f"origins: {one[:100]!r} is no origin. Write scheme, host and port if it has one, such as "
+                    "https://www.example.com, without a path; https://*.example.com for all below."
+                )
+        force_setattr(self, "origins", origins)
+
 
 class Source(Struct, frozen=True, kw_only=True):
     """
     id          never used again after removal
     name        unique; letters, digits, `-`, `_`, `.`; at most 64
-    write_keys  any of them lets an SDK in
+    write_keys  any of them lets an SDK in, oldest first
+    trouble     what of the stored settings cannot be used, in words, and has its default therefore; "" if nothing
     """
 
     id: int
@@ -85,6 +109,7 @@ class Source(Struct, frozen=True, kw_only=True):
     write_keys: tuple[str, ...]
     created_at: int
     settings: SourceSettings = SourceSettings()
+    trouble: str = ""
 
 
 class StateChange(Struct, frozen=True, kw_only=True):
@@ -133,6 +158,21 @@ class DestinationConfig(Struct, frozen=True, kw_only=True):
     @property
     def state(self) -> DestinationState:
         return self.changes[-1].state
+
+
+class BrowserDestination(Struct, frozen=True, kw_only=True):
+    """
+    What every visitor of a site may read of a destination that takes events. Made without its secrets.
+
+    source  id of the source whose events it gets
+    label   its exact name in an event's `integrations`
+    says    what its kind says to browsers (Destination.browser), and `paused: true` while it is paused: its events are
+            kept for it then, but nothing must be sent to it past us; None if its kind has nothing to say
+    """
+
+    source: int
+    label: str
+    says: Mapping[str, Any] | None
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping
+from typing import Any
 
 import apsw
 import msgspec
@@ -11,16 +12,18 @@ from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import (
+    BrowserDestination,
     DestinationConfig,
     DestinationState,
     FormerDestination,
     SettingsVersion,
     Source,
+    SourceSettings,
     StateChange,
     UnknownSettings,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
-from milonga.workspace.settings import MASK, forced, joined
+from milonga.workspace.settings import MASK, fields_of, forced, joined
 
 _ENDS = msgspec.json.Decoder(dict[int, int])
 
@@ -29,15 +32,80 @@ Secrets = dict[str, Sealed]
 
 
 def read_sources(db: apsw.Connection) -> tuple[Source, ...]:
+    """Settings that are no longer possible, or are damaged, are told, and have their defaults."""
     keys: dict[int, list[str]] = defaultdict(list)
     for source, key in fetch(db, "SELECT source, key FROM write_key ORDER BY id"):
         keys[source].append(key)
-    return tuple(
-        Source(id=id_, name=name, write_keys=tuple(keys[id_]), created_at=created_at)
-        for id_, name, created_at in fetch(
-            db, "SELECT id, name, created_at FROM source WHERE removed_at IS NULL ORDER BY id"
+    found = []
+    for id_, name, created_at, stored in fetch(
+        db, "SELECT id, name, created_at, settings FROM source WHERE removed_at IS NULL ORDER BY id"
+    ):
+        settings, trouble = source_settings(stored)
+        found.append(
+            Source(
+                id=id_,
+                name=name,
+                write_keys=tuple(keys[id_]),
+                created_at=created_at,
+                settings=settings,
+                trouble=f"Source {name}: {trouble}" if trouble else "",
+            )
         )
+    return tuple(found)
+
+
+def source_settings(stored: str) -> tuple[SourceSettings, str]:
+    """From JSON, and "" or what of it cannot be used. Names it does not know are another version's, and passed by."""
+    try:
+        given = msgspec.json.decode(stored, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return SourceSettings(), "its stored settings are damaged, so it has the defaults."
+    usable: dict[str, Any] = {}
+    wrong: list[str] = []
+    for name in given.keys() & {field.name for field in fields_of(SourceSettings)}:
+        try:
+            usable[name] = given[name]
+            msgspec.convert({name: given[name]}, SourceSettings)
+        except msgspec.ValidationError:
+            del usable[name]
+            wrong.append(name)
+    trouble = f"what is stored for {', '.join(sorted(wrong))} is no possible value, so it has the default."
+    return msgspec.convert(usable, SourceSettings), trouble if wrong else ""
+
+
+def read_browser_destinations(db: apsw.Connection, kinds: Mapping[str, Destination]) -> tuple[BrowserDestination, ...]:
+    """
+    Those that take events: on, or paused. No secret is unsealed for it. One whose kind this Milonga does not have, or
+    whose stored settings it takes no more, is left out: delivery, too, sends nothing there until that is mended.
+    """
+    found = (
+        _for_browsers(db, kinds[kind], id_, source, DestinationState(state))
+        for id_, kind, source, state in fetch(
+            db,
+            "SELECT d.id, d.kind, d.source, c.state FROM destination d JOIN state_change c ON c.id = "
+            "(SELECT max(id) FROM state_change WHERE destination = d.id) WHERE d.removed_at IS NULL ORDER BY d.id",
+        )
+        if kind in kinds
     )
+    return tuple(one for one in found if one is not None)
+
+
+def _for_browsers(
+    db: apsw.Connection, kind: Destination, id_: int, source: int, state: DestinationState
+) -> BrowserDestination | None:
+    if state is DestinationState.off:
+        return None
+    try:
+        version, _, plain = newest_settings(db, id_)
+        settings, trouble = joined(kind.settings, plain, dict.fromkeys(read_secrets(db, id_, version), MASK))
+    except msgspec.MsgspecError:  # damaged
+        return None
+    if trouble:
+        return None
+    says = kind.browser(settings)
+    if says is not None and state is DestinationState.paused:
+        says = {**says, "paused": True}
+    return BrowserDestination(source=source, label=kind.label, says=says)
 
 
 def read_destinations(

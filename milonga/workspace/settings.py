@@ -15,6 +15,7 @@ from milonga.workspace.errors import UserError
 LONGEST = 10_000  #: characters of one text setting
 MASK = "***"  #: stands for a secret that is set
 YES_OR_NO: Final = "true or false"  #: what is typed for a switch; yes, no, on, off are taken too
+TEXTS: Final = "texts, separated by commas"  #: or a JSON array
 
 
 class Unset:
@@ -103,6 +104,8 @@ def _kind_in_words(shape: msgspec.inspect.Type) -> str:
             return "one of " + ", ".join(str(value) for value in values if value != "")
         case msgspec.inspect.NoneType():
             return "nothing"
+        case msgspec.inspect.VarTupleType(item_type=msgspec.inspect.StrType()):
+            return TEXTS
         case msgspec.inspect.UnionType(types=types):
             return " or ".join(_kind_in_words(one) for one in types)
         case _:
@@ -231,6 +234,8 @@ def _read(field: Field, given: object) -> Any:
             raise UserError(f"{_called(field)} must not contain line breaks or other control characters.")
         if field.kind == YES_OR_NO:
             given = {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
+        if field.kind == TEXTS and not text.lstrip().startswith("["):
+            given = tuple(one.strip() for one in text.split(",") if one.strip())
     try:
         value = _convert(field, given)
     except msgspec.ValidationError as error:
@@ -248,7 +253,7 @@ def _convert(field: Field, given: object) -> Any:
     try:
         return msgspec.convert(given, field.type, strict=False)
     except msgspec.ValidationError:
-        if not isinstance(given, str) or (field.kind != "JSON" and "nothing" not in field.kind):
+        if not isinstance(given, str) or (field.kind not in ("JSON", TEXTS) and "nothing" not in field.kind):
             raise
         if not given and "nothing" in field.kind:
             return None

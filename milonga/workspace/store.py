@@ -6,8 +6,6 @@ and reads again only when something changed, also from another process.
 """
 
 import re
-import secrets
-import string
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
@@ -18,11 +16,12 @@ from msgspec import Struct
 
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
-from milonga.workspace import rows
+from milonga.workspace import rows, sources
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import (
+    BrowserDestination,
     DestinationConfig,
     DestinationState,
     FormerDestination,
@@ -39,12 +38,9 @@ Kinds = Mapping[str, Destination]
 Ends = Mapping[int, int]
 """The log's newest offset of each partition."""
 
-KEY_LENGTH = 32
-LONGEST_KEY = 100
 MOST_CHANGES = 1_000  #: state changes kept of one destination; pauses that ended by themselves go first
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_WRITE_KEY = re.compile(rf"[!-9;-~]{{1,{LONGEST_KEY}}}")  # printable ASCII but space and colon: Basic auth splits there
 
 
 class Workspace:
@@ -117,33 +113,40 @@ class Workspace:
     def add_source(self, name: str, write_key: str | None = None) -> Source:
         """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
         _check_name(name, "source")
-        if write_key is not None and not _WRITE_KEY.fullmatch(write_key):
-            raise UserError(
-                f"A write key has 1 to {LONGEST_KEY} characters: letters, digits and signs, no space and no colon. "
-                "Without --write-key a random one is made."
-            )
-        key = write_key or "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(KEY_LENGTH))
+        key = sources.new_key(write_key)
         with self._database.write() as db:
-            if _one(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name) is not None:
-                raise UserError(f"There is a source called {name} already. See `milonga sources list`.")
-            if _one(db, "SELECT id FROM write_key WHERE key = ?", key) is not None:
-                raise UserError("This write key belongs to another source already. Choose another, or leave it out.")
-            now = self._now()
-            db.execute("INSERT INTO source (name, created_at) VALUES (?, ?)", (name, now))
-            id_ = db.last_insert_rowid()
-            db.execute("INSERT INTO write_key (key, source) VALUES (?, ?)", (key, id_))
-        return Source(id=id_, name=name, write_keys=(key,), created_at=now)
+            return sources.insert_source(db, name, key, self._now())
+
+    def source(self, name: str) -> Source:
+        with self._database.read() as db:
+            return sources.source_named(db, name)
+
+    def set_source(self, name: str, changes: Mapping[str, object]) -> Source:
+        """
+        Settings of a source; no history of them is kept. What was damaged is replaced by the defaults that hold for it.
+
+        changes  name -> text as typed, a value of its type, or UNSET for the default
+        """
+        with self._database.write() as db:
+            sources.update_settings(db, name, changes)
+            return sources.source_named(db, name)
+
+    def add_key(self, name: str, write_key: str | None = None) -> str:
+        """One more write key, so that senders can be changed over without a gap. Random unless given."""
+        key = sources.new_key(write_key)
+        with self._database.write() as db:
+            sources.add_key(db, name, key)
+        return key
+
+    def remove_key(self, name: str, write_key: str) -> None:
+        """It lets nobody in any more. The last one cannot be removed."""
+        with self._database.write() as db:
+            sources.delete_key(db, name, write_key)
 
     def remove_source(self, name: str) -> None:
         """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
         with self._database.write() as db:
-            id_ = _source_id(db, name)
-            hanging = fetch(db, "SELECT name FROM destination WHERE source = ? AND removed_at IS NULL", id_)
-            if hanging:
-                commands = "\n".join(f"  milonga destinations remove {one}" for (one,) in hanging)
-                raise UserError(f"Source {name} still has destinations. Remove them first:\n{commands}")
-            db.execute("DELETE FROM write_key WHERE source = ?", (id_,))
-            db.execute("UPDATE source SET removed_at = ? WHERE id = ?", (self._now(), id_))
+            sources.delete_source(db, name, self._now())
 
     # -- destinations
 
@@ -154,6 +157,11 @@ class Workspace:
         """
         with self._database.read() as db:
             return rows.read_destinations(db, self.kinds, self._keys)
+
+    def browser_destinations(self) -> tuple[BrowserDestination, ...]:
+        """What browsers may know of those that take events. Needs no key, and reads no secret."""
+        with self._database.read() as db:
+            return rows.read_browser_destinations(db, self.kinds)
 
     def destination(self, name: str | int) -> DestinationConfig:
         """By name or id."""
@@ -189,7 +197,7 @@ class Workspace:
         wanted = by_name(of.settings, settings, of.label)
         whole = changed(of.settings(), wanted, of.label)
         with self._database.write() as db:
-            source_id = _source_id(db, source)
+            source_id = sources.source_named(db, source).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
                 raise UserError(f"There is a destination called {name} already. Give this one another with --name.")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
@@ -340,15 +348,6 @@ def _check_name(name: str, what: str) -> None:
 def _one(db: apsw.Connection, query: str, *values: Value) -> int | None:
     found = fetch(db, query, *values)
     return found[0][0] if found else None
-
-
-def _source_id(db: apsw.Connection, name: str) -> int:
-    id_ = _one(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name)
-    if id_ is None:
-        raise UserError(
-            f"There is no source called {name}. See `milonga sources list`, or `milonga sources add {name}`."
-        )
-    return id_
 
 
 def _destination_id(db: apsw.Connection, name: str | int) -> int:

@@ -41,7 +41,11 @@ def test_migrations_are_numbered_from_one_without_a_gap() -> None:
 
 def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
     begins = {step.name: sha256(step.sql.encode()).hexdigest()[:12] for step in migrations()}
-    assert begins == {"0001-sources-and-destinations.sql": "9b9c518de28a", "0002-commands.sql": "cbceee180088"}
+    assert begins == {
+        "0001-sources-and-destinations.sql": "9b9c518de28a",
+        "0002-commands.sql": "cbceee180088",
+        "0003-source-settings.sql": "9ea6b50c041b",
+    }
 
 
 def test_a_workspace_of_version_1_keeps_everything_and_learns_the_new(tmp_path: Path) -> None:
