@@ -14,7 +14,7 @@ from milonga.eventlog.api import Offset
 LONGEST_KEY: Final = 100
 
 _WRITE_KEY: Final = re.compile(rf"[!-9;-~]{{1,{LONGEST_KEY}}}")
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:\*\.)?(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|null")
+_ORIGIN: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:(?:\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|\*")
 
 
 def is_write_key(text: str) -> bool:
@@ -90,8 +90,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         for one in origins:
             if not _ORIGIN.fullmatch(one):
                 raise ValueError(
-                    f"origins: {one[:100]!r} is no origin. Write scheme, host and port if it has one, such as "
-                    "https://www.example.com, without a path; https://*.example.com for all below."
+                    f"origins: {one[:100]!r} is no origin. Write it like https://www.example.com, with a port if "
+                    "it has one and without a path; https://*.example.com for all below."
                 )
         force_setattr(self, "origins", origins)
 

@@ -40,10 +40,10 @@ def plugin(cdn: Cdn, key: str, **how: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "path", ["/v1/projects/web-key/settings", "/projects/web-key/settings", "/v1/projects/web-key/settings/"]
 )
-def test_any_page_may_read_it_under_the_paths_of_browsers_and_phones(cdn: Cdn, path: str) -> None:
+def test_it_is_there_under_the_paths_of_browsers_and_phones(cdn: Cdn, path: str) -> None:
     answer = cdn.answer(ask(path))
     assert (answer.status, header(answer, "content-type")) == (200, "application/json")
-    assert header(answer, "access-control-allow-origin") == "*"
+    assert header(answer, "access-control-allow-origin") is None  # the front end adds it; twice is as good as never
     assert header(answer, "x-content-type-options") == "nosniff"
 
 

@@ -15,8 +15,6 @@ ALWAYS_ASK: Final = b"no-cache"  #: may be kept, but is asked about each time, w
 FOR_EVER: Final = b"public, max-age=31536000, immutable"  #: for what has its hash in its name
 NOT_AT_ALL: Final = b"no-store"
 
-ANY_PAGE: Final = (b"access-control-allow-origin", b"*")
-
 _GZIP: Final = re.compile(
     rb"(?:^|,)[ \t]*(?:x-)?(gzip|\*)[ \t]*(?:;[ \t]*q=([0-9.]{1,5})[ \t]*)?(?=,|$)", re.IGNORECASE
 )

@@ -11,7 +11,6 @@ from milonga.collector.answers import NOT_FOUND, Answer
 from milonga.collector.ask import Ask
 from milonga.collector.cdn.answering import (
     ALWAYS_ASK,
-    ANY_PAGE,
     FOR_EVER,
     JAVASCRIPT,
     JSON,
@@ -97,7 +96,7 @@ class Cdn:
 
     def _settings(self, ask: Ask, write_key: str) -> Answer:
         body = self._document(ask, write_key)
-        return _kept(ask, JSON, etag_of(body), lambda: body, lambda: packed(body), ALWAYS_ASK, ANY_PAGE)
+        return _kept(ask, JSON, etag_of(body), lambda: body, lambda: packed(body), ALWAYS_ASK)
 
     def _script(self, ask: Ask, write_key: str) -> Answer:
         if self._assets is None:
@@ -128,13 +127,12 @@ def _kept(
     body: Callable[[], bytes],
     packed_body: Callable[[], bytes],
     keep: bytes,
-    *headers: tuple[bytes, bytes],
 ) -> Answer:
     """tag  of the content; each form of it has its own: a strong ETag says that the bytes are the same"""
     gzipped = takes_gzip(ask.accepts)
     if gzipped:
         tag += b"-gzip"
-    about = [(b"etag", b'"%b"' % tag), (b"cache-control", keep), (b"vary", b"accept-encoding"), *headers]
+    about = [(b"etag", b'"%b"' % tag), (b"cache-control", keep), (b"vary", b"Accept-Encoding")]
     if has_it(ask.if_none_match, tag):
         return not_modified(*about)
     if gzipped:
