@@ -17,6 +17,7 @@ from msgspec import Struct
 from milonga.cli.common import LOG_FOLDER
 from milonga.cli.highest import highest_offset
 from milonga.collector.collector import Collector
+from milonga.collector.origins import allows
 from milonga.collector.server import HttpServer
 from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
@@ -25,7 +26,7 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import WriteKeys
+from milonga.workspace.model import Source, WriteKeys
 from milonga.workspace.store import Workspace
 
 log = structlog.get_logger("milonga")
@@ -51,18 +52,22 @@ class Keep(Struct, frozen=True, kw_only=True):
 
 
 class SourceKeys:
-    """Which source a write key lets in: the workspace's keys, read again when something changed there."""
+    """The workspace's sources by their write keys, read again when something changed there."""
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
         self._read()
 
-    def source_of(self, write_key: str) -> int | None:
+    def source_of(self, write_key: str) -> Source | None:
         source = self._keys.source(write_key)
         if source is None and self._workspace.changed_since(self._token):
             self._read()  # it may have been added a moment ago
             source = self._keys.source(write_key)
-        return None if source is None else source.id
+        return source
+
+    def allows_origin(self, origin: str) -> bool:
+        """Whether any source takes what a page of this origin sends; with no source at all, its answer may be read."""
+        return not self._origins or any(allows(origins, origin) for origins in self._origins)
 
     async def follow(self) -> None:
         """A key that was taken away is refused within a second. While the workspace cannot be read, all stays."""
@@ -80,7 +85,9 @@ class SourceKeys:
 
     def _read(self) -> None:
         self._token = self._workspace.token()
-        self._keys = WriteKeys(self._workspace.sources())
+        sources = self._workspace.sources()
+        self._keys = WriteKeys(sources)
+        self._origins = {source.settings.origins for source in sources}
 
 
 async def collect(
@@ -108,6 +115,7 @@ async def collect(
             log=event_log,
             ledger=event_log,
             source_of=keys.source_of,
+            allows_origin=keys.allows_origin,
             clock=time.time,
             new_id=new_message_id,
             ready=lambda: True,  # it listens only now that both are open

@@ -9,6 +9,9 @@ from msgspec import Struct
 RETRY_AFTER: Final = 2
 """Seconds a sender is asked to wait after a 503. Whole seconds, as Python's and Java's SDKs read them."""
 
+MAX_WAIT: Final = 300
+"""Seconds that a 429 may ask for at most: the cap of every SDK that reads Retry-After."""
+
 
 class Answer(Struct, frozen=True):
     """
@@ -27,15 +30,44 @@ def _json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:
 
 
 def _raw(status: int, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
+    return answer_of(status, b"application/json", body, *headers)
+
+
+def answer_of(status: int, type_: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
+    """type_  of the body, for Content-Type"""
     length = str(len(body)).encode()
-    lines = [(b"content-type", b"application/json"), (b"content-length", length), *headers]
+    return _headed(status, body, [(b"content-type", type_), (b"content-length", length), *headers])
+
+
+def bare_answer(status: int, *headers: tuple[bytes, bytes]) -> Answer:
+    """One whose status allows no body."""
+    return _headed(status, b"", list(headers))
+
+
+def with_headers(answer: Answer, *headers: tuple[bytes, bytes]) -> Answer:
+    return _headed(answer.status, answer.body, [*answer.headers, *headers])
+
+
+def _headed(status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> Answer:
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-    return Answer(status, lines, body, head + b"".join(b"%b: %b\r\n" % line for line in lines))
+    return Answer(status, headers, body, head + b"".join(b"%b: %b\r\n" % line for line in headers))
 
 
 def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:
     """`error` is for Ruby's SDK, `code` and `message` for Python's."""
     return _json(status, {"success": False, "error": message, "code": code, "message": message}, *headers)
+
+
+def too_many(seconds: int) -> Answer:
+    """429. seconds  until the same request would pass, from 1 on; more than 300 no SDK waits"""
+    wait = str(min(max(seconds, 1), MAX_WAIT)).encode()
+    return refusal(
+        429,
+        "rate_limited",
+        "The source's rate limit is reached. Wait as long as Retry-After says, then send it again.",
+        (b"retry-after", wait),
+        (b"x-ratelimit-reset", wait),
+    )
 
 
 def try_again(code: str, message: str) -> Answer:
@@ -47,8 +79,12 @@ OK: Final = _raw(200, b'{"success": true}')  # to the letter, blank included, wh
 ALIVE: Final = _json(200, {"status": "alive"})
 READY: Final = _json(200, {"status": "ready"})
 
+_GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+PIXEL: Final = answer_of(200, b"image/gif", _GIF, (b"cache-control", b"no-store"))
+"""One transparent dot, 43 bytes."""
+
 NOT_FOUND: Final = refusal(404, "not_found", "There is nothing here. Events go to POST /v1/batch or /v1/track.")
-ONLY_POST: Final = refusal(405, "method_not_allowed", "Use POST here.", (b"allow", b"POST"))
+ONLY_POST: Final = refusal(405, "method_not_allowed", "Use POST here.", (b"allow", b"POST, OPTIONS"))
 ONLY_GET: Final = refusal(405, "method_not_allowed", "Use GET here.", (b"allow", b"GET, HEAD"))
 TOO_LARGE: Final = refusal(
     400, "body_too_large", "The body is larger than 5 MiB, as sent or unpacked. Send smaller batches."
@@ -65,6 +101,13 @@ NO_WRITE_KEY: Final = refusal(
 UNKNOWN_WRITE_KEY: Final = refusal(
     401, "unknown_write_key", "No source has this write key. Copy it from `milonga sources list`."
 )
+ORIGIN_NOT_ALLOWED: Final = refusal(
+    403,
+    "origin_not_allowed",
+    "This web site may not send to this source. Add it to the source's allowed origins, or allow any.",
+)
+RATE_LIMITED: Final = too_many(1)  # an example: each says how long to wait
+INVALID_HOST: Final = refusal(400, "invalid_host", "The Host header is missing, or not a host name with a port.")
 SLOW_BODY: Final = refusal(408, "slow_body", "The body did not arrive in time. Send it again.")
 SLOW_HEAD: Final = refusal(408, "slow_headers", "The headers did not arrive in time. Send it again.")
 BAD_HTTP: Final = refusal(400, "invalid_http", "This is no HTTP/1.1 request.")

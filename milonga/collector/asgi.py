@@ -10,7 +10,9 @@ from typing import Any, Final, TypeAlias
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
-from milonga.collector.routes import Route, route_of
+from milonga.collector.origins import shared_with
+from milonga.collector.request import Request
+from milonga.collector.routes import Route, is_tracking, route_of
 from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
@@ -29,57 +31,71 @@ class TrackingApp:
         self._body_timeout = body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = self._request(scope)
         try:
-            answer = await self._answer(scope, receive)
+            answer = await self._answer(request, receive)
         except asyncio.CancelledError:  # the server has waited long enough; the sender learns that it may come again
             answer = answers.STOPPING
         except Exception as error:
             answer = trouble(self._collector, scope["path"], error)
-        if answer is not None:
-            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            await send({"type": "http.response.body", "body": answer.body})
+        if answer is None:
+            return
+        headers = answer.headers
+        if request.shared is not None and answer is not answers.ORIGIN_NOT_ALLOWED:
+            headers = [*headers, *request.shared.headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if request.bare else answer.body})
 
-    async def _answer(self, scope: Scope, receive: Receive) -> Answer | None:
+    def _request(self, scope: Scope) -> Request:
+        """All of it but its body."""
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        to = route_of(scope["method"], scope["path"])
+        client = scope.get("client")
+        return Request(
+            to,
+            target=scope.get("raw_path", scope["path"].encode()) + b"?" + scope.get("query_string", b""),
+            peer=self._collector.proxies.peer(client[0] if client else None, secure=scope.get("scheme") == "https"),
+            fields=fields,
+            authorization=fields.get(b"authorization"),
+            encoding=fields.get(b"content-encoding"),
+            bare=scope["method"] == "HEAD",
+            shared=shared_with(fields[b"origin"]) if b"origin" in fields and is_tracking(to) else None,
+        )
+
+    async def _answer(self, request: Request, receive: Receive) -> Answer | None:
         """None if the client is gone."""
-        route = route_of(scope["method"], scope["path"])
+        route = request.to
         if isinstance(route, Answer):
             return route
-        authorization = encoding = None
-        for name, value in scope["headers"]:
-            if name == b"authorization":
-                authorization = value
-            elif name == b"content-encoding":
-                encoding = value
-            elif name == b"content-length" and int(value) > MAX_REQUEST:
-                self._collector.count("refused")
-                return answers.TOO_LARGE
+        if int(request.fields.get(b"content-length", b"0")) > MAX_REQUEST:
+            self._collector.count("refused")
+            return answers.TOO_LARGE
         message = await receive()
         if message["type"] != "http.request":
             return None
         if message.get("more_body", False):
-            return await self._answer_chunks(route, authorization, encoding, message, receive)
-        body: bytes = message.get("body", b"")  # by far the most: all of it was there already
-        if (answer := self._hold(0, body, authorization)) is not None:
+            return await self._answer_chunks(route, request, message, receive)
+        request.body = message.get("body", b"")  # by far the most: all of it was there already
+        if (answer := self._hold(0, request.body, request.authorization)) is not None:
             return answer
         try:
-            return await self._collector.handle(route, authorization, encoding, body)
+            return await self._collector.handle(route, request)
         finally:
-            self._collector.room.give_back(len(body))
+            self._collector.room.give_back(len(request.body))
 
-    async def _answer_chunks(
-        self, route: Route, authorization: bytes | None, encoding: bytes | None, message: Message, receive: Receive
-    ) -> Answer | None:
+    async def _answer_chunks(self, route: Route, request: Request, message: Message, receive: Receive) -> Answer | None:
         chunks: list[bytes] = []
         try:
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    body = await self._gather(chunks, authorization, message, receive)
+                    body = await self._gather(chunks, request.authorization, message, receive)
             except TimeoutError:
                 self._collector.count("refused")
                 return answers.SLOW_BODY
             if not isinstance(body, bytes):
                 return body
-            return await self._collector.handle(route, authorization, encoding, body)
+            request.body = body
+            return await self._collector.handle(route, request)
         finally:
             self._collector.room.give_back(sum(map(len, chunks)))
 

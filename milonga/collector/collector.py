@@ -6,11 +6,15 @@ from contextlib import suppress
 from typing import Any, Final, TypeAlias
 
 from milonga.collector import answers
-from milonga.collector.answers import Answer
+from milonga.collector.answers import NOT_FOUND, Answer, with_headers
+from milonga.collector.ask import Ask, Serve
 from milonga.collector.counts import Counts, What
+from milonga.collector.origins import allows, preflight
+from milonga.collector.proxies import Proxies
+from milonga.collector.request import Request
 from milonga.collector.room import MAX_HELD, Room
 from milonga.collector.routes import Kind, Route
-from milonga.collector.stamp import discards, stamp
+from milonga.collector.stamp import all_as, discards, stamp
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
@@ -18,6 +22,7 @@ from milonga.spec.arrived import Decoded, NotJson
 from milonga.spec.decode import decode, decode_mended
 from milonga.spec.event import EventType
 from milonga.spec.stored import Stamped
+from milonga.workspace.model import Source
 
 _MEND_ASIDE: Final = 64 * 1024
 """
@@ -37,13 +42,16 @@ Begun: TypeAlias = "Answer | asyncio.Future[Places] | Coroutine[Any, Any, Answer
 class Collector:
     """
     log, ledger     where events and discards are kept
-    source_of       id of the source that has this write key, or None
+    source_of       the source that has this write key, or None
+    allows_origin   whether any source takes what a page of this origin sends
     clock           unix seconds
     new_id          a messageId for an event that has none
     ready           whether events can be taken at all: workspace loaded, log open
     writable        whether the log could be written when that was last tried; only `/readyz` asks, as each event tries
     accept_unknown  answer an unknown write key as Segment does: with 200, and keep nothing
     notice          told of everything that `counts` counts
+    serve           answers what is fetched and no tracking path: scripts, settings, pages
+    proxies         what is believed about the sender
     max_held        bytes of bodies in memory at once; beyond it, for strangers beyond half of it, 503
     """
 
@@ -52,52 +60,86 @@ class Collector:
         *,
         log: EventLog,
         ledger: Ledger,
-        source_of: Callable[[str], int | None],
+        source_of: Callable[[str], Source | None],
+        allows_origin: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float],
         new_id: Callable[[], str],
         ready: Callable[[], bool],
         writable: Callable[[], bool] = lambda: True,
         accept_unknown: bool = False,
         notice: Callable[[What, int], None] | None = None,
+        serve: Serve = lambda _: NOT_FOUND,
+        proxies: Proxies | None = None,
         max_held: int = MAX_HELD,
     ) -> None:
         self._log = log
         self._ledger = ledger
         self._source_of = source_of
+        self._allows_origin = allows_origin
         self._clock = clock
         self._new_id = new_id
         self._ready = ready
         self._writable = writable
         self._accept_unknown = accept_unknown
         self._notice = notice
+        self._serve = serve
+        self.proxies = proxies or Proxies()
         self.room = Room(max_held)
         self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
         self._unpacking = asyncio.Lock()  # likewise, for the room of what is unpacked is taken only then
         self.counts = Counts()
 
-    async def handle(self, route: Route, authorization: bytes | None, encoding: bytes | None, body: bytes) -> Answer:
-        """
-        authorization, encoding  values of the headers Authorization and Content-Encoding
+    async def handle(self, route: Route, request: Request) -> Answer:
+        """Raises nothing of its own but what log and ledger raise beyond LogFull."""
+        return await self._end(self.begin(route, request))
 
-        Raises nothing of its own but what log and ledger raise beyond LogFull.
-        """
-        return await self._end(self.begin(route, authorization, encoding, body))
-
-    def begin(self, route: Route, authorization: bytes | None, encoding: bytes | None, body: bytes) -> Begun:
+    def begin(self, route: Route, request: Request) -> Begun:
         """
         All of `handle` that needs no waiting, which usually is all but the log's own: a task for each single event
         would cost about as much as decoding it.
         """
         match route.kind:
             case Kind.single | Kind.batch:
-                return self._take(route.type, authorization, encoding, body)
+                return self._take(route.type, request)
             case Kind.metrics:
                 self.count("sdk_metrics")
                 return answers.OK
+            case Kind.preflight:
+                return self._preflight(request)
             case Kind.alive:
                 return answers.ALIVE
             case Kind.ready:
                 return answers.READY if self._ready() and self._writable() else answers.NOT_READY
+            case Kind.pixel:
+                return answers.PIXEL
+            case Kind.settings:
+                # Public, and fetched by scripts and phones of any site. Whatever keeps a copy must keep this with it.
+                return with_headers(self._fetch(route, request), (b"access-control-allow-origin", b"*"))
+            case Kind.served:
+                return self._fetch(route, request)
+
+    def _preflight(self, request: Request) -> Answer:
+        """The key comes only with the event itself, so here it is enough if any source would take it."""
+        origin = request.fields.get(b"origin", b"").decode("latin-1")
+        if origin and not self._allows_origin(origin):
+            self.count("origin_not_allowed")
+            return answers.ORIGIN_NOT_ALLOWED
+        return preflight(request.fields.get(b"access-control-request-headers", b""))
+
+    def _fetch(self, route: Route, request: Request) -> Answer:
+        front = self.proxies.front(request.fields, request.peer)
+        if front is None:
+            return self._refuse(answers.INVALID_HOST)
+        host, secure = front
+        return self._serve(
+            Ask(
+                path=route.path,
+                host=host,
+                secure=secure,
+                accepts=request.fields.get(b"accept-encoding", b""),
+                if_none_match=request.fields.get(b"if-none-match", b""),
+            )
+        )
 
     def knows(self, authorization: bytes | None) -> bool:
         """Whether this header names a key that a source has."""
@@ -122,19 +164,22 @@ class Collector:
         if self._notice is not None:
             self._notice(what, number)
 
-    def _take(
-        self, implied: EventType | None, authorization: bytes | None, encoding: bytes | None, body: bytes
-    ) -> Begun:
+    def _take(self, implied: EventType | None, request: Request) -> Begun:
         if not self._ready():
             return answers.NOT_READY
-        key = key_in_header(authorization)
+        key = key_in_header(request.authorization)
         # A header's key is judged before the body is read, so that strangers cost little; it goes before the body's.
         source = None if key is None else self._source_of(key)
         if key is not None and source is None:
             return self._unknown_key()
-        return self._read(implied, source, body) if encoding is None else self._unpack(implied, source, encoding, body)
+        if request.encoding is None:
+            return self._read(implied, source, request, request.body)
+        return self._unpack(implied, source, request, request.encoding)
 
-    async def _unpack(self, implied: EventType | None, source: int | None, encoding: bytes, body: bytes) -> Answer:
+    async def _unpack(
+        self, implied: EventType | None, source: Source | None, request: Request, encoding: bytes
+    ) -> Answer:
+        body = request.body
         try:
             if len(body) <= _UNPACK_ASIDE:
                 body = unpack(body, encoding)
@@ -150,16 +195,18 @@ class Collector:
         if not self.room.take(len(body), lambda: source is not None):
             return self.busy()
         try:
-            return await self._end(self._read(implied, source, body))
+            return await self._end(self._read(implied, source, request, body))
         finally:
             self.room.give_back(len(body))
 
-    def _read(self, implied: EventType | None, source: int | None, body: bytes) -> Begun:
+    def _read(self, implied: EventType | None, source: Source | None, request: Request, body: bytes) -> Begun:
         """source  None if the header names no key: then the body must"""
         decoded = decode(body, implied)
-        return self._mend(implied, source, body) if decoded is None else self._judge(source, decoded)
+        if decoded is None:
+            return self._mend(implied, source, request, body)
+        return self._judge(source, request, decoded)
 
-    async def _mend(self, implied: EventType | None, source: int | None, body: bytes) -> Answer:
+    async def _mend(self, implied: EventType | None, source: Source | None, request: Request, body: bytes) -> Answer:
         try:
             if len(body) <= _MEND_ASIDE:
                 decoded = decode_mended(body, implied)
@@ -168,21 +215,33 @@ class Collector:
                     decoded = await asyncio.to_thread(decode_mended, body, implied)
         except NotJson as error:
             return self._refuse(answers.refusal(400, "invalid_json", str(error)))
-        return await self._end(self._judge(source, decoded))
+        return await self._end(self._judge(source, request, decoded))
 
-    def _judge(self, source: int | None, decoded: Decoded) -> Begun:
+    def _judge(self, source: Source | None, request: Request, decoded: Decoded) -> Begun:
         if source is None:
             if decoded.write_key is None:
                 return self._refuse(answers.NO_WRITE_KEY)
             source = self._source_of(decoded.write_key)
             if source is None:
                 return self._unknown_key()
+        origin = request.fields.get(b"origin")
+        if origin is not None and not allows(source.settings.origins, origin.decode("latin-1")):
+            return self._wrong_origin(source, origin, decoded)
         received_at = int(self._clock() * 1000)
         # From here to the append nothing may wait: accounts are resolved in the order in which events reach the log.
-        append = self._append(stamp(decoded.events, source, received_at, self._new_id))
+        append = self._append(stamp(decoded.events, source.id, received_at, self._new_id))
         if not decoded.rejected:
             return append
-        return self._keep_both(append, discards(decoded.rejected, source, received_at))
+        return self._keep_both(append, discards(decoded.rejected, source.id, received_at))
+
+    async def _wrong_origin(self, source: Source, origin: bytes, decoded: Decoded) -> Answer:
+        """In the books, for nobody else tells the owner why a site of his is silent."""
+        self.count("origin_not_allowed")
+        reason = f"Expected an allowed origin, got {origin[:100].decode('latin-1')!r}"
+        found = all_as("origin_not_allowed", reason, decoded)
+        with suppress(LogFull):  # it is refused in any case
+            await self._ledger.discard(discards(found, source.id, int(self._clock() * 1000)))
+        return answers.ORIGIN_NOT_ALLOWED
 
     def _append(self, stamped: list[Stamped]) -> "Answer | asyncio.Future[Places]":
         if not stamped:

@@ -11,7 +11,9 @@ from msgspec import Struct
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector, Places
-from milonga.collector.reading import Clock, Reader, Refused, Request
+from milonga.collector.origins import Shared
+from milonga.collector.reading import Clock, Reader, Refused
+from milonga.collector.request import Request
 from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
@@ -81,6 +83,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by inheritance
         self._deadline = self._clock.now + self._patience.idle
+        name = transport.get_extra_info("peername")
+        self._tls = transport.get_extra_info("sslcontext") is not None
+        self._reader.peer = self._collector.proxies.peer(name[0] if name else None, secure=self._tls)
         if (answer := self._joined(self)) is not None:
             self._reader.end()
             self._write(Request(answer), answer)
@@ -101,7 +106,7 @@ class Connection(asyncio.Protocol):
         try:
             self._reader.feed(data)
         except Refused as refused:
-            self._refuse(refused.answer)
+            self._refuse(refused.answer, refused.shared)
 
     def eof_received(self) -> bool:
         """True keeps the connection: the sender may have ended only its own half, and wait for answers."""
@@ -125,7 +130,8 @@ class Connection(asyncio.Protocol):
         now, reader = self._clock.now, self._reader
         ours_to_act = self._paused or self._asking  # a sender that waits for us is not slow
         if reader.deadline <= now and not ours_to_act:
-            self._refuse(reader.give_up())
+            refused = reader.give_up()
+            self._refuse(refused.answer, refused.shared)
         elif self._deadline <= now and not (reader.begun and self._writable):
             self._transport.abort()
 
@@ -181,7 +187,7 @@ class Connection(asyncio.Protocol):
             return
         self._turn, self._deadline = request, inf
         try:
-            begun = self._collector.begin(route, request.authorization, request.encoding, request.body)
+            begun = self._collector.begin(route, request)
         except Exception as error:
             begun = self._trouble(error)
         if isinstance(begun, Answer):
@@ -227,11 +233,11 @@ class Connection(asyncio.Protocol):
         self._asking = True
         self._advance()
 
-    def _refuse(self, answer: Answer) -> None:
+    def _refuse(self, answer: Answer, shared: Shared | None = None) -> None:
         """After what is under way. The reader has ended."""
         self._refused = True
         self._asking = False
-        self._waiting.append(Request(answer))
+        self._waiting.append(Request(answer, shared=shared))
         self._advance()
 
     def _drop_waiting(self) -> None:
@@ -246,10 +252,12 @@ class Connection(asyncio.Protocol):
             return
         over = not request.keep or (self._stopping and not self._waiting and not self._reader.in_body)
         self._deadline = self._clock.now + (self._patience.body if over else self._patience.idle)
+        shared = request.shared
         self._transport.write(
-            b"%b%b%b\r\n%b"
+            b"%b%b%b%b\r\n%b"
             % (
                 answer.head,
+                b"" if shared is None or answer is answers.ORIGIN_NOT_ALLOWED else shared.lines,
                 self._clock.date,
                 b"connection: close\r\n" if over else b"",
                 b"" if request.bare else answer.body,

@@ -4,18 +4,28 @@ from collections import Counter
 from typing import Literal, TypeAlias
 
 What: TypeAlias = Literal[
-    "accepted", "duplicate", "discarded", "unknown_write_key", "sdk_metrics", "refused", "busy", "log_full", "trouble"
+    "accepted",
+    "duplicate",
+    "discarded",
+    "unknown_write_key",
+    "origin_not_allowed",
+    "sdk_metrics",
+    "refused",
+    "busy",
+    "log_full",
+    "trouble",
 ]
 """
-accepted           events durably kept
-duplicate          events whose first copy was kept before
-discarded          events answered with 200 and not kept; each is in the ledger with its code
-unknown_write_key  requests whose key no source has, answered with 401 or, by the switch, 200
-sdk_metrics        requests to /v1/m
-refused            requests answered with another error of the sender's
-busy               requests answered with 503 because too much was held at once
-log_full           requests answered with 503 because the log could not keep them
-trouble            requests answered with 503 because of a fault of ours
+accepted            events durably kept
+duplicate           events whose first copy was kept before
+discarded           events answered with 200 and not kept; each is in the ledger with its code
+unknown_write_key   requests whose key no source has, answered with 401 or, by the switch, 200
+origin_not_allowed  requests of pages whose site the source does not take, and preflights that no source would
+sdk_metrics         requests to /v1/m
+refused             requests answered with another error of the sender's
+busy                requests answered with 503 because too much was held at once
+log_full            requests answered with 503 because the log could not keep them
+trouble             requests answered with 503 because of a fault of ours
 """
 
 

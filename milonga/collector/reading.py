@@ -13,7 +13,9 @@ from msgspec import Struct
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
-from milonga.collector.routes import Route, route_to
+from milonga.collector.origins import Shared, shared_with
+from milonga.collector.request import NOBODY, Request
+from milonga.collector.routes import Route, is_tracking, route_to
 from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
@@ -21,30 +23,14 @@ MAX_HEADERS: Final = 64  #: of different names
 MAX_HEAD: Final = 16 * 1024  #: bytes of request line and headers; also of what is between two pieces of a body
 
 
-class Request(Struct, gc=False):
-    """
-    to      where it goes; or what to answer without asking the collector
-    target  as in the request line
-    body    as sent; the room of so many bytes is taken
-    keep    whether another request may follow on its connection
-    bare    HEAD: the answer goes without its body
-    """
-
-    to: Route | Answer
-    target: bytes = b""
-    authorization: bytes | None = None
-    encoding: bytes | None = None
-    body: bytes = b""
-    keep: bool = False
-    bare: bool = False
-
-
 class Refused(Exception):
     """Answer this, and read no more of this connection: where its next request begins is unknown."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: Answer, shared: Shared | None = None) -> None:
+        """shared  see Request"""
         super().__init__(answer.status)
         self.answer = answer
+        self.shared = shared
 
 
 class Clock(Struct):
@@ -65,6 +51,7 @@ class Reader:
     begun     a request has begun
     in_body   its headers are there
     ended     nothing may follow what was read
+    peer      whoever is at the other end, as soon as that is known
     """
 
     def __init__(
@@ -93,7 +80,8 @@ class Reader:
         self.begun = self.in_body = self.ended = False
         self._unspent = 0  # bytes read since something of use came
         self._fields: MutableMapping[bytes, bytes] = {}
-        self._request = Request(answers.NOT_FOUND)
+        self.peer = NOBODY
+        self._request = Request()
         self._body: bytes | bytearray = b""
         self._size = 0  # of the head, then of the body
         self._switching = False
@@ -118,12 +106,11 @@ class Reader:
             self.end()
             raise self._refused(answers.LARGE_HEAD)
 
-    def give_up(self) -> Answer:
+    def give_up(self) -> Refused:
         """What to answer once the deadline is over."""
-        answer = answers.SLOW_BODY if self.in_body else answers.SLOW_HEAD
-        self._collector.count("refused")
+        in_body = self.in_body
         self.end()
-        return answer
+        return self._refused(answers.SLOW_BODY if in_body else answers.SLOW_HEAD)
 
     def extend(self) -> None:
         """Nothing could be read for a while, and it was not the sender's fault."""
@@ -141,7 +128,7 @@ class Reader:
 
     def _refused(self, answer: Answer) -> Refused:
         self._collector.count("refused")
-        return Refused(answer)
+        return Refused(answer, self._request.shared)
 
     def _cause(self, error: BaseException) -> Refused:
         """What was raised in one of the methods below."""
@@ -149,14 +136,15 @@ class Reader:
         if isinstance(cause, Refused):
             return cause
         fault = cause if isinstance(cause, Exception) else RuntimeError("a callback of the parser failed")
-        return Refused(trouble(self._collector, self._request.target.decode("latin-1"), fault))
+        answer = trouble(self._collector, self._request.target.decode("latin-1"), fault)
+        return Refused(answer, self._request.shared)
 
     def on_message_begin(self) -> None:
         self.begun = True
         self.deadline = self._clock.now + self._head_patience
         self._fields = {}
         self._size = 0
-        self._request = Request(answers.NOT_FOUND)
+        self._request = Request(peer=self.peer)
 
     def on_url(self, part: bytes) -> None:
         self._request.target += part
@@ -176,6 +164,9 @@ class Reader:
         self._size = 0
         method = parser.get_method()
         request.to = route_to(method, request.target)
+        request.fields = fields
+        if b"origin" in fields and is_tracking(request.to):
+            request.shared = shared_with(fields[b"origin"])
         if int(fields.get(b"content-length", b"0")) > MAX_REQUEST:
             raise self._too_large(request.to)
         request.bare = method == b"HEAD"
@@ -188,7 +179,7 @@ class Reader:
         self._switching = parser.should_upgrade()
         if b"expect" in fields and fields[b"expect"].lower() == b"100-continue":
             if isinstance(request.to, Answer):
-                raise Refused(request.to)
+                raise Refused(request.to, request.shared)
             self._ask_on()
 
     def on_body(self, part: bytes) -> None:
@@ -225,7 +216,7 @@ class Reader:
         self._take(request)
 
     def _too_large(self, to: Route | Answer) -> Refused:
-        return Refused(to) if isinstance(to, Answer) else self._refused(answers.TOO_LARGE)
+        return Refused(to, self._request.shared) if isinstance(to, Answer) else self._refused(answers.TOO_LARGE)
 
     def _go_on(self, rest: bytes) -> None:
         """

@@ -10,8 +10,9 @@ from milonga.eventlog.api import Discard
 from milonga.identity.account import account_in
 from milonga.identity.clock import happened_at, parse_time
 from milonga.identity.message_id import message_id
-from milonga.spec.arrived import Arrived
-from milonga.spec.discards import Rejected
+from milonga.spec.arrived import Arrived, Decoded
+from milonga.spec.discards import Code, Rejected
+from milonga.spec.limits import MAX_EXCERPT
 from milonga.spec.stored import Stamp, Stamped
 
 
@@ -49,6 +50,13 @@ def stamp(events: Iterable[Arrived], source: int, received_at: int, new_id: Call
             )
         )
     return stamped
+
+
+def all_as(code: Code, reason: str, decoded: Decoded) -> list[Rejected]:
+    """All that a request holds, good and bad, as not accepted for one reason."""
+    excerpt = decoded.events[0].body[:MAX_EXCERPT] if decoded.events else decoded.rejected[0].excerpt
+    count = len(decoded.events) + sum([rejected.count for rejected in decoded.rejected])
+    return [Rejected(code=code, reason=reason, excerpt=excerpt, count=count)]
 
 
 MOST_DISCARDS: Final = 100

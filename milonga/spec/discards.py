@@ -5,6 +5,7 @@ from typing import Final, Literal, TypeAlias, get_args
 from msgspec import Struct
 
 SegmentCode: TypeAlias = Literal[
+    "source_disabled",
     "empty_batch",
     "missing_type",
     "invalid_type",
@@ -25,12 +26,22 @@ SegmentCode: TypeAlias = Literal[
 ]
 """Segment's own. Source: Segment docs, Delivery Overview, "Failed on Ingest"."""
 
-OwnCode: TypeAlias = Literal["malformed_json", "not_an_object", "event_too_large", "event_too_deep", "batch_too_long"]
+OwnCode: TypeAlias = Literal[
+    "malformed_json",
+    "not_an_object",
+    "event_too_large",
+    "event_too_deep",
+    "batch_too_long",
+    "origin_not_allowed",
+    "too_many_new_accounts",
+    "rate_limited",
+]
 """Ours, where Segment documents none."""
 
 Code: TypeAlias = SegmentCode | OwnCode
 
 MEANING: Final[dict[Code, str]] = {
+    "source_disabled": "The source is switched off.",
     "empty_batch": "The request holds no event.",
     "missing_type": "The event has no `type`.",
     "invalid_type": "`type` is none of identify, group, track, page, screen, alias.",
@@ -53,6 +64,9 @@ MEANING: Final[dict[Code, str]] = {
     "event_too_large": "The event is larger than 32 KiB.",
     "event_too_deep": "The event has more than 64 levels of objects and lists.",
     "batch_too_long": "The event came after the 2,500th of its request, or after what 5 MiB of shared context allow.",
+    "origin_not_allowed": "The web site that sent it is not among the source's allowed origins.",
+    "too_many_new_accounts": "It names a new account, and the source has reached its cap of them for this hour.",
+    "rate_limited": "It came by pixel, beyond the source's rate limit.",
 }
 
 CODES: Final[frozenset[str]] = frozenset((*get_args(SegmentCode), *get_args(OwnCode)))

@@ -60,7 +60,7 @@ def read_stamped(stamped: Stamped) -> Event:
         user_id=stamp.user_id,
         anonymous_id=stamp.anonymous_id,
         account=account,
-        context=_over(stamp.batch_context, object_at(received, "context")),
+        context=_with_ip(stamp.ip, _over(stamp.batch_context, object_at(received, "context"))),
         integrations=_over(stamp.batch_integrations, object_at(received, "integrations")),
         timestamp=stamp.timestamp,
         received_at=stamp.received_at,
@@ -73,6 +73,10 @@ def _over(batch: Raw | UnsetType, own: JsonObject) -> JsonObject:
     if isinstance(batch, UnsetType) or (shared := bytes(batch)) == b"null":
         return own
     return {**read_object(shared), **own}
+
+
+def _with_ip(ip: str | None, context: JsonObject) -> JsonObject:
+    return context if ip is None else {**context, "ip": ip}
 
 
 def type_of(received: JsonObject) -> EventType:

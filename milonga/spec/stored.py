@@ -23,6 +23,8 @@ class Stamp(Struct, frozen=True, kw_only=True):
     sent_at             `sentAt` of the event or its batch as the sender wrote it, or None
     batch_context       the batch's `context` object, to be merged under the event's own; UNSET without
     batch_integrations  likewise
+    ip                  the sender's IPv4 address, to stand in for the `context.ip` that the event lacks; None: nothing
+                        to add
 
     Not `Raw | None`: msgspec 0.22 writes such a field, but then reads nothing but null in it.
     """
@@ -41,6 +43,7 @@ class Stamp(Struct, frozen=True, kw_only=True):
     sent_at: str | None = None
     batch_context: Raw | UnsetType = UNSET
     batch_integrations: Raw | UnsetType = UNSET
+    ip: str | None = None
 
 
 class Stamped(Struct, frozen=True):

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 import msgspec
 import uvloop
+from msgspec import structs
 
 from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
@@ -20,6 +21,7 @@ from milonga.identity.message_id import new_message_id
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
+from milonga.workspace.model import Source, SourceSettings
 from tests.collector.uvicorn_server import UvicornServer
 
 T = TypeVar("T")
@@ -133,9 +135,14 @@ class Answered:
 
 
 class Bench:
-    """A collector with everything around it; `post` goes through the ASGI application without a socket."""
+    """
+    A collector with everything around it; `post` goes through the ASGI application without a socket.
+
+    sources  by their keys; tests may change their settings at any time
+    """
 
     def __init__(self, **options: Any) -> None:
+        self.sources = {KEY: source(1, KEY), "second": source(2, "second")}
         self.log = RecordingLog()
         self.ledger = RecordingLedger()
         self.ready = True
@@ -144,7 +151,7 @@ class Bench:
         settings: dict[str, Any] = {
             "log": self.log,
             "ledger": self.ledger,
-            "source_of": {KEY: 1, "second": 2}.get,
+            "source_of": self.source_of,
             "clock": lambda: NOW,
             "new_id": new_message_id,
             "ready": lambda: self.ready,
@@ -152,6 +159,13 @@ class Bench:
         }
         self.collector = Collector(**{**settings, **options})
         self.app = TrackingApp(self.collector, body_timeout=timeout)
+
+    def source_of(self, key: str) -> Source | None:
+        return self.sources.get(key)
+
+    def set(self, key: str = KEY, **settings: Any) -> None:
+        """Settings of a source; those not named are at their defaults."""
+        self.sources[key] = structs.replace(self.sources[key], settings=SourceSettings(**settings))
 
     @property
     def events(self) -> list[Event]:
@@ -180,10 +194,13 @@ class Bench:
         fields = {"content-length": str(len(raw)), **(headers or {})}
         if key is not None:
             fields["authorization"] = "Basic " + base64.b64encode(f"{key}:".encode()).decode()
+        path, _, query = path.partition("?")
         scope = {
             "type": "http",
             "method": method,
             "path": path,
+            "query_string": query.encode(),
+            "client": ("192.0.2.1", 5000),
             "headers": [(name.lower().encode(), value.encode()) for name, value in fields.items()],
         }
         sent: list[Any] = []
@@ -220,6 +237,10 @@ class Bench:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(10)
             loop.close()
+
+
+def source(id_: int, key: str) -> Source:
+    return Source(id=id_, name=f"source-{id_}", write_keys=(key,), created_at=0)
 
 
 def new_loop(front: Front) -> asyncio.AbstractEventLoop:

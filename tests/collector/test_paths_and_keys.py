@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from milonga.collector.answers import NO_WRITE_KEY, UNKNOWN_WRITE_KEY
+from milonga.collector.request import Request
 from milonga.collector.routes import Route, route_of
 from milonga.spec.event import EventType
 from tests.collector.parts import KEY, Bench, talk, track
@@ -33,7 +34,7 @@ def test_a_path_takes_a_batch(path: str) -> None:
     assert [event.type for event in bench.events] == list(TYPES)
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/track", "/v1/Track", "/v1/track/x", "/v1/pixel/track"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/track", "/v1/Track", "/v1/track/x", "/v1/pixel/t"])
 def test_any_other_path_is_not_found_in_json(path: str) -> None:
     answer = Bench().post(path, EVENT)
     assert (answer.status, answer.code) == (404, "not_found")
@@ -113,7 +114,9 @@ def test_no_header_of_whatever_length_or_bytes_makes_trouble(credentials: bytes)
     route = route_of("POST", "/v1/track")
     assert isinstance(route, Route)
     body = msgspec.json.encode(track())
-    answer = asyncio.run(bench.collector.handle(route, b"Basic " + credentials, None, body))
+    answer = asyncio.run(
+        bench.collector.handle(route, Request(route, authorization=b"Basic " + credentials, body=body))
+    )
     assert answer in (UNKNOWN_WRITE_KEY, NO_WRITE_KEY)
     with bench.listening() as server:
         head = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic %b\r\n" % credentials

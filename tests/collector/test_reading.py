@@ -7,7 +7,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from milonga.collector.answers import Answer
-from milonga.collector.reading import Clock, Reader, Refused, Request
+from milonga.collector.reading import Clock, Reader, Refused
+from milonga.collector.request import Request
 from tests.collector.parts import BASIC, EVENT, HEAD, Bench, request
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\r\n2;x=y\r\n\n\n\r\n0\r\nTrailer: x\r\n\r\n"

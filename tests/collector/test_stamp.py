@@ -41,6 +41,7 @@ def test_an_event_is_stamped() -> None:
         "timestamp": RECEIVED - 30 * 60 * 1000,
         "original_timestamp": "2026-11-22T00:00:00Z",
         "sent_at": "2026-11-22T00:30:00Z",
+        "ip": None,
     }
 
 
