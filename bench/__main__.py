@@ -20,6 +20,7 @@ from bench import append, clients
 from bench.delivering import delivery
 from bench.draining import drain
 from bench.ingest import batch, single
+from bench.isolation import isolation
 from bench.latency import latency
 from bench.measure import Noise
 from bench.report import Found, machine, table
@@ -53,6 +54,7 @@ BENCHES: Final[dict[str, Callable[[Run], Found]]] = {
     "delivery": delivery,
     "latency": latency,
     "drain": drain,
+    "isolation": isolation,
     "start": start,
     "memory": memory,
     "append": _append,

@@ -1,6 +1,6 @@
 """
-A receiver that says 200 to everything, as Totango does, after a given time. A process of its own; it looks at requests
-only as much as it must to answer them: what is measured is the sender.
+A receiver that says 200 to everything, as Totango does, or 503 to some, after a given time. A process of its own; it
+looks at requests only as much as it must to answer them: what is measured is the sender.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import uvloop
 from msgspec import Struct
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: image/gif\r\nContent-Length: 43\r\n\r\n" + b"G" * 43
+REFUSAL: Final = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 
 
@@ -30,19 +31,20 @@ class Seen(Struct, frozen=True):
     kept: list[tuple[float, bytes]]
 
 
-def receive(pipe: Connection, latency: float, keep: bool) -> None:
+def receive(pipe: Connection, latency: float, keep: bool, refuse: bytes | None = None) -> None:
     """
     Sends its port; answers everything it is sent through the pipe with a Seen, and forgets.
 
     latency  seconds from a whole request to its answer
     keep     the bodies
+    refuse   what has this in its body is answered with 503; None: nothing is
     """
-    uvloop.run(_receive(pipe, latency, keep))
+    uvloop.run(_receive(pipe, latency, keep, refuse))
 
 
-async def _receive(pipe: Connection, latency: float, keep: bool) -> None:
+async def _receive(pipe: Connection, latency: float, keep: bool, refuse: bytes | None) -> None:
     loop = asyncio.get_running_loop()
-    receiver = _Receiver(loop, latency, keep)
+    receiver = _Receiver(loop, latency, keep, refuse)
     server = await loop.create_server(lambda: _Line(receiver), "127.0.0.1", 0, backlog=2048)
     ended = asyncio.Event()
 
@@ -61,9 +63,9 @@ async def _receive(pipe: Connection, latency: float, keep: bool) -> None:
 
 
 class _Receiver:
-    def __init__(self, loop: asyncio.AbstractEventLoop, latency: float, keep: bool) -> None:
-        self._loop, self._latency, self._keep = loop, latency, keep
-        self._waiting: deque[tuple[float, asyncio.Transport]] = deque()
+    def __init__(self, loop: asyncio.AbstractEventLoop, latency: float, keep: bool, refuse: bytes | None) -> None:
+        self._loop, self._latency, self._keep, self._refuse = loop, latency, keep, refuse
+        self._waiting: deque[tuple[float, asyncio.Transport, bytes]] = deque()
         self._forget()
 
     def _forget(self) -> None:
@@ -82,17 +84,20 @@ class _Receiver:
         self._count += 1
         if self._keep:
             self._kept.append((now, body))
+        answer = ANSWER if self._refuse is None or self._refuse not in body else REFUSAL
         if not self._latency:
-            transport.write(ANSWER)
+            transport.write(answer)
             return
-        self._waiting.append((now + self._latency, transport))
+        self._waiting.append((now + self._latency, transport, answer))
         if len(self._waiting) == 1:
             self._loop.call_later(self._latency, self._answer)
 
     def _answer(self) -> None:
         now = perf_counter()
         while self._waiting and self._waiting[0][0] <= now:
-            self._waiting.popleft()[1].write(ANSWER)
+            _, transport, answer = self._waiting.popleft()
+            if not transport.is_closing():  # its sender may have been killed
+                transport.write(answer)
         if self._waiting:
             self._loop.call_later(self._waiting[0][0] - now, self._answer)
 

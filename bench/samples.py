@@ -54,6 +54,11 @@ def stamped(samples: list[Sample], source: int, count: int, first: int = 0) -> l
     return [_stamped(samples[place % len(samples)], id_, source, now) for place, id_ in ids]
 
 
+def numbered(number: int, account: str, user: str) -> Sample:
+    """A track whose event's name is its number, so that a receiver can tell which it is."""
+    return _made(number, "t", account, user, str(number))
+
+
 def _stamped(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
     stamp = Stamp(
         source=source,
@@ -75,6 +80,10 @@ def _stamped(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
 def _sample(number: int, letter: str) -> Sample:
     account = f"account-{number * 7 % ACCOUNTS:04}"
     user = f"user-{number // ACCOUNTS % USERS_OF_ONE}@{account}.example"
+    return _made(number, letter, account, user, "Report exported")
+
+
+def _made(number: int, letter: str, account: str, user: str, name: str) -> Sample:
     event: dict[str, Any] = {
         "userId": user,
         "messageId": _HOLE,
@@ -94,7 +103,7 @@ def _sample(number: int, letter: str) -> Sample:
     match letter:
         case "t":
             properties = {"category": "Reports", "format": "pdf", "rows": number, "share": 0.25, "tags": ["eu", "q3"]}
-            event |= {"type": "track", "event": "Report exported", "properties": properties}
+            event |= {"type": "track", "event": name, "properties": properties}
         case "p":
             event |= {"type": "page", "name": "Reports", "properties": {"path": f"/reports/{number}", "search": ""}}
         case "i":
