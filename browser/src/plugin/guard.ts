@@ -1,0 +1,9 @@
+/** Whatever goes wrong in here is told on the console, and costs the page nothing. */
+export function guarded<T>(act: () => T): T | undefined {
+  try {
+    return act()
+  } catch (error) {
+    console.error('[milonga]', error)
+    return undefined
+  }
+}

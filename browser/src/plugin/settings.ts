@@ -1,0 +1,27 @@
+/** What the server tells the plugin. */
+
+/** As `Destination.browser` of the server says it, for a destination that is on. */
+export interface Destination {
+  name: string
+  mode?: 'cloud' | 'device'
+  heartbeat?: boolean
+}
+
+/** Totango in device mode: what its own collector is driven with. */
+export interface DeviceSettings extends Destination {
+  serviceId: string
+  region: string
+  /** Address of Totango's script. */
+  collector: string
+  trackNamedPages: boolean
+  trackCategorizedPages: boolean
+  disableHeartbeat: boolean
+}
+
+export interface PluginSettings {
+  destinations?: Destination[]
+  /** Where the chunks are, with a slash. */
+  bundles?: string | undefined
+  /** Of `Segment.io`, which analytics.js mixes in for remote plugins. */
+  [key: string]: unknown
+}
