@@ -1,0 +1,116 @@
+"""What must hold when the last hostile request has been answered."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+import msgspec
+
+from milonga.delivery.encode import outgoing
+from milonga.destinations.contract import Skip
+from milonga.destinations.registry import kinds
+from milonga.eventlog.api import START, Damaged, Stored
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.spec.read import read_stamped
+from milonga.spec.stored import Stamped
+from tests.fuzz.run import Findings
+from tests.fuzz.templates import KEY
+from tests.running import Client, Milonga, track
+
+MOST_MEMORY: Final = 600 * 2**20
+"""
+Bytes of both processes together (PSS). Bodies may take 64 MiB, and mending one of 5 MiB, which is done one at a time,
+50 times its size.
+"""
+
+SETTINGS: Final[dict[str, dict[str, Any]]] = {
+    "totango": {"serviceId": "SP-1-01", "sdrToken": "hush"},
+    "webhook": {"url": "https://hooks.example.com/", "authorization": "hush"},
+}
+
+
+def aftermath(milonga: Milonga, found: Findings) -> list[str]:
+    """What is wrong, in words; nothing, if all is well."""
+    return [*_server(milonga, found), *asyncio.run(_log(milonga, found))]
+
+
+def _server(milonga: Milonga, found: Findings) -> Iterator[str]:
+    if found.peak > MOST_MEMORY:
+        yield f"{found.peak / 2**20:.0f} MiB of memory"
+    if found.peak == 0:
+        yield "its memory could not be read"
+    ready = HTTPConnection("127.0.0.1", milonga.port, timeout=30)
+    try:
+        ready.request("GET", "/readyz")
+        answer = ready.getresponse()
+        if answer.status != 200:
+            yield f"/readyz says {answer.status} {answer.read()!r}"
+    except (OSError, HTTPException) as error:
+        yield f"/readyz does not answer: {error!r}"
+    finally:
+        ready.close()
+    with Client(milonga.port, KEY) as client:
+        events = [track(number, "ada", "acme") for number in range(100)]
+        client.send(events)
+        found.kept.update(event["messageId"] for event in events)
+    text = milonga.log_text()
+    for sign in ("Traceback", "request_failed", "[error", "Exception"):
+        if sign in text:
+            at = text.index(sign)
+            yield f"the server's log says {text[max(0, at - 300) : at + 1500]}"
+
+
+async def _log(milonga: Milonga, found: Findings) -> list[str]:
+    """Everything in the log can be read and translated, and everything honest is there once."""
+    wrong: list[str] = []
+    seen: Counter[str] = Counter()
+    events = 0
+    async for stored in _stored(milonga):
+        events += 1
+        if isinstance(stored, Damaged):
+            wrong.append(f"damaged: {stored.reason}")
+            continue
+        seen[stored.event.stamp.message_id] += 1
+        try:
+            _read(stored.event)
+        except Exception as error:  # whatever it is, it would be met on the road
+            wrong.append(f"{stored.position}: {type(error).__name__}: {error} of {stored.event.body[:300]!r}")
+    missing = found.kept - seen.keys()
+    if missing:
+        wrong.append(f"{len(missing)} events were answered with 200 and are not kept, such as {min(missing)}")
+    twice = [id_ for id_ in found.kept if seen[id_] > 1]
+    if twice:
+        wrong.append(f"{len(twice)} are kept more than once, such as {twice[0]}")
+    if events < len(found.kept):
+        wrong.append("fewer events than were kept")
+    found.events = events
+    return wrong[:50]
+
+
+async def _stored(milonga: Milonga) -> AsyncIterator[Stored | Damaged]:
+    reader = SqliteLogReader(milonga.data / "log")
+    try:
+        after = START
+        while found := await reader.read(0, after, 1000):
+            for stored in found:
+                yield stored
+            after = found[-1].position.offset
+    finally:
+        await reader.close()
+
+
+def _read(stamped: Stamped) -> None:
+    """As every destination does it, up to the bytes that would leave."""
+    event = read_stamped(stamped)
+    for name, kind in kinds().items():
+        settings = msgspec.convert(SETTINGS[name], kind.settings)
+        for key in kind.keys(event):
+            msgspec.json.encode(key)
+        kind.lifetime(event, settings)
+        translated = kind.translate(event, settings)
+        if isinstance(translated, Skip):
+            continue
+        for request in translated:
+            outgoing(request, timeout=1)

@@ -1,0 +1,115 @@
+"""A whole run: a server, its conversations, its memory, and what is left behind in its log."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvloop
+from msgspec import Struct, field
+
+from tests.fuzz import templates
+from tests.fuzz.conversation import Conversation, conversation
+from tests.fuzz.judge import code_of, complaints
+from tests.fuzz.wire import Said, converse
+from tests.running import Milonga
+
+AT_ONCE: Final = 24  #: connections side by side
+LOOK: Final = 0.2  #: seconds between two looks at the memory
+
+
+class Findings(Struct):
+    """
+    answers    how often which status and code
+    done       how often what was done to a request
+    wrong      conversation and what must not be, the first of them
+    kept       messageIds that were answered with 200 to a request with which nothing is wrong
+    peak       bytes, of the server's processes together
+    events     in the log afterwards
+    """
+
+    requests: int = 0
+    conversations: int = 0
+    answers: Counter[str] = field(default_factory=Counter)
+    done: Counter[str] = field(default_factory=Counter)
+    wrong: list[tuple[int, str]] = field(default_factory=list)
+    kept: set[str] = field(default_factory=set)
+    peak: int = 0
+    events: int = 0
+    seconds: float = 0.0
+
+    def add(self, said: Conversation, heard: Said) -> None:
+        self.conversations += 1
+        self.requests += len(said.drafts)
+        for draft in said.drafts:
+            self.done.update(draft.done or ("nothing",))
+        for answer in heard.answers:
+            self.answers[f"{answer.status} {code_of(answer)}".rstrip()] += 1
+        for draft, answer in zip(said.drafts, heard.answers, strict=False):
+            if draft.honest and answer.status == 200:
+                self.kept.update(draft.honest)
+        self.wrong += [(said.number, words) for words in complaints(said, heard)]
+
+
+def fuzz(milonga: Milonga, seed: int, requests: int, first: int = 0) -> Findings:
+    """So many requests, from the conversation of this number on."""
+    return uvloop.run(_fuzz(milonga, seed, requests, first))
+
+
+async def _fuzz(milonga: Milonga, seed: int, requests: int, first: int) -> Findings:
+    found = Findings()
+    begun = time.monotonic()
+    number = first
+    planned = 0
+
+    async def one_after_the_other() -> None:
+        nonlocal number, planned
+        while planned < requests and len(found.wrong) < 100:
+            said = conversation(seed, number)
+            number += 1
+            planned += len(said.drafts)
+            found.add(said, await converse("127.0.0.1", milonga.port, said))
+
+    looking = asyncio.create_task(_look(milonga, found))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(one_after_the_other())
+    finally:
+        looking.cancel()
+    found.seconds = time.monotonic() - begun
+    return found
+
+
+async def _look(milonga: Milonga, found: Findings) -> None:
+    while True:
+        found.peak = max(found.peak, memory(milonga))
+        await asyncio.sleep(LOOK)
+
+
+def memory(milonga: Milonga) -> int:
+    """Bytes of the server's processes, what they share counted once (PSS)."""
+    pids = [milonga.pid, milonga.delivery_pid()]
+    return sum(_pss(pid) for pid in pids if pid is not None)
+
+
+def _pss(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0  # it has ended meanwhile
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+
+
+@contextmanager
+def target(folder: Path) -> Iterator[Milonga]:
+    """A server with a source of every kind."""
+    with Milonga(folder / "data") as milonga:
+        milonga.say("sources", "add", "open", "--write-key", templates.KEY)
+        milonga.say("sources", "add", "off", "--write-key", templates.OFF_KEY)
+        milonga.say("sources", "add", "listed", "--write-key", templates.LISTED_KEY)
+        milonga.say("sources", "add", "slow", "--write-key", templates.SLOW_KEY)
+        yield milonga.start()
