@@ -29,6 +29,7 @@ class Milonga:
     def __init__(self, data: Path, *options: str) -> None:
         self.data = data
         self.port = 0
+        self._scheme = "http"
         self._options = options
         self._process: subprocess.Popen[str] | None = None
         self._log = data.parent / "server.log"
@@ -55,7 +56,8 @@ class Milonga:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         assert "takes events at" in line, (line, self._log.read_text()[-3000:])
-        self.port = int(line.split("http://")[1].split()[0].rsplit(":", 1)[1])
+        self._scheme, address = line.split("events at ")[1].split()[0].split("://")
+        self.port = int(address.rsplit(":", 1)[1])
         return self
 
     def stop(self) -> int:
@@ -99,7 +101,7 @@ class Milonga:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def log_text(self) -> str:
         return self._log.read_text()

@@ -15,10 +15,13 @@ import structlog
 from msgspec import Struct
 
 from milonga.cli.common import LOG_FOLDER
+from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
+from milonga.collector.cdn import Cdn
 from milonga.collector.collector import Collector
-from milonga.collector.origins import allows
+from milonga.collector.proxies import Proxies
 from milonga.collector.server import HttpServer
+from milonga.collector.tls import Tls
 from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
 from milonga.delivery.store_reader import DeliveryReader
@@ -26,7 +29,6 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import Source, WriteKeys
 from milonga.workspace.store import Workspace
 
 log = structlog.get_logger("milonga")
@@ -34,7 +36,6 @@ log = structlog.get_logger("milonga")
 DAY = 86_400  #: seconds
 PINNED = 7 * DAY  #: seconds for which what is not delivered keeps its events in the log, at most
 CLEAN_UP = 60.0  #: seconds between two looks for segments that may go
-POLL = 0.5  #: seconds between two looks at the workspace
 
 
 class Keep(Struct, frozen=True, kw_only=True):
@@ -51,50 +52,27 @@ class Keep(Struct, frozen=True, kw_only=True):
     counts: float = 400.0
 
 
-class SourceKeys:
-    """The workspace's sources by their write keys, read again when something changed there."""
+class Listen(Struct, frozen=True, kw_only=True):
+    """
+    Where and how the collector is reached: options of `milonga serve`.
 
-    def __init__(self, workspace: Workspace) -> None:
-        self._workspace = workspace
-        self._read()
+    port             0: any free one
+    tls              certificate and key, in PEM; None for plain HTTP
+    public_url       scheme and host by which senders know it, whatever a request says
+    trusted_proxies  addresses and networks whose word about the sender counts
+    """
 
-    def source_of(self, write_key: str) -> Source | None:
-        source = self._keys.source(write_key)
-        if source is None and self._workspace.changed_since(self._token):
-            self._read()  # it may have been added a moment ago
-            source = self._keys.source(write_key)
-        return source
-
-    def allows_origin(self, origin: str) -> bool:
-        """Whether any source takes what a page of this origin sends; with no source at all, its answer may be read."""
-        return not self._origins or any(allows(origins, origin) for origins in self._origins)
-
-    async def follow(self) -> None:
-        """A key that was taken away is refused within a second. While the workspace cannot be read, all stays."""
-        trouble = False
-        while True:
-            await asyncio.sleep(POLL)
-            try:
-                if self._workspace.changed_since(self._token):
-                    self._read()
-                trouble = False
-            except (UserError, OSError, apsw.Error) as error:
-                if not trouble:
-                    log.error("workspace.unreadable", error=str(error))
-                trouble = True
-
-    def _read(self) -> None:
-        self._token = self._workspace.token()
-        sources = self._workspace.sources()
-        self._keys = WriteKeys(sources)
-        self._origins = {source.settings.origins for source in sources}
+    host: str
+    port: int
+    tls: tuple[Path, Path] | None = None
+    public_url: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
 
 async def collect(
     data: Path,
+    listen: Listen,
     *,
-    host: str,
-    port: int,
     accept_unknown: bool,
     keep: Keep,
     stop: asyncio.Event,
@@ -103,31 +81,38 @@ async def collect(
     """
     Take events until `stop` is set; then finish what is under way.
 
-    port       0: any free one
     listening  called with the address once events are taken
 
     UserError if it cannot listen there.
     """
     with Workspace.open(data) as workspace:
-        keys = SourceKeys(workspace)
+        try:
+            proxies = Proxies(listen.trusted_proxies, listen.public_url)
+            tls = None if listen.tls is None else Tls(*listen.tls)
+        except ValueError as error:
+            raise UserError(str(error)) from error
+        followed = Followed(workspace)
+        cdn = Cdn(lambda: followed.sources, lambda: followed.destinations)
         event_log = await SqliteLog.open(data / LOG_FOLDER, behind=highest_offset(data, workspace))
         collector = Collector(
             log=event_log,
             ledger=event_log,
-            source_of=keys.source_of,
-            allows_origin=keys.allows_origin,
+            source_of=followed.source_of,
+            allows_origin=followed.allows_origin,
             clock=time.time,
             new_id=new_message_id,
             ready=lambda: True,  # it listens only now that both are open
             writable=lambda: event_log.writable,
             accept_unknown=accept_unknown,
+            serve=cdn.answer,
+            proxies=proxies,
         )
-        chores = [asyncio.create_task(keys.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
+        chores = [asyncio.create_task(followed.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
         try:
             try:
-                server = await HttpServer.start(collector, host, port)
+                server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
             except (OSError, UnicodeError) as error:
-                raise UserError(_why_not(host, port, error)) from error
+                raise UserError(_why_not(listen.host, listen.port, error)) from error
             try:
                 listening(server.url)
                 await stop.wait()

@@ -12,7 +12,7 @@ import uvloop
 
 from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
-from milonga.cli.halves import Keep, collect, deliver
+from milonga.cli.halves import Keep, Listen, collect, deliver
 from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
 from milonga.delivery.store import NewerStore
 from milonga.destinations.registry import HalfDone
@@ -40,7 +40,7 @@ class UnknownKey(StrEnum):
     accept = "accept"
 
 
-Host = Annotated[str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to others: put TLS in front.")]
+Host = Annotated[str, typer.Option(help="Address to listen on. 0.0.0.0 opens it to others: use TLS then.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one and prints it.", min=0, max=65535)]
 
 
@@ -51,6 +51,23 @@ def command(
     allow_private_destinations: Annotated[
         bool, typer.Option(help="Let destinations be on private, loopback and link-local addresses.")
     ] = False,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Speak TLS: certificate and chain, in PEM. Read again when it changes."),
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(metavar="FILE", help="Its private key, in PEM, unencrypted.")] = None,
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Scheme and host by which browsers and phones reach it. Default: as each request says."
+        ),
+    ] = None,
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="Proxy or network of proxies that tells who sends (X-Forwarded-For); repeatable."
+        ),
+    ] = None,
     single: Annotated[bool, typer.Option(help="One process instead of two, for tiny machines.")] = False,
     unknown_key: Annotated[
         UnknownKey, typer.Option(help="Answer to an unknown write key: 401, or 200 as Segment does (not kept).")
@@ -71,7 +88,16 @@ def command(
     """Take events from SDKs and deliver them, until Ctrl-C."""
     logs.configure()
     keep = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts)
-    serving = Serving(data, host, port, allow_private_destinations, single, unknown_key, role, keep)
+    if (tls_cert is None) != (tls_key is None):
+        raise typer.BadParameter("--tls-cert and --tls-key go together.")
+    listen = Listen(
+        host=host,
+        port=port,
+        tls=None if tls_cert is None or tls_key is None else (tls_cert, tls_key),
+        public_url=public_url,
+        trusted_proxies=tuple(trusted_proxy or ()),
+    )
+    serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep)
     with told():
         lock = _locked(data, role, lock_file)
     trouble = ""
@@ -117,15 +143,14 @@ class Serving:
     def __init__(
         self,
         data: Path,
-        host: str,
-        port: int,
+        listen: Listen,
         allow_private: bool,
         single: bool,
         unknown_key: UnknownKey,
         role: Role,
         keep: Keep,
     ) -> None:
-        self._data, self._host, self._port, self._allow_private = data, host, port, allow_private
+        self._data, self._listen, self._allow_private = data, listen, allow_private
         self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
         self._keep = keep
 
@@ -157,8 +182,7 @@ class Serving:
         try:
             await collect(
                 self._data,
-                host=self._host,
-                port=self._port,
+                self._listen,
                 accept_unknown=self._accept_unknown,
                 keep=self._keep,
                 stop=stop,

@@ -27,14 +27,18 @@ class Patience(Struct, frozen=True):
     Seconds, give or take a tick.
 
     head    for request line and headers to arrive, once they have begun
-    body    for a body to arrive; for a sender to take its answers
+    stall   between two pieces of a body, and before the first
+    body    for a body to arrive as a whole, over the slowest of networks
+    take    for a sender to take its answers
     idle    between two requests: SDKs flush every 10 to 30 seconds
     linger  for a sender that was refused to stop sending
     tick    between two looks at all connections
     """
 
     head: float = 30.0
-    body: float = 30.0
+    stall: float = 10.0
+    body: float = 60.0
+    take: float = 30.0
     idle: float = 75.0
     linger: float = 5.0
     tick: float = 1.0
@@ -64,6 +68,7 @@ class Connection(asyncio.Protocol):
             clock,
             head_patience=patience.head,
             body_patience=patience.body,
+            stall_patience=patience.stall,
             take=self._take,
             ask_on=self._ask_on,
         )
@@ -77,6 +82,8 @@ class Connection(asyncio.Protocol):
         self._stopping = False
         self._refused = False
         self._lingered: int | None = None  # bytes, once refused
+        self._tls = False
+        self._held = 0  # bytes of the bodies that wait
 
     # Called by the event loop
 
@@ -107,16 +114,19 @@ class Connection(asyncio.Protocol):
             self._reader.feed(data)
         except Refused as refused:
             self._refuse(refused.answer, refused.shared)
+        else:
+            if self._is_too_much:
+                self._pause()
 
     def eof_received(self) -> bool:
-        """True keeps the connection: the sender may have ended only its own half, and wait for answers."""
+        """True keeps the connection: the sender may have ended only its own half, and wait. TLS has no halves."""
         self._reader.end()
         self._stopping = True
-        return self._lingered is None and (self._turn is not None or bool(self._waiting))
+        return not self._tls and self._lingered is None and (self._turn is not None or bool(self._waiting))
 
     def pause_writing(self) -> None:
         self._writable = False
-        self._deadline = self._clock.now + self._patience.body
+        self._deadline = self._clock.now + self._patience.take
 
     def resume_writing(self) -> None:
         self._writable = True
@@ -161,17 +171,29 @@ class Connection(asyncio.Protocol):
             self._begin(request)
             return
         self._waiting.append(request)
+        self._held += len(request.body)
         if len(self._waiting) >= PIPELINE:
             if len(self._waiting) > MOST_WAITING:
                 raise Refused(self._collector.busy())
+            self._pause()
+
+    @property
+    def _is_too_much(self) -> bool:
+        """Bodies that wait, beside the one that is being read: that one alone must be allowed to arrive."""
+        return self._held > 0 and self._held + self._reader.held > MAX_REQUEST
+
+    def _pause(self) -> None:
+        if not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
     def _advance(self) -> None:
         """Give the next one its turn, if it is anybody's."""
         while self._waiting and self._turn is None and self._writable:
-            self._begin(self._waiting.popleft())
-        if self._paused and len(self._waiting) < PIPELINE:
+            request = self._waiting.popleft()
+            self._held -= len(request.body)
+            self._begin(request)
+        if self._paused and len(self._waiting) < PIPELINE and not self._is_too_much:
             self._paused = False
             self._reader.extend()
             self._transport.resume_reading()
@@ -244,6 +266,7 @@ class Connection(asyncio.Protocol):
         for request in self._waiting:
             self._collector.room.give_back(len(request.body))
         self._waiting.clear()
+        self._held = 0
 
     # Answers
 
@@ -251,7 +274,7 @@ class Connection(asyncio.Protocol):
         if self._lingered is not None or self._transport.is_closing():
             return
         over = not request.keep or (self._stopping and not self._waiting and not self._reader.in_body)
-        self._deadline = self._clock.now + (self._patience.body if over else self._patience.idle)
+        self._deadline = self._clock.now + (self._patience.take if over else self._patience.idle)
         shared = request.shared
         self._transport.write(
             b"%b%b%b%b\r\n%b"
@@ -269,6 +292,7 @@ class Connection(asyncio.Protocol):
             # Closed while data still arrive, the connection would be reset, and our answer lost on its way.
             self._lingered = 0
             self._deadline = self._clock.now + self._patience.linger
-            self._transport.write_eof()
+            if self._transport.can_write_eof():  # TLS cannot
+                self._transport.write_eof()
         else:
             self._transport.close()

@@ -61,6 +61,7 @@ class Reader:
         *,
         head_patience: float,
         body_patience: float,
+        stall_patience: float,
         take: Callable[[Request], None],
         ask_on: Callable[[], None],
     ) -> None:
@@ -73,10 +74,12 @@ class Reader:
         self._clock = clock
         self._head_patience = head_patience
         self._body_patience = body_patience
+        self._stall_patience = stall_patience
         self._take = take
         self._ask_on = ask_on
         self._parser = httptools.HttpRequestParser(self)
         self.deadline = inf
+        self._latest = inf  # for a body, however steadily it drips in
         self.begun = self.in_body = self.ended = False
         self._unspent = 0  # bytes read since something of use came
         self._fields: MutableMapping[bytes, bytes] = {}
@@ -114,8 +117,19 @@ class Reader:
 
     def extend(self) -> None:
         """Nothing could be read for a while, and it was not the sender's fault."""
-        if self.begun:
-            self.deadline = self._clock.now + (self._body_patience if self.in_body else self._head_patience)
+        if self.in_body:
+            self._await_body()
+        elif self.begun:
+            self.deadline = self._clock.now + self._head_patience
+
+    def _await_body(self) -> None:
+        self._latest = self._clock.now + self._body_patience
+        self.deadline = min(self._latest, self._clock.now + self._stall_patience)
+
+    @property
+    def held(self) -> int:
+        """Bytes of the body that is being read."""
+        return len(self._body)
 
     def end(self) -> None:
         """Read no more; forget what is half read."""
@@ -160,7 +174,7 @@ class Reader:
         if len(fields) > MAX_HEADERS or len(request.target) + self._size > MAX_HEAD:
             raise self._refused(answers.LARGE_HEAD)
         self.in_body = True
-        self.deadline = self._clock.now + self._body_patience
+        self._await_body()
         self._size = 0
         method = parser.get_method()
         request.to = route_to(method, request.target)
@@ -184,6 +198,7 @@ class Reader:
 
     def on_body(self, part: bytes) -> None:
         self._unspent = 0
+        self.deadline = min(self._latest, self._clock.now + self._stall_patience)
         self._size += len(part)
         if self._size > MAX_REQUEST:
             raise self._too_large(self._request.to)

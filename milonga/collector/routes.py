@@ -106,6 +106,6 @@ def _route_to(method: bytes, target: bytes) -> Route | Answer:
 _FETCHES: Final = ("GET", "HEAD")
 _PREFLIGHT: Final = Route(Kind.preflight)
 _SLASHES: Final = re.compile("/{2,}")
-_SETTINGS: Final = re.compile(r"(?:/v1)?/projects/[^/]+/settings/?")  # phones' cdnHost may or may not end in /v1
+_SETTINGS: Final = re.compile(r"(?:/v1)?/projects/.+/settings/?")  # phones' cdnHost may or may not end in /v1
 _LONGEST_KNOWN: Final = 128  # bytes; longer ones are not remembered, so that the memory of them stays small
 _remembered: Final = lru_cache(maxsize=256)(_route_to)

@@ -11,6 +11,7 @@ from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
 from milonga.collector.connection import Connection, Patience
 from milonga.collector.reading import Clock
+from milonga.collector.tls import GOODBYE, HANDSHAKE, Tls
 
 BACKLOG: Final = 2048  #: connections that wait to be accepted; beyond them the kernel makes clients wait
 GRACE: Final = 30.0  #: seconds requests under way may take to end when the server stops
@@ -27,9 +28,16 @@ class HttpServer:
     """
 
     def __init__(
-        self, collector: Collector, listener: socket.socket, patience: Patience, grace: float, most_connections: int
+        self,
+        collector: Collector,
+        listener: socket.socket,
+        patience: Patience,
+        grace: float,
+        most_connections: int,
+        tls: Tls | None,
     ) -> None:
         self._collector = collector
+        self._tls = tls
         self._patience = patience
         self._grace = grace
         self._most_connections = most_connections
@@ -54,17 +62,27 @@ class HttpServer:
         grace: float = GRACE,
         patience: Patience | None = None,
         most_connections: int = MOST_CONNECTIONS,
+        tls: Tls | None = None,
+        handshake: float = HANDSHAKE,
     ) -> "HttpServer":
         """OSError if the address cannot be had."""
         listener = _listen(host, port)
         most = min(most_connections, _files() - OTHER_FILES)
-        server = cls(collector, listener, patience or Patience(), grace, most)
-        server._server = await server._loop.create_server(server._connect, sock=listener, backlog=BACKLOG)
+        server = cls(collector, listener, patience or Patience(), grace, most, tls)
+        server._server = await server._loop.create_server(
+            server._connect,
+            sock=listener,
+            backlog=BACKLOG,
+            ssl=None if tls is None else tls.context,
+            ssl_handshake_timeout=None if tls is None else handshake,
+            ssl_shutdown_timeout=None if tls is None else GOODBYE,
+        )
         return server
 
     @property
     def url(self) -> str:
-        return f"http://[{self.host}]:{self.port}" if ":" in self.host else f"http://{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'http' if self._tls is None else 'https'}://{host}:{self.port}"
 
     async def stop(self) -> None:
         """
@@ -117,6 +135,8 @@ class HttpServer:
         self._clock.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
         for connection in tuple(self._connections):
             connection.look()
+        if self._tls is not None:
+            self._tls.look()
         self._ticking = self._loop.call_later(self._patience.tick, self._tick)
 
 

@@ -16,7 +16,7 @@ from milonga.collector.server import HttpServer
 from milonga.spec.limits import MAX_REQUEST
 from tests.collector.parts import BASIC, EVENT, HEAD, Bench, Front, Server, request, run, send, talk
 
-QUICK = Patience(head=0.1, body=0.1, idle=0.1, linger=0.1, tick=0.02)
+QUICK = Patience(head=0.1, stall=0.1, body=0.1, take=0.1, idle=0.1, linger=0.1, tick=0.02)
 LAST = b"Connection: close"
 ALIVE = b"GET /healthz HTTP/1.1\r\n\r\n"
 

@@ -114,7 +114,7 @@ def test_a_page_may_read_the_answer_whatever_it_is(front: Front) -> None:
 
 @pytest.mark.parametrize("front", ["own", "uvloop"])
 def test_a_page_may_also_read_why_its_request_was_not_even_taken(front: Front) -> None:
-    quick = Patience(head=0.1, body=0.1, idle=5, linger=0.1, tick=0.02)
+    quick = Patience(head=0.1, stall=0.1, idle=5, linger=0.1, tick=0.02)
     head = b"POST /v1/t HTTP/1.1\r\nHost: x\r\nOrigin: https://www.example.com\r\nContent-Length: %d\r\n\r\n"
     line = b"\r\naccess-control-allow-origin: https://www.example.com\r\n"
     with Bench().listening(front, patience=quick) as server:

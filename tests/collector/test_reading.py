@@ -24,6 +24,7 @@ def read(parts: list[bytes]) -> tuple[list[Request], Answer | None, Bench]:
         Clock(0.0, b""),
         head_patience=1,
         body_patience=1,
+        stall_patience=1,
         take=found.append,
         ask_on=lambda: None,
     )
@@ -80,7 +81,15 @@ def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
         raise ZeroDivisionError
 
     bench = Bench()
-    reader = Reader(bench.collector, Clock(0.0, b""), head_patience=1, body_patience=1, take=fail, ask_on=lambda: None)
+    reader = Reader(
+        bench.collector,
+        Clock(0.0, b""),
+        head_patience=1,
+        body_patience=1,
+        stall_patience=1,
+        take=fail,
+        ask_on=lambda: None,
+    )
     with pytest.raises(Refused) as refused:
         reader.feed(request())
     assert refused.value.answer.status == 503
