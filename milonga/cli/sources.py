@@ -1,29 +1,48 @@
-"""`milonga sources`: the places that send events, and their write keys."""
+"""`milonga sources`: where events come from, the write keys that let them in, and what senders are set up with."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
-from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, nothing_yet, opened
-from milonga.cli.terminal import print_json, print_table
+from milonga.cli import giving, setup
+from milonga.cli.common import (
+    DATA,
+    IN_FORCE,
+    DataOption,
+    JsonOption,
+    YesOption,
+    ask,
+    fail,
+    note,
+    nothing_yet,
+    opened,
+)
+from milonga.cli.showing import WIDTH, text
+from milonga.cli.terminal import clean, print_json, print_table
+from milonga.collector.cdn.assets import NotBuilt
 from milonga.outcomes.words import instant
 from milonga.workspace.model import DestinationConfig, Source
+from milonga.workspace.settings import UNSET, fields_of, shown
 
 app = typer.Typer(no_args_is_help=True, help="Where events come from, and the write keys that let them in.")
+keys = typer.Typer(no_args_is_help=True, help="Further write keys: senders are changed over without a gap.")
+app.add_typer(keys, name="keys")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the source.")]
+NewKey = Annotated[str | None, typer.Option("--write-key", metavar="KEY", help="Use this one instead of a random one.")]
+OfKeys = Annotated[str | None, typer.Option("--write-key", metavar="KEY", help="This one of several.")]
+Host = Annotated[
+    str, typer.Option("--host", metavar="URL", help="Under which senders reach this Milonga, as https://HOST.")
+]
+LOCAL = "http://127.0.0.1:8080"  #: where `milonga serve` listens unless told
 
 
 @app.command()
-def add(
-    name: Name,
-    write_key: Annotated[
-        str | None, typer.Option("--write-key", metavar="KEY", help="Use this one instead of a random one.")
-    ] = None,
-    data: DataOption = DATA,
-    json: JsonOption = False,
-) -> None:
+def add(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Add a source. Prints its write key."""
     with opened(data, create=True) as workspace:
         source = workspace.add_source(name, write_key)
@@ -43,19 +62,79 @@ def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
         return
     with opened(data) as workspace:
         destinations = workspace.destinations()
-        rows = [_row(source, destinations) for source in workspace.sources()]
+        sources = workspace.sources()
+    rows = [_row(source, destinations) for source in sources]
     if json:
         print_json(rows)
     elif rows:
         print_table(
-            ("name", "write key", "destinations", "added"),
+            ("name", "state", "write key", "destinations", "added"),
             [
-                (one["name"], ", ".join(one["writeKeys"]), ", ".join(one["destinations"]) or "-", one["createdAt"])
+                (
+                    one["name"],
+                    "on" if one["settings"]["enabled"] else "off",
+                    ", ".join(one["writeKeys"]),
+                    ", ".join(one["destinations"]) or "-",
+                    one["createdAt"],
+                )
                 for one in rows
             ],
         )
     else:
         typer.echo("There are no sources. Add one: milonga sources add NAME")
+    _warn(*sources)
+
+
+@app.command()
+def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """One source: its write keys, its destinations, its settings and what they mean."""
+    with opened(data) as workspace:
+        source = workspace.source(name)
+        one = _row(source, workspace.destinations())
+    if json:
+        print_json(one)
+    else:
+        typer.echo(f"{name} is {'on' if source.settings.enabled else 'off'}")
+        typer.echo(f"write keys    {', '.join(one['writeKeys'])}")
+        typer.echo(f"destinations  {', '.join(one['destinations']) or '-'}")
+        typer.echo(f"added         {one['createdAt']}")
+        for field in fields_of(type(source.settings)):
+            now, default = text(one["settings"][field.name]), text(msgspec.to_builtins(field.default))
+            typer.echo(f"\n{field.name}: {clean(now)}")
+            typer.echo(f"  {field.label} ({field.kind}; default: {default})")
+            for line in textwrap.wrap(field.help, WIDTH, break_long_words=False, break_on_hyphens=False):
+                typer.echo(f"  {line}")
+    _warn(source)
+
+
+@app.command("set")
+def set_(
+    name: Name,
+    values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to change.")] = None,
+    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to its default.")] = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Change settings, such as which web sites may send. `milonga sources show NAME` lists them."""
+    changes = giving.pairs(values or ()) | dict.fromkeys(unset or (), UNSET)
+    if not changes:
+        raise typer.BadParameter("Name at least one setting: key=value")
+    _change(data, name, changes, "Settings of {name} are changed.", json=json)
+
+
+@app.command()
+def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """Take events again."""
+    _change(data, name, {"enabled": True}, "{name} takes events.", json=json)
+
+
+@app.command()
+def disable(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
+    """Take no events: senders hear that all is well, and what they send is counted, not kept."""
+    with opened(data) as workspace:
+        if workspace.source(name).settings.enabled:
+            ask(f"Switch {name} off? What it is sent meanwhile is lost.", yes=yes)
+    _change(data, name, {"enabled": False}, "{name} takes no events: they are counted as source_disabled.", json=json)
 
 
 @app.command()
@@ -72,6 +151,116 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
     typer.echo(f"Removed source {name}. Calls with its write keys are refused. {IN_FORCE}")
 
 
+@keys.command("add")
+def add_key(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """Add a write key. The ones there are stay in force."""
+    with opened(data) as workspace:
+        key = workspace.add_key(name, write_key)
+    if json:
+        print_json({"source": name, "writeKey": key})
+        return
+    typer.echo(f"Source {name} has a further write key: {key}")
+    typer.echo(IN_FORCE)
+
+
+@keys.command("remove")
+def remove_key(
+    name: Name,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The write key.")],
+    data: DataOption = DATA,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Remove a write key: it lets nobody in any more."""
+    with opened(data) as workspace:
+        if key in workspace.source(name).write_keys:
+            ask(f"Remove this write key of {name}? What still sends with it is refused.", yes=yes, for_good=True)
+        workspace.remove_key(name, key)
+    if json:
+        print_json({"source": name, "removed": key})
+        return
+    typer.echo(f"Removed the write key of {name}. Calls with it are refused. {IN_FORCE}")
+
+
+@app.command()
+def snippet(
+    name: Name,
+    host: Host = LOCAL,
+    npm: Annotated[bool, typer.Option("--npm", help="For a site that bundles the SDK from npm.")] = False,
+    write_key: OfKeys = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Print what a web site needs: Segment's own snippet with this host, for the head of every page."""
+    with opened(data) as workspace:
+        key = _chosen(workspace.source(name), write_key)
+        at = setup.address_of(host)
+        try:
+            text = setup.npm(key, at) if npm else setup.snippet(key, at)
+        except NotBuilt as error:
+            fail(str(error))
+    if json:
+        print_json({"source": name, "writeKey": key, "host": at.url, "npm" if npm else "snippet": text})
+    else:
+        typer.echo(text)
+    if host == LOCAL:
+        note(f"For a browser on this machine. For others: milonga sources snippet {name} --host https://YOUR_HOST")
+    elif not at.secure:
+        note(
+            "Segment's snippet loads by https only; this one says http in its place. Pages that are served by https "
+            "themselves load nothing by http, so a site in use needs TLS: docs/operate.md."
+        )
+
+
+@app.command("setup")
+def setup_(
+    name: Name, host: Host = LOCAL, write_key: OfKeys = None, data: DataOption = DATA, json: JsonOption = False
+) -> None:
+    """Print how servers and phones are set up: Segment's SDKs, with this host."""
+    with opened(data) as workspace:
+        key = _chosen(workspace.source(name), write_key)
+        at = setup.address_of(host)
+    found = setup.sdks(key, at)
+    if json:
+        print_json([{"sdk": one.sdk, "text": one.text, "httpsOnly": one.tls} for one in found])
+        return
+    for one in found:
+        typer.echo(f"{one.sdk}{' (https only)' if one.tls and not at.secure else ''}\n  {one.text}\n")
+    typer.echo(f"Browsers: milonga sources snippet {name} --host {at.url}")
+    if not at.secure:
+        note("Most phones, Ruby and PHP speak https only: docs/operate.md says how to serve it.")
+
+
+def _change(data: Path, name: str, changes: Mapping[str, object], what: str, *, json: bool) -> None:
+    with opened(data) as workspace:
+        before = workspace.source(name)
+        after = workspace.set_source(name, changes)
+        destinations = workspace.destinations()
+    if json:
+        print_json(_row(after, destinations))
+    elif after == before:
+        typer.echo(f"Nothing to change: these are the settings of {name} already.")
+    else:
+        typer.echo(f"{what.format(name=name)} {IN_FORCE}")
+
+
+def _chosen(source: Source, write_key: str | None) -> str:
+    """The newest, unless one is named: the older ones are those to be given up."""
+    if write_key is not None and write_key not in source.write_keys:
+        fail(f"Source {source.name} has no such write key. See `milonga sources show {source.name}`.")
+    if not source.write_keys:
+        fail(f"Source {source.name} has no write key. Add one: milonga sources keys add {source.name}")
+    key = write_key or source.write_keys[-1]
+    setup.check_key(key)
+    return key
+
+
+def _warn(*sources: Source) -> None:
+    for one in sources:
+        if one.trouble:
+            note(clean(f"{one.trouble} To mend it, set anything: milonga sources set {one.name} KEY=VALUE"))
+
+
 def _row(source: Source, destinations: Sequence[DestinationConfig]) -> dict[str, Any]:
     return {
         "id": source.id,
@@ -79,4 +268,5 @@ def _row(source: Source, destinations: Sequence[DestinationConfig]) -> dict[str,
         "writeKeys": list(source.write_keys),
         "createdAt": instant(source.created_at),
         "destinations": [one.name for one in destinations if one.source == source.id],
+        "settings": shown(source.settings),
     }

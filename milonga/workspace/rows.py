@@ -224,7 +224,7 @@ def newest_settings(db: apsw.Connection, destination: int) -> tuple[int, int, di
     version, at, plain = fetch(
         db, "SELECT version, at, plain FROM settings WHERE destination = ? ORDER BY version DESC LIMIT 1", destination
     )[0]
-    return version, at, msgspec.json.decode(plain)
+    return version, at, msgspec.json.decode(plain, type=dict[str, object])
 
 
 def read_secrets(db: apsw.Connection, destination: int, version: int) -> Secrets:

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apsw
 import pytest
 from typer.testing import CliRunner
 
 from milonga.cli.main import app
+from milonga.workspace.model import SourceSettings
+from milonga.workspace.settings import fields_of
 
 
 class Done(NamedTuple):
@@ -128,3 +131,160 @@ def test_a_source_with_destinations_is_kept_and_the_commands_that_free_it_are_gi
     assert "milonga destinations remove webhook" in done.stderr
     assert milonga("destinations", "remove", "webhook", "--yes", *data).returncode == 0
     assert milonga("sources", "remove", "web", "--yes", *data).returncode == 0
+
+
+# Settings
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> tuple[str, str]:
+    there = ("--data", str(tmp_path / "data"))
+    assert milonga("sources", "add", "web", "--write-key", "web-key", *there).returncode == 0
+    return there
+
+
+def test_settings_are_shown_with_label_and_help_changed_and_put_back(data: tuple[str, str]) -> None:
+    shown = milonga("sources", "show", "web", *data).stdout
+    for field in fields_of(SourceSettings):
+        assert f"\n{field.name}: " in shown
+        assert f"  {field.label} ({field.kind}" in shown
+        assert field.help.split(",")[0][:40] in shown
+    done = milonga("sources", "set", "web", "rateLimit=50", "origins=https://a.example,https://b.example", *data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "within 5 seconds" in done.stdout
+    settings = asked("sources", "show", "web", *data)["settings"]
+    assert settings["rateLimit"] == 50
+    assert settings["origins"] == ["https://a.example", "https://b.example"]
+    assert 'origins: ["https://a.example","https://b.example"]' in milonga("sources", "show", "web", *data).stdout
+    again = milonga("sources", "set", "web", "rateLimit=50", *data)
+    assert "Nothing to change" in again.stdout
+    assert asked("sources", "set", "web", "--unset", "origins", *data)["settings"]["origins"] == []
+
+
+def test_a_source_is_switched_off_and_on(data: tuple[str, str]) -> None:
+    done = milonga("sources", "disable", "web", *data)
+    assert "takes no events" in done.stdout
+    assert asked("sources", "list", *data)[0]["settings"]["enabled"] is False
+    assert "off" in milonga("sources", "list", *data).stdout.splitlines()[2]
+    assert asked("sources", "enable", "web", *data)["settings"]["enabled"] is True
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("set", "web", "colour=red"), "A source has no setting called colour"),
+        (("set", "web", "origins=https://a.example/path"), "without a path"),
+        (("set", "api", "rateLimit=1"), "There is no source called api"),
+        (("enable", "api"), "There is no source called api"),
+        (("disable", "api"), "There is no source called api"),
+        (("show", "api"), "There is no source called api"),
+        (("keys", "add", "api"), "There is no source called api"),
+        (("keys", "remove", "web", "web-key", "--yes"), "the only write key"),
+        (("keys", "remove", "web", "other", "--yes"), "no such write key"),
+        (("snippet", "web", "--write-key", "other"), "no such write key"),
+        (("snippet", "web", "--host", "https://a.example/path"), "without a path"),
+        (("snippet", "web", "--host", "javascript:alert(1)"), "is no address"),
+        (("setup", "web", "--host", 'a.example"'), "is no address"),
+    ],
+)
+def test_what_cannot_be_done_with_a_source_exits_1_and_says_why(
+    data: tuple[str, str], words: tuple[str, ...], says: str
+) -> None:
+    done = milonga("sources", *words, *data)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("milonga: ")
+    assert says in done.stderr
+
+
+def test_setting_nothing_is_wrong_use(data: tuple[str, str]) -> None:
+    assert milonga("sources", "set", "web", *data).returncode == 2
+    assert milonga("sources", "set", "web", "rateLimit", *data).returncode == 2
+
+
+def test_damaged_settings_are_told_wherever_the_source_is(data: tuple[str, str]) -> None:
+    with apsw.Connection(f"{data[1]}/workspace.db") as db:
+        db.execute("UPDATE source SET settings = '{'")
+    db.close()
+    for words in (("list",), ("show", "web")):
+        done = milonga("sources", *words, "--json", *data)
+        assert done.returncode == 0
+        assert json.loads(done.stdout)
+        assert "Source web: its stored settings are damaged" in done.stderr
+    assert milonga("sources", "set", "web", "rateLimit=5", *data).returncode == 0
+    assert milonga("sources", "show", "web", *data).stderr == ""
+
+
+# Write keys
+
+
+def test_write_keys_are_exchanged_with_an_overlap(data: tuple[str, str]) -> None:
+    new = asked("sources", "keys", "add", "web", *data)["writeKey"]
+    assert asked("sources", "show", "web", *data)["writeKeys"] == ["web-key", new]
+    refused = in_a_process("sources", "keys", "remove", "web", "web-key", *data)
+    assert refused.returncode == 1
+    assert "--yes" in refused.stderr
+    assert milonga("sources", "keys", "remove", "web", "web-key", "--yes", *data).returncode == 0
+    assert asked("sources", "list", *data)[0]["writeKeys"] == [new]
+
+
+# What is pasted
+
+
+def test_the_snippet_is_segments_own_with_our_host(data: tuple[str, str]) -> None:
+    done = milonga("sources", "snippet", "web", "--host", "https://events.example.com", *data)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("<script>\n")
+    assert done.stdout.endswith("\n</script>\n")
+    assert '"https://events.example.com/analytics.js/v1/" + key + "/analytics.min.js"' in done.stdout
+    assert 'analytics.load("web-key")' in done.stdout
+    assert 'SNIPPET_VERSION="5.2.0"' in done.stdout
+    assert "__" not in done.stdout.replace("__t", "")
+    assert "segment.com" not in done.stdout
+    same = milonga("sources", "snippet", "web", "--host", "events.example.com/", *data)
+    assert same.stdout == done.stdout
+
+
+def test_without_tls_the_snippet_says_http_and_the_command_says_why(data: tuple[str, str]) -> None:
+    done = milonga("sources", "snippet", "web", "--host", "http://10.0.0.5:8080", *data)
+    assert '"http://10.0.0.5:8080/analytics.js/v1/"' in done.stdout
+    assert "https" not in done.stdout
+    assert "TLS" in done.stderr
+    local = milonga("sources", "snippet", "web", *data)
+    assert '"http://127.0.0.1:8080/analytics.js/v1/"' in local.stdout
+    assert "--host https://" in local.stderr
+
+
+def test_the_snippet_has_the_newest_write_key_unless_another_is_chosen(data: tuple[str, str]) -> None:
+    milonga("sources", "keys", "add", "web", "--write-key", "new-key", *data)
+    assert asked("sources", "snippet", "web", *data)["writeKey"] == "new-key"
+    assert asked("sources", "snippet", "web", "--write-key", "web-key", *data)["writeKey"] == "web-key"
+
+
+@pytest.mark.parametrize("key", ["</script>", '"+alert(1)+"', "a/b", "a?b", "a#b", "a%b", "a\\"])
+def test_a_write_key_that_fits_into_no_address_is_pasted_nowhere(data: tuple[str, str], key: str) -> None:
+    milonga("sources", "keys", "add", "web", "--write-key", key, *data)
+    for words in (("snippet", "web"), ("snippet", "web", "--npm"), ("setup", "web")):
+        done = milonga("sources", *words, *data)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "keys add" in done.stderr
+
+
+def test_npm_users_get_the_same_as_code(data: tuple[str, str]) -> None:
+    code = milonga("sources", "snippet", "web", "--npm", "--host", "https://events.example.com", *data).stdout
+    assert '{ writeKey: "web-key", cdnURL: "https://events.example.com" }' in code
+    assert '"Segment.io": { apiHost: "events.example.com/v1", protocol: "https" }' in code
+    plain = milonga("sources", "snippet", "web", "--npm", *data).stdout
+    assert '{ apiHost: "127.0.0.1:8080/v1", protocol: "http" }' in plain
+
+
+def test_every_sdk_of_servers_and_phones_is_set_up_in_one_line(data: tuple[str, str]) -> None:
+    told = asked("sources", "setup", "web", "--host", "https://events.example.com:8443", *data)
+    assert len(told) > 10
+    for one in told:
+        assert "\n" not in one["text"]
+        assert "web-key" in one["text"], one
+        assert "events.example.com" in one["text"], one
+        assert "8443" in one["text"], one
+    text = milonga("sources", "setup", "web", *data)
+    assert "Kotlin: analytics-kotlin (https only)" in text.stdout
+    assert "docs/operate.md" in text.stderr

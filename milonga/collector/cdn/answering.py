@@ -1,12 +1,9 @@
-"""Answers with a body that browsers may keep: types, compression, and whether they have it already. Pure."""
+"""What is said of a body that browsers may keep: its type, its packing, and whether they have it already. Pure."""
 
 import gzip
 import re
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Final
-
-from milonga.collector.answers import Answer
 
 JAVASCRIPT: Final = b"text/javascript; charset=utf-8"
 JSON: Final = b"application/json"
@@ -14,6 +11,8 @@ JSON: Final = b"application/json"
 ALWAYS_ASK: Final = b"no-cache"  #: may be kept, but is asked about each time, with its ETag
 FOR_EVER: Final = b"public, max-age=31536000, immutable"  #: for what has its hash in its name
 NOT_AT_ALL: Final = b"no-store"
+
+NO_GUESSING: Final = (b"x-content-type-options", b"nosniff")
 
 _GZIP: Final = re.compile(
     rb"(?:^|,)[ \t]*(?:x-)?(gzip|\*)[ \t]*(?:;[ \t]*q=([0-9.]{1,5})[ \t]*)?(?=,|$)", re.IGNORECASE
@@ -41,20 +40,6 @@ def has_it(if_none_match: bytes, tag: bytes) -> bool:
     return b'"%b"' % tag in tags or tags == [b"*"]
 
 
-def plain(status: int, type_: bytes, body: bytes, *headers: tuple[bytes, bytes]) -> Answer:
-    lines = [(b"content-type", type_), (b"content-length", str(len(body)).encode())]
-    return _whole(status, [*lines, (b"x-content-type-options", b"nosniff"), *headers], body)
-
-
-def not_modified(*headers: tuple[bytes, bytes]) -> Answer:
-    return _whole(304, list(headers), b"")
-
-
 def packed(body: bytes) -> bytes:
     """For small bodies."""
     return gzip.compress(body, 6, mtime=0)
-
-
-def _whole(status: int, lines: list[tuple[bytes, bytes]], body: bytes) -> Answer:
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
-    return Answer(status, lines, body, head + b"".join(b"%b: %b\r\n" % line for line in lines))

@@ -53,3 +53,14 @@ class Assets:
         except BadTemplate as error:
             raise NotBuilt(f"The browser library in {folder} cannot be served: {error}. {HOW_TO_BUILD}") from None
         self.plugin_name = f"milonga.{self.plugin.hash}.js"
+
+
+def snippet_template(folder: Path = ASSETS) -> str:
+    """
+    Segment's own snippet, from the npm package @segment/snippet, with `__WRITE_KEY__` and the host `__MILONGA_HOST__`.
+    NotBuilt.
+    """
+    try:
+        return (folder / "snippet.js").read_text(encoding="utf-8")
+    except OSError as error:
+        raise NotBuilt(f"The browser library is not built: {error.filename} is not there. {HOW_TO_BUILD}") from None

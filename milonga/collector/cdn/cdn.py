@@ -7,19 +7,18 @@ from typing import Final
 
 import structlog
 
-from milonga.collector.answers import NOT_FOUND, Answer
+from milonga.collector.answers import NOT_FOUND, Answer, answer_of, bare_answer
 from milonga.collector.ask import Ask
 from milonga.collector.cdn.answering import (
     ALWAYS_ASK,
     FOR_EVER,
     JAVASCRIPT,
     JSON,
+    NO_GUESSING,
     NOT_AT_ALL,
     etag_of,
     has_it,
-    not_modified,
     packed,
-    plain,
     takes_gzip,
 )
 from milonga.collector.cdn.assets import ASSETS, Assets, File, NotBuilt
@@ -103,7 +102,7 @@ class Cdn:
             if not self._told:
                 _log.error("browser_library.not_built", error=self._missing)
             self._told = True
-            return plain(503, JAVASCRIPT, NO_LIBRARY, (b"cache-control", NOT_AT_ALL))
+            return answer_of(503, JAVASCRIPT, NO_LIBRARY, (b"cache-control", NOT_AT_ALL), NO_GUESSING)
         script = self._assets.script
         values = {
             WRITE_KEY: in_a_string(write_key),
@@ -134,7 +133,7 @@ def _kept(
         tag += b"-gzip"
     about = [(b"etag", b'"%b"' % tag), (b"cache-control", keep), (b"vary", b"Accept-Encoding")]
     if has_it(ask.if_none_match, tag):
-        return not_modified(*about)
+        return bare_answer(304, *about)
     if gzipped:
-        return plain(200, type_, packed_body(), (b"content-encoding", b"gzip"), *about)
-    return plain(200, type_, body(), *about)
+        return answer_of(200, type_, packed_body(), (b"content-encoding", b"gzip"), *about, NO_GUESSING)
+    return answer_of(200, type_, body(), *about, NO_GUESSING)

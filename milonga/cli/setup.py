@@ -1,0 +1,129 @@
+"""What a site owner or a team pastes so that Segment's SDKs send here. Pure, but for the snippet, which is a file."""
+
+import re
+from typing import Final
+
+from msgspec import Struct
+
+from milonga.collector.cdn.assets import snippet_template
+from milonga.workspace.errors import UserError
+
+_HOST: Final = re.compile(
+    r"(?:(?P<scheme>https?)://)?(?P<host>(?:[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?)/?"
+)
+_IN_AN_ADDRESS: Final = re.compile(r"[A-Za-z0-9._~-]+")
+
+
+class Address(Struct, frozen=True):
+    """
+    Under which senders reach this Milonga.
+
+    host  with its port, if it is not the scheme's own
+    """
+
+    host: str
+    secure: bool
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self.secure else "http"
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}"
+
+
+def address_of(typed: str) -> Address:
+    """https unless it says otherwise. UserError if it is no address of a host."""
+    found = _HOST.fullmatch(typed.strip())
+    if found is None:
+        raise UserError(
+            f"{typed[:200]!r} is no address that senders could be given. Write it like https://events.example.com, "
+            "with a port if it has one and without a path: the SDKs add theirs."
+        )
+    return Address(found["host"].lower(), found["scheme"] != "http")
+
+
+def check_key(write_key: str) -> None:
+    """UserError if it cannot stand in an address and within quotes, as every SDK's set-up wants it."""
+    if not _IN_AN_ADDRESS.fullmatch(write_key):
+        raise UserError(
+            "This write key has signs that cannot stand in the address of a script or a phone's settings. Make one "
+            "that can (milonga sources keys add NAME), or choose among several with --write-key."
+        )
+
+
+def snippet(write_key: str, at: Address) -> str:
+    """
+    Segment's own, as HTML. Its scheme is fixed to https; for an address without TLS that is replaced.
+
+    milonga.collector.cdn.assets.NotBuilt if the browser library is not built
+    """
+    text = snippet_template().replace("https://__MILONGA_HOST__", at.url).replace("__WRITE_KEY__", write_key)
+    return f"<script>\n{text.strip()}\n</script>"
+
+
+def npm(write_key: str, at: Address) -> str:
+    return f"""\
+import {{ AnalyticsBrowser }} from "@segment/analytics-next";
+
+export const analytics = AnalyticsBrowser.load(
+  {{ writeKey: "{write_key}", cdnURL: "{at.url}" }},
+  {{ integrations: {{ "Segment.io": {{ apiHost: "{at.host}/v1", protocol: "{at.scheme}" }} }} }},
+);"""
+
+
+class Lines(Struct, frozen=True):
+    """
+    sdk   by the name of its package
+    text  what to write instead of what Segment's own documentation says
+    tls   it speaks https only
+    """
+
+    sdk: str
+    text: str
+    tls: bool = False
+
+
+def sdks(write_key: str, at: Address) -> tuple[Lines, ...]:
+    """Of servers and phones. Versions, and what of it was run: docs/compatibility.md."""
+    key, url, host = write_key, at.url, at.host
+    name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "443")
+    return (
+        Lines("Node: @segment/analytics-node", f'new Analytics({{ writeKey: "{key}", host: "{url}" }})'),
+        Lines("Python: segment-analytics-python", f'analytics.write_key = "{key}"; analytics.host = "{url}"'),
+        Lines("Go: analytics-go", f'analytics.NewWithConfig("{key}", analytics.Config{{Endpoint: "{url}"}})'),
+        Lines("Java: analytics-java", f'Analytics.builder("{key}").endpoint("{url}").build()'),
+        Lines(".NET: Analytics.NET", f'Analytics.Initialize("{key}", new Config().SetHost("{url}"))'),
+        Lines(
+            "Ruby: analytics-ruby",
+            f'Segment::Analytics.new(write_key: "{key}", host: "{name}", port: {port})',
+            tls=True,
+        ),
+        Lines("PHP: analytics-php", f'Segment::init("{key}", ["host" => "{host}"])', tls=True),
+        Lines(
+            "Kotlin: analytics-kotlin",
+            f'Analytics("{key}", context) {{ apiHost = "{host}/v1"; cdnHost = "{host}/v1" }}',
+            tls=True,
+        ),
+        Lines(
+            "Swift: analytics-swift",
+            f'Configuration(writeKey: "{key}").apiHost("{host}/v1").cdnHost("{host}/v1")',
+            tls=True,
+        ),
+        Lines(
+            "React Native: @segment/analytics-react-native",
+            f'createClient({{ writeKey: "{key}", proxy: "{url}/v1", cdnProxy: "{url}/v1", '
+            "useSegmentEndpoints: true })",
+        ),
+        Lines(
+            "Flutter: analytics_flutter",
+            f'createClient(Configuration("{key}", apiHost: "{host}/v1", cdnHost: "{host}/v1"))',
+            tls=True,
+        ),
+        Lines(
+            "C#: Analytics-CSharp",
+            f'new Analytics(new Configuration("{key}", apiHost: "{host}/v1", cdnHost: "{host}/v1"))',
+            tls=True,
+        ),
+    )
