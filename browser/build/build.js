@@ -4,6 +4,8 @@
  *   analytics.min.js   the library, a template: src/rendered.ts says what the server fills in
  *   chunks/*.js        what it loads when it is needed, with the hash of the content in the name
  *   milonga.js         the plugin alone
+ *   snippet.js         Segment's own snippet, a template for the command line
+ *   LICENSES.txt       of what is inside
  *   manifest.json      {"files": {name: {"bytes", "gzip", "sha256"}}, "analyticsNext": version}
  *
  * The same sources give the same bytes.
@@ -15,6 +17,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import * as esbuild from 'esbuild'
+import { licenses, snippetTemplate } from './beside.js'
 import { analyticsJs, fromLibrary, madeUp, takenFromLibrary } from './plugins.js'
 
 const HERE = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -75,6 +78,8 @@ async function main() {
     'analytics.min.js': checked(whole.outputFiles[0].text),
     'milonga.js': plugin.outputFiles[0].text,
     ...chunks,
+    'snippet.js': snippetTemplate(),
+    'LICENSES.txt': await licenses(HERE),
   }
 
   await rm(OUT, { recursive: true, force: true })
