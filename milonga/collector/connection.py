@@ -11,7 +11,6 @@ from msgspec import Struct
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector, Places
-from milonga.collector.origins import Shared
 from milonga.collector.reading import Clock, Reader, Refused
 from milonga.collector.request import Request
 from milonga.collector.trouble import trouble
@@ -113,7 +112,7 @@ class Connection(asyncio.Protocol):
         try:
             self._reader.feed(data)
         except Refused as refused:
-            self._refuse(refused.answer, refused.shared)
+            self._refuse(refused)
         else:
             if self._is_too_much:
                 self._pause()
@@ -141,7 +140,7 @@ class Connection(asyncio.Protocol):
         ours_to_act = self._paused or self._asking  # a sender that waits for us is not slow
         if reader.deadline <= now and not ours_to_act:
             refused = reader.give_up()
-            self._refuse(refused.answer, refused.shared)
+            self._refuse(refused)
         elif self._deadline <= now and not (reader.begun and self._writable):
             self._transport.abort()
 
@@ -159,7 +158,7 @@ class Connection(asyncio.Protocol):
         if self._turn is not None:
             self._write(self._turn, answers.STOPPING)  # what it waits for goes on: its event may be kept yet
         elif self._lingered is None:
-            self._refuse(answers.STOPPING)
+            self._refuse(Refused(answers.STOPPING))
 
     def abort(self) -> None:
         self._transport.abort()
@@ -167,6 +166,7 @@ class Connection(asyncio.Protocol):
     # Requests
 
     def _take(self, request: Request) -> None:
+        self._asking = False  # who sent the body without waiting needs not be told to go on
         if self._turn is None and self._writable and not self._waiting:
             self._begin(request)
             return
@@ -255,11 +255,11 @@ class Connection(asyncio.Protocol):
         self._asking = True
         self._advance()
 
-    def _refuse(self, answer: Answer, shared: Shared | None = None) -> None:
+    def _refuse(self, refused: Refused) -> None:
         """After what is under way. The reader has ended."""
         self._refused = True
         self._asking = False
-        self._waiting.append(Request(answer, shared=shared))
+        self._waiting.append(Request(refused.answer, shared=refused.shared, bare=refused.bare))
         self._advance()
 
     def _drop_waiting(self) -> None:

@@ -26,11 +26,12 @@ MAX_HEAD: Final = 16 * 1024  #: bytes of request line and headers; also of what 
 class Refused(Exception):
     """Answer this, and read no more of this connection: where its next request begins is unknown."""
 
-    def __init__(self, answer: Answer, shared: Shared | None = None) -> None:
-        """shared  see Request"""
+    def __init__(self, answer: Answer, shared: Shared | None = None, *, bare: bool = False) -> None:
+        """shared, bare  see Request"""
         super().__init__(answer.status)
         self.answer = answer
         self.shared = shared
+        self.bare = bare
 
 
 class Clock(Struct):
@@ -142,7 +143,12 @@ class Reader:
 
     def _refused(self, answer: Answer) -> Refused:
         self._collector.count("refused")
-        return Refused(answer, self._request.shared)
+        return self._to_sender(answer)
+
+    def _to_sender(self, answer: Answer) -> Refused:
+        """For the request that is being read: once it has a target, its method is known, too."""
+        bare = self._request.target != b"" and self._parser.get_method() == b"HEAD"
+        return Refused(answer, self._request.shared, bare=bare)
 
     def _cause(self, error: BaseException) -> Refused:
         """What was raised in one of the methods below."""
@@ -150,8 +156,7 @@ class Reader:
         if isinstance(cause, Refused):
             return cause
         fault = cause if isinstance(cause, Exception) else RuntimeError("a callback of the parser failed")
-        answer = trouble(self._collector, self._request.target.decode("latin-1"), fault)
-        return Refused(answer, self._request.shared)
+        return self._to_sender(trouble(self._collector, self._request.target.decode("latin-1"), fault))
 
     def on_message_begin(self) -> None:
         self.begun = True
@@ -164,6 +169,8 @@ class Reader:
         self._request.target += part
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.in_body:
+            return  # behind the body: it must not pass for a header, and `feed` bounds how much of it there may be
         self._size += len(name) + len(value) + 4
         if self._size > MAX_HEAD:
             raise self._refused(answers.LARGE_HEAD)
@@ -193,7 +200,7 @@ class Reader:
         self._switching = parser.should_upgrade()
         if b"expect" in fields and fields[b"expect"].lower() == b"100-continue":
             if isinstance(request.to, Answer):
-                raise Refused(request.to, request.shared)
+                raise self._to_sender(request.to)
             self._ask_on()
 
     def on_body(self, part: bytes) -> None:
@@ -231,7 +238,7 @@ class Reader:
         self._take(request)
 
     def _too_large(self, to: Route | Answer) -> Refused:
-        return Refused(to, self._request.shared) if isinstance(to, Answer) else self._refused(answers.TOO_LARGE)
+        return self._to_sender(to) if isinstance(to, Answer) else self._refused(answers.TOO_LARGE)
 
     def _go_on(self, rest: bytes) -> None:
         """

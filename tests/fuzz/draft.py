@@ -88,5 +88,5 @@ def chunked(body: bytes, dice: random.Random) -> bytes:
         extension = dice.choice((b"", b"", b"", b";a=b", b';a="x y"', b";" + b"e" * 30))
         parts.append(b"%b%b\r\n%b\r\n" % (length, extension, body[at : at + size]))
         at += size
-    trailer = dice.choice((b"", b"", b"", b"X-Trailer: 1\r\n", b"Content-Length: 3\r\nAuthorization: Basic eDo=\r\n"))
+    trailer = dice.choice((b"", b"", b"", b"X-Trailer: 1\r\n", b"Authorization: Basic eDo=\r\nOrigin: x\r\nHost: \r\n"))
     return b"%b0\r\n%b\r\n" % (b"".join(parts), trailer)
