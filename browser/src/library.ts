@@ -9,16 +9,17 @@
  * the snippet is not read (setVersionType), nor its name, nor is the instance put in its place.
  */
 
+// What the server fills in comes first: it packs what stands before and after each on its own.
+import { rendered } from './rendered'
+import { embeddedWriteKey } from '@segment/analytics-next/dist/pkg/lib/embedded-write-key'
 import { AnalyticsBrowser, getGlobalAnalytics } from '@segment/analytics-next'
 import type { AnalyticsSnippet, CDNSettings } from '@segment/analytics-next'
-import { embeddedWriteKey } from '@segment/analytics-next/dist/pkg/lib/embedded-write-key'
 import { setGlobalAnalytics, setGlobalAnalyticsKey } from '@segment/analytics-next/dist/pkg/lib/global-analytics-helper'
 import { getCDN, setGlobalCDNUrl } from '@segment/analytics-next/dist/pkg/lib/parse-cdn'
 import { setVersionType } from '@segment/analytics-next/dist/pkg/lib/version-type'
 import { bundles } from './chunk'
 import { milongaPlugin } from './plugin/plugin'
 import type { PluginSettings } from './plugin/settings'
-import { rendered } from './rendered'
 
 const KEY_OF_GLOBAL = 'script[data-global-segment-analytics-key]'
 
