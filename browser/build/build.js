@@ -38,6 +38,7 @@ const COMMON = {
   minify: true,
   platform: 'browser',
   target: 'es2017',
+  tsconfigRaw: { compilerOptions: { useDefineForClassFields: false } },
   write: false,
 }
 
@@ -104,7 +105,7 @@ async function main() {
 }
 
 /** Modules with a class that is asked for by `instanceof`, or with a state. Of all others a chunk may have its own. */
-const hasIdentity = (path) => /@segment\/analytics-(next\/dist\/pkg|core\/dist\/esm)\//.test(path)
+const hasIdentity = (path) => /@segment\/analytics-(next\/src|core\/dist\/esm)\//.test(path)
 
 /** A chunk's script, and which of the modules that the library holds it uses. */
 async function chunk(entry, held) {

@@ -7,13 +7,13 @@
 import type { Analytics, Context, Plugin } from '@segment/analytics-next'
 import { version } from 'milonga:version'
 import { guarded } from './guard'
-import { Session } from './session'
+import { type Session, startSession } from './session'
 import type { PluginSettings } from './settings'
 
 export function milongaPlugin(settings: PluginSettings): Plugin {
   let session: Session | undefined
   const pass = (ctx: Context) => {
-    guarded(() => session?.pass(ctx))
+    guarded(() => session?.(ctx))
     return ctx
   }
   return {
@@ -22,7 +22,7 @@ export function milongaPlugin(settings: PluginSettings): Plugin {
     version,
     isLoaded: () => session !== undefined,
     load(ctx: Context, analytics: Analytics) {
-      guarded(() => (session = new Session(settings, analytics, ctx.constructor as typeof Context)))
+      guarded(() => (session = startSession(settings, analytics, ctx.constructor as typeof Context)))
       return Promise.resolve()
     },
     identify: pass,

@@ -16,6 +16,8 @@ export interface DeviceSettings extends Destination {
   trackNamedPages: boolean
   trackCategorizedPages: boolean
   disableHeartbeat: boolean
+  moduleFromUrl?: boolean
+  defaultModule?: string
 }
 
 export interface PluginSettings {

@@ -1,0 +1,36 @@
+/** Names and modules of activities, by the server's rules: docs/totango.md, "Pages" and "Module". */
+
+import type { SegmentEvent } from '@segment/analytics-next'
+import type { DeviceSettings } from '../plugin/settings'
+
+/** `Viewed Docs Page`, then `Viewed Docs Index Page`, as the settings have it. */
+export function pageActivities({ category, name }: SegmentEvent, settings: DeviceSettings): string[] {
+  const found: string[] = []
+  if (category && settings.trackCategorizedPages) found.push(`Viewed ${category} Page`)
+  if (name && settings.trackNamedPages) found.push(`Viewed ${category ? `${category} ` : ''}${name} Page`)
+  return found
+}
+
+/** remembered  category of the last page call */
+export function moduleOf(
+  { type, category, properties, context }: SegmentEvent,
+  remembered: string | undefined,
+  { moduleFromUrl = true, defaultModule = '' }: DeviceSettings,
+): string {
+  const own = (type === 'page' && category) || text(properties?.['category'])
+  if (own) return own
+  if (type === 'track' && remembered) return remembered
+  const path = text(context?.page?.path) ?? location.pathname
+  return (moduleFromUrl && firstSegment(path)) || defaultModule || 'Application'
+}
+
+function firstSegment(path: string): string | undefined {
+  const segment = path.split(/[?#]/)[0]?.split('/').find(Boolean)
+  try {
+    return segment && decodeURIComponent(segment)
+  } catch {
+    return segment
+  }
+}
+
+const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined)
