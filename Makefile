@@ -6,14 +6,21 @@ BIN := .venv/bin
 sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(call sum,requirements.lock pyproject.toml)
 NODE_READY := tests/node/node_modules/ready-$(call sum,tests/node/package-lock.json)
+BROWSER := $(shell find browser examples/site/npm -name node_modules -prune -o -type f -print | LC_ALL=C sort)
+BROWSER_NODE := browser/node_modules/ready-$(call sum,browser/package-lock.json)
+BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 
-.PHONY: setup demo test check fix bench lock
+# The cache is ours, so that HOME need not be writable.
+NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
+
+.PHONY: setup demo test check fix bench lock browser
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    start Milonga with a pretend Totango and send a real SDK session through"
 	@echo "make test    all tests        make check   format, lint, types, docs"
 	@echo "make fix     repair format    make bench   measure, beside the limits"
+	@echo "make browser build the library that browsers load; demo and test do so themselves"
 
 $(READY):
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -26,22 +33,34 @@ $(READY):
 
 setup: $(READY)
 
-demo: setup
-	$(BIN)/milonga demo $(ARGS)
+browser: $(BROWSER_READY)
 
-test: setup $(NODE_READY)
-	$(BIN)/python -m pytest $(ARGS)
-
-# The cache is ours, so that HOME need not be writable.
-$(NODE_READY):
-	cd tests/node && npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
+$(BROWSER_NODE):
+	@command -v npm >/dev/null || { echo "The browser library is built with Node 20, and there is no npm." >&2; exit 1; }
+	cd browser && $(NPM_CI)
 	touch $@
 
-check: setup
+$(BROWSER_READY): | $(BROWSER_NODE)
+	rm -f milonga/collector/cdn/assets/ready-*
+	cd browser && npm run --silent build
+	touch $@
+
+demo: setup $(BROWSER_READY)
+	$(BIN)/milonga demo $(ARGS)
+
+test: setup $(NODE_READY) $(BROWSER_READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+$(NODE_READY):
+	cd tests/node && $(NPM_CI)
+	touch $@
+
+check: setup $(BROWSER_NODE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_layers.py -k "not tutorial"
+	cd browser && npm run --silent check
 
 fix: setup
 	$(BIN)/ruff check --fix .
