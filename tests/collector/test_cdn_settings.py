@@ -64,7 +64,7 @@ def test_nothing_is_measured_for_somebody_else(cdn: Cdn) -> None:
 
 def test_our_plugin_goes_by_the_name_of_segments_own_and_learns_what_destinations_say(cdn: Cdn) -> None:
     ours = plugin(cdn, "web-key-2")
-    assert (ours["name"], ours["creationName"], ours["libraryName"]) == ("Segment.io", "Segment.io", "milongaPlugin")
+    assert (ours["name"], ours["creationName"], ours["libraryName"]) == ("Segment.io", "Milonga", "milongaPlugin")
     assert ours["settings"] == {"destinations": [TOTANGO]}
     assert segment(cdn, "web-key-2")["unbundledIntegrations"] == ["Totango", "Webhook"]
 

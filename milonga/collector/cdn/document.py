@@ -14,6 +14,8 @@ from milonga.workspace.model import BrowserDestination
 SEGMENT: Final = "Segment.io"
 """What the SDKs call the place they send to. Phones send nothing if it is missing."""
 
+PLUGIN: Final = "Milonga"
+
 RETRIES: Final[Mapping[str, Any]] = {
     "rateLimitConfig": {
         "enabled": True,
@@ -65,20 +67,23 @@ def document(
     destinations  of this source, those that take events
     host          as in Ask; the SDKs want it without scheme and with `/v1`
     plugin        file name of our plugin for pages that bundle the SDK themselves; None if it is not built. It goes by
-                  the name of Segment's own, so that it also loads where a page says `All: false`
+                  the name of Segment's own, so that it also loads where a page says `All: false`; among the plugins of
+                  a page it goes by its creation name
     """
     segment: dict[str, Any] = {"apiKey": write_key, "apiHost": f"{host}/v1"}
     if not secure:
         segment["protocol"] = "http"
     segment["unbundledIntegrations"] = sorted({one.label for one in destinations})
     segment["httpConfig"] = RETRIES
+    told = [dict(one.says) for one in destinations if one.says is not None]
+    if any(one.get("mode") == "device" for one in told):
+        segment["addBundledMetadata"] = False  # our plugin says of each event what the page has done with it
     found: dict[str, Any] = {"integrations": {SEGMENT: segment}, "metrics": {"sampleRate": 0}, "plan": {}}
     if plugin is not None:
-        told = [dict(one.says) for one in destinations if one.says is not None]
         found["remotePlugins"] = [
             {
                 "name": SEGMENT,
-                "creationName": SEGMENT,
+                "creationName": PLUGIN,
                 "libraryName": "milongaPlugin",
                 "url": f"{address(host, secure)}/analytics-next/{plugin}",
                 "settings": {"destinations": told},
