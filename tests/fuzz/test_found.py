@@ -2,6 +2,7 @@
 
 import pytest
 
+from milonga.collector.origins import _allows, allows
 from tests.collector.parts import EVENT, HEAD, Bench, Front, request, talk
 
 FRONTS: list[Front] = ["own", "uvloop"]
@@ -57,3 +58,11 @@ def test_a_head_request_is_refused_without_a_body(front: Front, wrong: bytes) ->
         answer = talk(server, b"HEAD /healthz HTTP/1.1\r\nHost: x\r\n" + wrong + b"\r\n\r\n")
     assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
     assert answer.endswith(b"connection: close\r\n\r\n")
+
+
+def test_origins_of_any_length_are_not_remembered() -> None:
+    _allows.cache_clear()
+    for number in range(2000):
+        assert not allows(("https://shop.example",), f"https://{number}" + "x" * 10_000)
+        assert allows((), f"https://{number}" + "x" * 10_000)
+    assert _allows.cache_info().currsize == 0
