@@ -1,6 +1,7 @@
 """`milonga demo`: the whole road on this machine, with a pretend Totango at its end and a real SDK at its beginning."""
 
 import asyncio
+import itertools
 import os
 import shlex
 import shutil
@@ -8,7 +9,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,9 +17,11 @@ from typing import Annotated, Final
 
 import typer
 
-from milonga.cli import session
+from milonga.cli import session, site
 from milonga.cli.common import fail, log_end, told
 from milonga.cli.processes import stop_on_signals
+from milonga.cli.setup import address_of, snippet
+from milonga.collector.cdn.assets import NotBuilt
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.totango.fake import Totango, pretend
 from milonga.workspace.errors import UserError
@@ -40,21 +43,30 @@ ENDED: Final = "Milonga's server ended. What it said stands above."
 def command(
     port: Annotated[int, typer.Option(help="Where Milonga listens.", min=1, max=65535)] = 8080,
     fake_port: Annotated[int, typer.Option(help="Where the pretend Totango listens.", min=1, max=65535)] = 8090,
+    site_port: Annotated[
+        int, typer.Option(help="Where the sample site listens; 0 takes any free one.", min=0, max=65535)
+    ] = 8070,
     data: Annotated[
         Path | None, typer.Option("--data", help="Keep the data here instead of in a fresh temporary directory.")
     ] = None,
 ) -> None:
     """Start Milonga with a pretend Totango, send a short SDK session through, and keep running until Ctrl-C."""
-    if port == fake_port:
-        raise typer.BadParameter(f"--port and --fake-port are both {port}: each needs a port of its own.")
+    _check_ports({"--port": port, "--fake-port": fake_port, "--site-port": site_port})
     if not _has_sdk():
         fail('The demo sends with Segment\'s Python SDK, which is not installed: pip install ".[demo]"')
-    for one, option in ((port, "--port"), (fake_port, "--fake-port")):
+    for one, option in ((port, "--port"), (fake_port, "--fake-port"), (site_port, "--site-port")):
         if not _is_free(one):
             fail(f"Port {one} is in use. Choose another with {option}.")
     with told():
-        status = asyncio.run(_demo(data, port, fake_port))
+        status = asyncio.run(_demo(data, port, fake_port, site_port))
     raise typer.Exit(status)
+
+
+def _check_ports(ports: Mapping[str, int]) -> None:
+    """By option. Any free one, 0, is never another's."""
+    for one, other in itertools.combinations(ports, 2):
+        if ports[one] == ports[other] != 0:
+            raise typer.BadParameter(f"{one} and {other} are both {ports[one]}: each needs a port of its own.")
 
 
 def _has_sdk() -> bool:
@@ -74,7 +86,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-async def _demo(data: Path | None, port: int, fake_port: int) -> int:
+async def _demo(data: Path | None, port: int, fake_port: int, site_port: int) -> int:
     """The exit status. UserError if something failed; nothing is left running or lying about in any case."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop, hurry)
@@ -83,9 +95,13 @@ async def _demo(data: Path | None, port: int, fake_port: int) -> int:
             data = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="milonga-demo-"))) / "data"
         lock = stack.enter_context(DataLock.acquire(data, "demo"))
         await asyncio.to_thread(_set_up, data, f"{HERE}{fake_port}/pixel.gif/")
-        async with _listening(fake_port) as totango, _serving(data, port, lock, hurry) as server:
+        async with (
+            _listening(fake_port) as totango,
+            _site(site_port, port, totango.url) as place,
+            _serving(data, port, lock, hurry) as server,
+        ):
             if not stop.is_set():
-                await _show(data, port, totango, server, stop)
+                await _show(_farewell(data, port, totango.url, place), port, totango, server, stop)
     return 128 + signal.SIGINT if hurry.is_set() else 0
 
 
@@ -150,6 +166,31 @@ async def _listening(port: int) -> AsyncIterator[Pretend[Totango]]:
 
 
 @asynccontextmanager
+async def _site(port: int, milonga_port: int, totango: str) -> AsyncIterator[str]:
+    """The sample site's address, or why it is not there. UserError if the port is taken meanwhile."""
+    try:
+        filled = site.Filled(
+            write_key=NAME,
+            milonga=f"{HERE}{milonga_port}",
+            totango=f"{totango}/",
+            snippet=snippet(NAME, address_of(f"{HERE}{milonga_port}")),
+        )
+        pages = site.pages(site.folder(), filled)
+    except (NotBuilt, OSError) as error:
+        yield f"none: {error}"
+        return
+    served = site.serving(pages, "127.0.0.1", port)
+    try:
+        address = await served.__aenter__()
+    except OSError as error:
+        raise UserError(f"The sample site cannot listen on port {port}: {error.strerror}.") from error
+    try:
+        yield f"{address}/"
+    finally:
+        await served.__aexit__(None, None, None)
+
+
+@asynccontextmanager
 async def _serving(data: Path, port: int, lock: DataLock, hurry: asyncio.Event) -> AsyncIterator[Process]:
     """`milonga serve`, in one process, so that its end is the end of all of it."""
     life, held = os.pipe()
@@ -184,7 +225,7 @@ async def _end(server: Process, hurry: asyncio.Event) -> None:
     hurried.cancel()
 
 
-async def _show(data: Path, port: int, totango: Pretend[Totango], server: Process, stop: asyncio.Event) -> None:
+async def _show(farewell: str, port: int, totango: Pretend[Totango], server: Process, stop: asyncio.Event) -> None:
     """Until `stop` is set. UserError if the server ends before."""
     ended, stopped = asyncio.create_task(server.wait()), asyncio.create_task(stop.wait())
     shown = asyncio.create_task(_session(server, totango, port))
@@ -192,7 +233,7 @@ async def _show(data: Path, port: int, totango: Pretend[Totango], server: Proces
         await asyncio.wait((shown, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         if shown.done() and not ended.done():
             shown.result()
-            typer.echo(_farewell(data, port, totango.url))
+            typer.echo(farewell)
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (ended, stopped, shown):
@@ -271,8 +312,9 @@ def _python() -> str:
     return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
 
 
-def _farewell(data: Path, port: int, fake: str) -> str:
+def _farewell(data: Path, port: int, fake: str, place: str) -> str:
     return f"""
+Sample site to click in   {place}
 Milonga takes events at   http://127.0.0.1:{port}   (write key: {NAME})
 Totango would hold        {fake}/   (requests: {fake}/_requests)
 Data directory            {data}

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
@@ -35,7 +36,7 @@ def free_ports() -> tuple[int, int]:
 
 def demo(folder: Path, *options: str, command: tuple[str, ...] = (), **environment: str) -> Started:
     port, fake_port = free_ports()
-    words = ("demo", "--port", str(port), "--fake-port", str(fake_port), *options)
+    words = ("demo", "--port", str(port), "--fake-port", str(fake_port), "--site-port", "0", *options)
     return Started(folder, *words, command=command, environment=environment)
 
 
@@ -59,6 +60,42 @@ def test_it_prints_the_requests_of_the_published_session_and_stops_on_ctrl_c(tmp
         assert (status, errors) == (0, "")
         started.gone(0)
         assert list(tmp_path.iterdir()) == []
+
+
+def fetched(url: str) -> tuple[int, str, str]:
+    """Status, type, text."""
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
+            return answer.status, answer.headers["content-type"], answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers["content-type"], error.read().decode()
+
+
+def test_it_serves_the_sample_site_with_its_own_address_and_write_key_filled_in(tmp_path: Path) -> None:
+    with demo(tmp_path) as started:
+        text = started.says(FAREWELL)
+        (site,) = re.findall(r"^Sample site to click in +(http://127.0.0.1:\d+/)$", text, re.MULTILINE)
+        (milonga,) = re.findall(r"^Milonga takes events at +(\S+)", text, re.MULTILINE)
+        (totango,) = re.findall(r"^Totango would hold +(\S+)", text, re.MULTILINE)
+        for name in ("", "calendar", "library", "members", "billing"):
+            status, type_, page = fetched(site + name)
+            assert (status, type_) == (200, "text/html; charset=utf-8")
+            assert f't.src="{milonga}/analytics.js/v1/' in page
+            assert 'analytics.load("demo");' in page
+            assert "analytics.page();" not in page
+            assert f'<meta name="totango" content="{totango}">' in page
+            status, type_, page = fetched(f"{site}npm/{name}")
+            assert (status, type_) == (200, "text/html; charset=utf-8")
+            assert f'<script src="/npm.js" data-write-key="demo" data-milonga="{milonga}"></script>' in page
+            assert "{{" not in page
+        for name, kind in (("site.js", "text/javascript"), ("npm.js", "text/javascript"), ("site.css", "text/css")):
+            status, type_, _ = fetched(site + name)
+            assert (status, type_) == (200, f"{kind}; charset=utf-8")
+        for name in ("README.md", "npm/build.mjs", "../pyproject.toml", "index.html", ".gitignore"):
+            assert fetched(site + name)[0] == 404
+        started.signal(signal.SIGINT)
+        assert started.ended(ENDS)[0] == 0
 
 
 def test_the_commands_it_prints_can_be_typed_where_it_was_started(tmp_path: Path) -> None:
@@ -166,7 +203,7 @@ def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path) 
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        for option in ("--port", "--fake-port"):
+        for option in ("--port", "--fake-port", "--site-port"):
             with demo(tmp_path, option, str(port)) as started:
                 status, _, errors = started.ended()
             assert status == 1
@@ -174,8 +211,11 @@ def test_a_port_in_use_is_named_with_the_option_that_changes_it(tmp_path: Path) 
             assert f"with {option}." in errors
 
 
-def test_one_port_for_both_is_wrong_use(tmp_path: Path) -> None:
-    with Started(tmp_path, "demo", "--port", "8392", "--fake-port", "8392") as started:
+@pytest.mark.parametrize(
+    ("one", "other"), [("--port", "--fake-port"), ("--port", "--site-port"), ("--fake-port", "--site-port")]
+)
+def test_one_port_for_both_is_wrong_use(tmp_path: Path, one: str, other: str) -> None:
+    with Started(tmp_path, "demo", one, "8392", other, "8392") as started:
         status, _, errors = started.ended()
     assert status == 2
     assert "both 8392" in errors
