@@ -2,18 +2,19 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
 
 import pytest
+from msgspec import Struct
 
+from milonga.collector.answers import LOG_FULL
 from milonga.destinations.totango.fake import pretend
 from tests.receiving import Receiving
 from tests.running import Milonga
 from tests.sdks.gate import Gate
+from tests.sdks.programs import java_session, running
+from tests.sdks.session import KEY
 from tests.sdks.tls import Certificate, certificate
-
-KEY = "WK_TEST_abc123"
-"""As in the captured requests."""
 
 
 @pytest.fixture(scope="package")
@@ -59,7 +60,25 @@ def account(request: pytest.FixtureRequest) -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
+class Unhurried(Struct, frozen=True):
+    """A session under way whose first request was refused."""
+
+    account: str
+    gate: Gate
+
+
 @pytest.fixture(scope="package")
-def cache() -> Path:
-    """Where SDKs that Python's and Node's own set-up does not bring are kept between runs."""
-    return Path(__file__).parent.parent.parent / ".venv" / "sdks"
+def java_in_trouble(milonga: Milonga) -> Iterator[Unhurried]:
+    account = "java-in-trouble"
+    with Gate(milonga.port) as gate:
+        gate.instead.append(LOG_FULL)
+        with running(*java_session(gate, account)):
+            yield Unhurried(account, gate)
+
+
+@pytest.fixture(scope="package", autouse=True)
+def started_first(request: pytest.FixtureRequest) -> None:
+    """If one of the tests is going to ask for it. What is missing for it is that test's trouble alone."""
+    if any("java_in_trouble" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        with suppress(pytest.skip.Exception, pytest.fail.Exception):
+            request.getfixturevalue("java_in_trouble")

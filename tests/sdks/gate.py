@@ -1,4 +1,4 @@
-"""A gate between an SDK and Milonga: it writes down what really comes, and can answer in Milonga's place for a while."""
+"""A gate between an SDK and Milonga: it writes down what really comes, and can answer in Milonga's place."""
 
 import gzip
 import json
@@ -129,7 +129,7 @@ class Gate:
                 connection.putheader("Content-Length", str(sum(map(len, chunks))))
             if self._scheme == "https":
                 connection.putheader("X-Forwarded-Proto", "https")
-            connection.endheaders(chunks if chunks else None, encode_chunked=chunked)
+            connection.endheaders(chunks or None, encode_chunked=chunked)
             answer = connection.getresponse()
             headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in BETWEEN_TWO]
             return answer.status, headers, answer.read()
@@ -161,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         raise NotImplementedError
 
-    def do_POST(self) -> None:  # noqa: N802 - the name BaseHTTPRequestHandler looks for
+    def do_POST(self) -> None:
         self.handle_one()
 
     do_GET = do_OPTIONS = do_HEAD = do_POST  # noqa: N815
@@ -187,4 +187,4 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    log_message: Callable[..., None] = lambda *_: None  # type: ignore[assignment]  # noqa: E731
+    log_message: Callable[..., None] = lambda *_: None

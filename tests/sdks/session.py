@@ -10,6 +10,9 @@ from tests.receiving import Receiving, overlaps
 from tests.running import eventually
 from tests.sdks.gate import Gate, Sent
 
+KEY = "WK_TEST_abc123"
+"""As in the captured requests."""
+
 EVENTS = 20
 """Tracks `e-0`, `e-1`, ... of category `Load` at the end of a session."""
 
@@ -23,7 +26,7 @@ ON_SERVERS = [IDENTIFY, GROUP, *PAGES, TRACK, *LOAD]
 """
 Of user `ada` in this order, beside service, account and user:
 identify (name Ada), group (Acme, plan Paying), page Docs / Index, track of category Reports, the numbered tracks.
-Every call but group names the account in `context.groupId`. An alias, too, where the SDK has one: Totango has no such call.
+Every call but group names the account in `context.groupId`. An alias follows, which Totango has no call for.
 """
 
 ON_PHONES = [IDENTIFY, GROUP, TRACK, *LOAD]
@@ -42,19 +45,28 @@ def held(totango: Receiving, account: str) -> list[dict[str, str]]:
         if seen.params["sdr_o"] == account:
             assert seen.params["sdr_s"] == "SP-12345-01"
             assert seen.params.get("sdr_u", "ada") == "ada"
-            found.append({name: value for name, value in seen.params.items() if name not in {"sdr_s", "sdr_o", "sdr_u"}})
+            found.append(
+                {name: value for name, value in seen.params.items() if name not in {"sdr_s", "sdr_o", "sdr_u"}}
+            )
     return found
 
 
-def check_held(totango: Receiving, account: str, expected: list[dict[str, str]], *, ordered: bool = True) -> None:
+def check_held(
+    totango: Receiving, account: str, expected: list[dict[str, str]], *, swapped_by: Gate | None = None
+) -> None:
     """
-    Each came once, and nothing else came.
+    Each came once, in this order, and nothing else came.
 
-    ordered  False for SDKs that send each event by itself over several connections: the order is theirs to keep
+    swapped_by  for SDKs that do not keep the order of calls themselves: what came through it is the order then
     """
     eventually(lambda: len(held(totango, account)) >= len(expected), f"all of {account} delivered")
     found = held(totango, account)
-    assert (found if ordered else by_name(found)) == (expected if ordered else by_name(expected))
+    if swapped_by is None:
+        assert found == expected
+    else:
+        assert by_name(found) == by_name(expected)
+        tracks = [event["event"] for event in events_of(swapped_by) if event["type"] == "track"]
+        assert [one["sdr_a"] for one in found if one.get("sdr_a") in tracks] == tracks
     assert not overlaps(seen for seen in totango.requests() if seen.params["sdr_o"] == account)
 
 

@@ -6,9 +6,8 @@ import pytest
 import segment.analytics as segment
 
 from tests.receiving import Receiving
-from tests.sdks.conftest import KEY
 from tests.sdks.gate import Gate
-from tests.sdks.session import EVENTS, FAULTS, ON_SERVERS, Wire, check_held, check_recovery, wire
+from tests.sdks.session import EVENTS, FAULTS, KEY, ON_SERVERS, Wire, check_held, check_recovery, wire
 
 
 def say(gate: Gate, account: str, **options: Any) -> None:

@@ -46,8 +46,6 @@ def certificate(folder: Path) -> Certificate:
     found = Certificate(folder / "milonga.crt", folder / "milonga.key")
     found.chain.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     found.key.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )
     return found

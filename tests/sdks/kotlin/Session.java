@@ -1,0 +1,82 @@
+import com.segment.analytics.kotlin.core.Analytics;
+import com.segment.analytics.kotlin.core.BaseEvent;
+import com.segment.analytics.kotlin.core.Settings;
+import com.segment.analytics.kotlin.core.compat.ConfigurationBuilder;
+import com.segment.analytics.kotlin.core.compat.JavaAnalytics;
+import com.segment.analytics.kotlin.core.platform.Plugin;
+import com.segment.analytics.kotlin.core.utilities.InMemoryStorageProvider;
+import com.segment.analytics.kotlin.core.utilities.JsonUtils;
+import java.io.IOException;
+import java.util.Map;
+import kotlin.Unit;
+
+/**
+ * A session of Segment's own Kotlin SDK: Session HOST WRITE_KEY ACCOUNT EVENTS. It flushes once a second, as it does
+ * by itself on a phone every 30, until its standard input ends.
+ */
+public class Session {
+  public static void main(String[] words) throws IOException {
+    var host = words[0] + "/v1";
+    var configuration = new ConfigurationBuilder(words[1]).setApiHost(host).setCdnHost(host).setFlushAt(100)
+        .setFlushInterval(1)
+        .setApplication("Milonga tests").build();
+    configuration.setStorageProvider(new InMemoryStorageProvider());
+    var analytics = new JavaAnalytics(configuration);
+    analytics.add(new Account(words[2]));
+    analytics.identify("ada", Map.of("name", "Ada"));
+    analytics.group(words[2], Map.of("name", "Acme", "plan", "Paying"));
+    analytics.screen("Index", Map.of(), "Docs");
+    analytics.track("Report exported", Map.of("category", "Reports"));
+    for (int number = 0; number < Integer.parseInt(words[3]); number++) {
+      analytics.track("e-" + number, Map.of("category", "Load"));
+    }
+    analytics.alias("ada@example.com");
+    while (System.in.read() >= 0) {}
+    System.exit(0);
+  }
+
+  /** Puts the account into the context of every event, as docs/compatibility.md advises. */
+  static class Account implements Plugin {
+    private final String account;
+    private Analytics analytics;
+
+    Account(String account) {
+      this.account = account;
+    }
+
+    @Override
+    public BaseEvent execute(BaseEvent event) {
+      event.setContext(JsonUtils.updateJsonObject(event.getContext(), context -> {
+        JsonUtils.set(context, "groupId", account);
+        return Unit.INSTANCE;
+      }));
+      return event;
+    }
+
+    @Override
+    public Type getType() {
+      return Type.Enrichment;
+    }
+
+    @Override
+    public Analytics getAnalytics() {
+      return analytics;
+    }
+
+    @Override
+    public void setAnalytics(Analytics analytics) {
+      this.analytics = analytics;
+    }
+
+    @Override
+    public void setup(Analytics analytics) {
+      this.analytics = analytics;
+    }
+
+    @Override
+    public void update(Settings settings, UpdateType type) {}
+
+    @Override
+    public void shutdown() {}
+  }
+}

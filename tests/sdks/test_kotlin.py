@@ -1,0 +1,75 @@
+"""The core of analytics-kotlin, on Java, over TLS: it knows nothing else.
+
+Calls made within a few milliseconds of each other go through several of its threads, and may overtake one another.
+"""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.receiving import Receiving
+from tests.running import PATIENCE
+from tests.sdks import fetch
+from tests.sdks.gate import Gate
+from tests.sdks.programs import here, need, running
+from tests.sdks.session import EVENTS, FAULTS, KEY, ON_PHONES, Wire, check_held, check_recovery, wire
+from tests.sdks.tls import Certificate
+
+PASSWORD = "changeit"
+
+
+@pytest.fixture(scope="module")
+def trust(cert: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Java trust store that holds our certificate."""
+    store = tmp_path_factory.mktemp("trust") / "trust.p12"
+    subprocess.run(
+        [
+            *(need("keytool", "Segment's Kotlin SDK"), "-importcert", "-noprompt", "-alias", "milonga"),
+            *("-file", cert.chain, "-keystore", store, "-storepass", PASSWORD),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE,
+    )
+    return store
+
+
+@contextmanager
+def saying(gate: Gate, account: str, trust: Path, version: str, *, complains: bool = False) -> Iterator[None]:
+    folder = here(partial(fetch.kotlin, version))
+    with running(
+        *(need("java", "Segment's Kotlin SDK"), "-cp", f"{folder}:{folder}/*"),
+        *(f"-Djavax.net.ssl.trustStore={trust}", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"),
+        *("Session", gate.host, KEY, account, str(EVENTS)),
+        complains=complains,
+    ):
+        yield
+
+
+@pytest.mark.parametrize("version", fetch.KOTLIN)
+def test_kotlin_reaches_totango(tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str) -> None:
+    with saying(tls_gate, account, trust, version):
+        check_held(totango, account, ON_PHONES, swapped_by=tls_gate)
+    assert wire(tls_gate.posts[0]) == Wire(
+        path="/v1/b",
+        key_in_body=True,
+        content_type="text/plain",
+        gzip=True,
+        user_agent="analytics-kotlin/1.24.1" if version == "1.25.0" else f"analytics-kotlin/{version}",
+    )
+    (settings,) = (one for one in tls_gate.sent if one.path.endswith("/settings"))
+    assert (settings.path, settings.status) == (f"/v1/projects/{KEY}/settings", 200)
+
+
+@pytest.mark.parametrize("version", fetch.KOTLIN)
+def test_kotlin_comes_again_after_a_503_and_a_429(
+    tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str
+) -> None:
+    tls_gate.instead.extend(FAULTS)
+    with saying(tls_gate, account, trust, version, complains=True):
+        check_held(totango, account, ON_PHONES, swapped_by=tls_gate)
+    check_recovery(tls_gate, reads_retry_after=[503, 429] if version == "1.27.0" else [429], counts=True)
