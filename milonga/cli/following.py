@@ -23,6 +23,7 @@ class Followed:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._told: set[str] = set()
         self._read()
 
     def source_of(self, write_key: str) -> Source | None:
@@ -57,3 +58,7 @@ class Followed:
         self.sources, self.destinations = sources, destinations
         self._keys = WriteKeys(sources)
         self._origins = {source.settings.origins for source in sources}
+        trouble = {source.trouble for source in sources if source.trouble}
+        for one in sorted(trouble - self._told):
+            log.warning("source.settings_damaged", error=one)
+        self._told = trouble
