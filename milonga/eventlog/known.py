@@ -13,7 +13,7 @@ import structlog
 from milonga.eventlog.api import Offset, Stored
 from milonga.eventlog.record import RECORD, stored
 from milonga.eventlog.segment import open_sealed, path_of
-from milonga.identity.duplicates import SurelyNew, filter_key
+from milonga.identity.duplicates import SurelyNew
 
 DAY = 24 * 60 * 60 * 1000  #: milliseconds for which a message id is remembered
 OPEN_FILES = 64
@@ -60,18 +60,19 @@ class KnownIds:
         if (connection := self._files.pop(segment, None)) is not None:
             connection.close()
 
-    def find(self, key: int, source: int, message_id: str, at: int) -> Offset | None:
+    def find(self, key: int, in_filter: int, source: int, message_id: str, at: int) -> Offset | None:
         """
         Offset of the event with this source and id that is less than a day older than `at`, if there is one.
 
-        key  milonga.identity.duplicates.key_of(source, message_id)
-        at   unix milliseconds: when the event in question arrived
+        key        milonga.identity.duplicates.key_of(source, message_id)
+        in_filter  milonga.identity.duplicates.filter_key(message_id)
+        at         unix milliseconds: when the event in question arrived
         """
         for segment, ids in self._newest_first:
             offset = ids.get(key)
             if offset is not None and self._is_at(segment, CONFIRM, (offset,), source, message_id, at) is not None:
                 return offset
-        for segment in self.filter.where(filter_key(message_id)):
+        for segment in self.filter.where(in_filter):
             found = self._is_at(segment, FIND, (message_id, source), source, message_id, at)
             if found is not None:
                 return found

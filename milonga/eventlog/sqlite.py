@@ -17,7 +17,7 @@ from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Of
 from milonga.eventlog.keeper import Keeper, Sealed
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.eventlog.record import record
+from milonga.eventlog.record import Record, record
 from milonga.eventlog.segment import Step, list_segments, make_folder, no_step, remove_strays
 from milonga.eventlog.writer import Answers, Appending, Discarding, SealAt, Writer
 from milonga.identity.duplicates import SurelyNew, key_of
@@ -43,6 +43,7 @@ class SqliteLog:
         self._lock = lock
         self._loop = asyncio.get_running_loop()
         self._reader = SqliteLogReader(folder)
+        self._gathered: list[Appending | Discarding] = []
         self._waiting_events = 0
         self._waiting_bytes = 0
         self._closed = False
@@ -153,12 +154,15 @@ class SqliteLog:
         if not events:
             answer.set_result([])
             return answer
-        rows = [record(event) for event in events]
-        keys = [
-            key_of(stamp.source, stamp.message_id) if (stamp := event.stamp).own_message_id else None
-            for event in events
-        ]
-        self._submit(Appending(rows, keys, sum([len(row[5]) + len(row[6]) for row in rows]), answer))
+        rows: list[Record] = []
+        keys: list[int | None] = []
+        size = 0
+        for event in events:
+            row = record(event)
+            rows.append(row)
+            keys.append(key_of(row[1], row[2]) if event.stamp.own_message_id else None)
+            size += len(row[5]) + len(row[6])
+        self._submit(Appending(rows, keys, len(rows), size, answer))
         return answer
 
     async def discard(self, discards: Sequence[Discard]) -> None:
@@ -176,7 +180,18 @@ class SqliteLog:
             raise LogFull(f"{self._waiting_events} events wait for the disk already")
         self._waiting_events += work.events
         self._waiting_bytes += work.size
-        self._writer.submit(work)
+        if not self._gathered:
+            self._loop.call_soon(self._hand_over)
+        self._gathered.append(work)
+
+    def _hand_over(self) -> None:
+        """
+        All that came in one turn of the event loop: the writer is woken once for it, and begins with a group rather
+        than with its first event. Nothing waits for more to come.
+        """
+        if self._gathered:
+            gathered, self._gathered = self._gathered, []
+            self._writer.submit(gathered)
 
     def _on_group(self, answers: Answers) -> None:
         """In the writer's thread."""
@@ -241,6 +256,7 @@ class SqliteLog:
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._writer.submit(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._keeper.stop)

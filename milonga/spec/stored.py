@@ -7,7 +7,7 @@ from milonga.spec.event import AccountSource, EventType
 FORMAT = 1  #: version of how `Stamped` is written into a log; a reader refuses one it does not know
 
 
-class Stamp(Struct, frozen=True, kw_only=True):
+class Stamp(Struct, frozen=True, kw_only=True, gc=False):
     """
     source              id of the source whose write key it carried
     type                of the event; from the path where the body has none
@@ -46,7 +46,7 @@ class Stamp(Struct, frozen=True, kw_only=True):
     ip: str | None = None
 
 
-class Stamped(Struct, frozen=True):
+class Stamped(Struct, frozen=True, gc=False):
     """
     stamp  see Stamp
     body   one JSON object in UTF-8: the event exactly as it arrived (mended where it was broken)

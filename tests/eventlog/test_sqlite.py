@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from milonga.eventlog import known, reader
+from milonga.eventlog import known, reader, writer
 from milonga.eventlog import sqlite as sqlite_log
 from milonga.eventlog.api import START, Damaged, Duplicate, LogFull, Position, Stored
 from milonga.eventlog.lookup import EventLookup
@@ -304,6 +304,53 @@ def test_a_log_whose_newest_page_is_damaged_goes_on_in_a_new_segment(folder: Pat
         assert offsets(found) == list(range(1, position.offset + 1))
         assert event_of(found[-1]).stamp.message_id == "after"
         assert sum(isinstance(one, Stored) for one in found) > 80
+        await log.close()
+
+    asyncio.run(run())
+
+
+# Groups
+
+
+def test_what_is_appended_in_one_turn_of_the_event_loop_is_one_transaction(
+    folder: Path, make: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "TICK", 3600.0)  # counts are transactions, too
+    steps: list[str] = []
+
+    async def run() -> None:
+        log = await SqliteLog.open(folder, on_step=steps.append)
+        appends = [log.submit([event]) for event in make.some(50)]
+        assert await asyncio.gather(*appends) == [[Position(0, number)] for number in range(1, 51)]
+        assert steps.count("after-commit") == 1
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_what_was_submitted_just_before_the_log_is_closed_is_kept_and_answered(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder)
+        appends = [log.submit([event]) for event in make.some(3)]
+        await log.close()
+        assert await asyncio.gather(*appends) == [[Position(0, number)] for number in range(1, 4)]
+        assert offsets(await read_all(SqliteLogReader(folder))) == [1, 2, 3]
+
+    asyncio.run(run())
+
+
+def test_one_turn_may_bring_more_than_a_transaction_takes(
+    folder: Path, make: Events, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "TICK", 3600.0)  # counts are transactions, too
+    steps: list[str] = []
+
+    async def run() -> None:
+        log = await SqliteLog.open(folder, on_step=steps.append)
+        appends = [log.submit(make.some(500)) for _ in range(10)]
+        answers = await asyncio.gather(*appends)
+        assert [place for places in answers for place in places] == [Position(0, n) for n in range(1, 5_001)]
+        assert steps.count("after-commit") == 3
         await log.close()
 
     asyncio.run(run())
