@@ -90,3 +90,18 @@ def running(
     out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, (process.returncode, out, err[-3000:])
     assert complains or not out, (out, err[-3000:])
+
+
+def bundle(entry: str, to: Path, *options: str) -> None:
+    """One script of `entry` in tests/node and all that it imports."""
+    esbuild = NODE / "node_modules" / ".bin" / "esbuild"
+    if not esbuild.exists():
+        missing("SDKs from npm are missing: `make test` installs them")
+    run(esbuild, entry, "--bundle", f"--outfile={to}", "--log-level=warning", *options, cwd=NODE)
+
+
+def node_session(program: str | Path, gate: Gate, account: str) -> list[str | Path]:
+    """The command of a session in tests/node, or of a bundle of one."""
+    if not (NODE / "node_modules" / "analytics-node").exists():
+        missing("SDKs from npm are missing: `make test` installs them")
+    return [need("node", "SDKs from npm"), NODE / program, gate.url, KEY, account, str(EVENTS)]

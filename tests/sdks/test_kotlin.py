@@ -16,7 +16,7 @@ from tests.running import PATIENCE
 from tests.sdks import fetch
 from tests.sdks.gate import Gate
 from tests.sdks.programs import here, need, running
-from tests.sdks.session import EVENTS, FAULTS, KEY, ON_PHONES, Wire, check_held, check_recovery, wire
+from tests.sdks.session import EVENTS, FAULTS, KEY, ON_PHONES, Wire, check_held_as_sent, check_recovery, wire
 from tests.sdks.tls import Certificate
 
 PASSWORD = "changeit"
@@ -53,7 +53,7 @@ def saying(gate: Gate, account: str, trust: Path, version: str, *, complains: bo
 @pytest.mark.parametrize("version", fetch.KOTLIN)
 def test_kotlin_reaches_totango(tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str) -> None:
     with saying(tls_gate, account, trust, version):
-        check_held(totango, account, ON_PHONES, swapped_by=tls_gate)
+        check_held_as_sent(totango, account, ON_PHONES, tls_gate)
     assert wire(tls_gate.posts[0]) == Wire(
         path="/v1/b",
         key_in_body=True,
@@ -71,5 +71,5 @@ def test_kotlin_comes_again_after_a_503_and_a_429(
 ) -> None:
     tls_gate.instead.extend(FAULTS)
     with saying(tls_gate, account, trust, version, complains=True):
-        check_held(totango, account, ON_PHONES, swapped_by=tls_gate)
+        check_held_as_sent(totango, account, ON_PHONES, tls_gate)
     check_recovery(tls_gate, reads_retry_after=[503, 429] if version == "1.27.0" else [429], counts=True)

@@ -1,0 +1,24 @@
+"""Older SDKs of browsers in Chromium: analytics.js 1.x, and @segment/analytics-next 1.83.0 from npm."""
+
+from pathlib import Path
+
+from tests.receiving import Receiving
+from tests.sdks.gate import Gate
+from tests.sdks.pages import open_page
+from tests.sdks.session import ON_SERVERS, check_held_in_any_order, wire
+
+
+def test_analytics_js_1_reaches_totango(tls_gate: Gate, totango: Receiving, account: str, tmp_path: Path) -> None:
+    with open_page("classic", tmp_path, tls_gate, account):
+        check_held_in_any_order(totango, account, ON_SERVERS)
+    seen = {wire(one) for one in tls_gate.posts}
+    assert {(one.basic, one.key_in_body, one.content_type) for one in seen} == {(False, True, "text/plain")}
+    assert {one.path for one in seen} == {f"/v1/{letter}" for letter in "igpta"}
+
+
+def test_analytics_next_1_83_reaches_totango(gate: Gate, totango: Receiving, account: str, tmp_path: Path) -> None:
+    with open_page("next", tmp_path, gate, account):
+        check_held_in_any_order(totango, account, ON_SERVERS)
+    seen = {wire(one) for one in gate.posts}
+    assert {(one.basic, one.key_in_body, one.content_type) for one in seen} == {(False, True, "text/plain")}
+    assert {one.path for one in seen} == {f"/v1/{letter}" for letter in "igpta"}
