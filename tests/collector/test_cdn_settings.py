@@ -7,7 +7,7 @@ import pytest
 from msgspec import structs
 
 from milonga.collector.cdn import Cdn
-from milonga.workspace.model import Source, SourceSettings
+from milonga.workspace.model import BrowserDestination, Source, SourceSettings
 from tests.collector.cdn_parts import OFF, WEB, World, ask, build, header, settings, told
 
 TOTANGO = {"name": "Totango", "heartbeat": True, "mode": "cloud"}
@@ -67,6 +67,20 @@ def test_our_plugin_goes_by_the_name_of_segments_own_and_learns_what_destination
     assert (ours["name"], ours["creationName"], ours["libraryName"]) == ("Segment.io", "Milonga", "milongaPlugin")
     assert ours["settings"] == {"destinations": [TOTANGO]}
     assert segment(cdn, "web-key-2")["unbundledIntegrations"] == ["Totango", "Webhook"]
+
+
+def test_where_a_page_sends_to_a_destination_itself_our_plugin_marks_the_events_and_not_the_sdk(
+    world: World, cdn: Cdn
+) -> None:
+    def says(**more: object) -> None:
+        world.destinations = (BrowserDestination(source=1, label="Totango", says={"name": "Totango", **more}),)
+
+    says(mode="cloud")
+    assert "addBundledMetadata" not in segment(cdn, "web-key")
+    says(mode="device")
+    assert segment(cdn, "web-key")["addBundledMetadata"] is False
+    says(mode="device", paused=True)
+    assert "addBundledMetadata" not in segment(cdn, "web-key")
 
 
 @pytest.mark.parametrize("key", ["off-key", "nobodys-key"])

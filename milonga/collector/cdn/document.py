@@ -74,6 +74,8 @@ def document(
     if not secure:
         segment["protocol"] = "http"
     segment["unbundledIntegrations"] = sorted({one.label for one in destinations})
+    if any(one.says.get("mode") == "device" and not one.says.get("paused") for one in destinations if one.says):
+        segment["addBundledMetadata"] = False  # our plugin says itself what a page has handed to a destination
     segment["httpConfig"] = RETRIES
     told = [dict(one.says) for one in destinations if one.says is not None]
     if any(one.get("mode") == "device" for one in told):
