@@ -74,11 +74,9 @@ def document(
     if not secure:
         segment["protocol"] = "http"
     segment["unbundledIntegrations"] = sorted({one.label for one in destinations})
-    if any(one.says.get("mode") == "device" and not one.says.get("paused") for one in destinations if one.says):
-        segment["addBundledMetadata"] = False  # our plugin says itself what a page has handed to a destination
     segment["httpConfig"] = RETRIES
     told = [dict(one.says) for one in destinations if one.says is not None]
-    if any(one.get("mode") == "device" for one in told):
+    if any(one.get("mode") == "device" and not one.get("paused") for one in told):
         segment["addBundledMetadata"] = False  # our plugin says of each event what the page has done with it
     found: dict[str, Any] = {"integrations": {SEGMENT: segment}, "metrics": {"sampleRate": 0}, "plan": {}}
     if plugin is not None:
