@@ -16,6 +16,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     secure         whether the sender speaks https, to us or to a proxy that we trust
     accepts        value of Accept-Encoding, or b""
     if_none_match  value of that header, or b""
+    agent          value of User-Agent, or b""
     """
 
     path: str
@@ -23,6 +24,7 @@ class Ask(Struct, frozen=True, kw_only=True):
     secure: bool
     accepts: bytes = b""
     if_none_match: bytes = b""
+    agent: bytes = b""
 
 
 Serve: TypeAlias = Callable[[Ask], Answer]

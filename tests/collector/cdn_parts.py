@@ -46,8 +46,26 @@ class World:
         return Cdn(lambda: self.sources, lambda: self.destinations, folder)
 
 
-def ask(path: str, accepts: str = "", has: str = "", host: str = "events.example.com", *, secure: bool = True) -> Ask:
-    return Ask(path=path, host=host, secure=secure, accepts=accepts.encode(), if_none_match=has.encode())
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+
+
+def ask(
+    path: str,
+    accepts: str = "",
+    has: str = "",
+    host: str = "events.example.com",
+    agent: str = BROWSER,
+    *,
+    secure: bool = True,
+) -> Ask:
+    return Ask(
+        path=path,
+        host=host,
+        secure=secure,
+        accepts=accepts.encode(),
+        if_none_match=has.encode(),
+        agent=agent.encode(),
+    )
 
 
 def script(write_key: str) -> str:

@@ -82,7 +82,8 @@ def test_packed_or_not_it_is_the_same_and_each_form_has_its_own_tag(cdn: Cdn, pa
     assert header(packed, "content-encoding") == "gzip"
     assert body(packed) == plain.body
     assert len(packed.body) < len(plain.body)
-    assert header(plain, "vary") == header(packed, "vary") == "Accept-Encoding"
+    assert header(plain, "vary") == header(packed, "vary")
+    assert "Accept-Encoding" in str(header(plain, "vary"))
     assert header(plain, "etag") != header(packed, "etag")
     assert cdn.answer(ask(path, accepts="gzip", has=str(header(packed, "etag")))).status == 304
 

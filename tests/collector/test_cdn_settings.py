@@ -112,14 +112,24 @@ def test_phones_can_decode_it(cdn: Cdn) -> None:
     assert "middlewareSettings" not in found  # whose rules Flutter's decodes strictly
 
 
-def test_phones_try_again_within_bounds_which_their_sdks_keep(cdn: Cdn) -> None:
-    rates, backoff = (segment(cdn, "web-key")["httpConfig"][name] for name in ("rateLimitConfig", "backoffConfig"))
+@pytest.mark.parametrize("agent", ["Dalvik/2.1.0 (Linux; U; Android 14)", "analytics-ios/1.9.4", "okhttp/4.12", ""])
+def test_phones_try_again_within_bounds_which_their_sdks_keep(cdn: Cdn, agent: str) -> None:
+    config = segment(cdn, "web-key", agent=agent)["httpConfig"]
+    rates, backoff = config["rateLimitConfig"], config["backoffConfig"]
     assert rates["enabled"] is backoff["enabled"] is True  # missing, it is false for Swift's
     assert 1 <= rates["maxRetryInterval"] <= 3600
     assert 1 <= backoff["maxBackoffInterval"] <= 3600
     assert 0 < backoff["jitterPercent"] <= 50  # Swift's crashes at 0
-    assert 0 <= backoff["maxTotalBackoffDuration"] <= 7 * 86_400
+    assert 86_400 < backoff["maxTotalBackoffDuration"] <= 7 * 86_400
     assert {type(rates[name]) for name in rates} == {bool, int}
     assert backoff["default4xxBehavior"] == "drop"
     assert backoff["default5xxBehavior"] == "retry"
     assert {code for code, what in backoff["statusCodeOverrides"].items() if what == "retry"} >= {"408", "429"}
+
+
+def test_browsers_try_again_as_often_as_their_timers_can_bear(cdn: Cdn) -> None:
+    """The library waits 0.5 to 1 second, doubled at each try; a timer of 2**31 milliseconds goes off at once."""
+    tries = segment(cdn, "web-key")["httpConfig"]["backoffConfig"]["maxRetryCount"]
+    assert tries > 10
+    assert 1000 * 2**tries < 2**31
+    assert header(cdn.answer(ask(settings("web-key"))), "vary") == "Accept-Encoding, User-Agent"

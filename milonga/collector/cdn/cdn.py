@@ -22,7 +22,7 @@ from milonga.collector.cdn.answering import (
     takes_gzip,
 )
 from milonga.collector.cdn.assets import ASSETS, Assets, File, NotBuilt
-from milonga.collector.cdn.document import address, document, encoded
+from milonga.collector.cdn.document import address, document, encoded, is_browser
 from milonga.collector.cdn.template import CDN, SETTINGS, WRITE_KEY, in_a_string
 from milonga.workspace.model import BrowserDestination, Source, WriteKeys, is_write_key
 
@@ -80,12 +80,13 @@ class Cdn:
             return _file(ask, self._assets.plugin, FOR_EVER if ours else ALWAYS_ASK)
         return NOT_FOUND
 
-    def _document(self, ask: Ask, write_key: str) -> bytes:
+    def _document(self, ask: Ask, write_key: str, *, browser: bool) -> bytes:
         source = self._source(write_key)
         on = source is not None and source.settings.enabled
         its = [one for one in self._destinations() if on and source is not None and one.source == source.id]
         plugin = None if self._assets is None else self._assets.plugin_name
-        return encoded(document(write_key, its, host=ask.host, secure=ask.secure, plugin=plugin))
+        found = document(write_key, its, host=ask.host, secure=ask.secure, plugin=plugin, browser=browser)
+        return encoded(found)
 
     def _source(self, write_key: str) -> Source | None:
         sources = self._sources()
@@ -94,8 +95,9 @@ class Cdn:
         return self._keys.source(write_key)
 
     def _settings(self, ask: Ask, write_key: str) -> Answer:
-        body = self._document(ask, write_key)
-        return _kept(ask, JSON, etag_of(body), lambda: body, lambda: packed(body), ALWAYS_ASK)
+        body = self._document(ask, write_key, browser=is_browser(ask.agent))
+        vary = b"Accept-Encoding, User-Agent"
+        return _kept(ask, JSON, etag_of(body), lambda: body, lambda: packed(body), ALWAYS_ASK, vary)
 
     def _script(self, ask: Ask, write_key: str) -> Answer:
         if self._assets is None:
@@ -107,7 +109,7 @@ class Cdn:
         values = {
             WRITE_KEY: in_a_string(write_key),
             CDN: in_a_string(address(ask.host, ask.secure)),
-            SETTINGS: self._document(ask, write_key),
+            SETTINGS: self._document(ask, write_key, browser=True),
         }
         tag = etag_of(script.digest, *values.values())
         return _kept(
@@ -126,12 +128,13 @@ def _kept(
     body: Callable[[], bytes],
     packed_body: Callable[[], bytes],
     keep: bytes,
+    vary: bytes = b"Accept-Encoding",
 ) -> Answer:
     """tag  of the content; each form of it has its own: a strong ETag says that the bytes are the same"""
     gzipped = takes_gzip(ask.accepts)
     if gzipped:
         tag += b"-gzip"
-    about = [(b"etag", b'"%b"' % tag), (b"cache-control", keep), (b"vary", b"Accept-Encoding")]
+    about = [(b"etag", b'"%b"' % tag), (b"cache-control", keep), (b"vary", vary)]
     if has_it(ask.if_none_match, tag):
         return bare_answer(304, *about)
     if gzipped:

@@ -16,12 +16,12 @@ SEGMENT: Final = "Segment.io"
 
 PLUGIN: Final = "Milonga"
 
-RETRIES: Final[Mapping[str, Any]] = {
+PHONES: Final[Mapping[str, Any]] = {
     "rateLimitConfig": {
         "enabled": True,
         "maxRetryCount": 1000,
         "maxRetryInterval": 300,
-        "maxRateLimitDuration": 86_400,
+        "maxRateLimitDuration": 604_800,
     },
     "backoffConfig": {
         "enabled": True,
@@ -43,13 +43,24 @@ RETRIES: Final[Mapping[str, Any]] = {
     },
 }
 """
-How long an SDK tries again; seconds. Served, it makes Kotlin's and Swift's SDKs wait as Retry-After says, and drop what
-is refused for good; Swift's would else repeat a 401 for ever. The numbers are the most that either takes (a week, 1,000
-tries), for events must outlive an outage of ours; the browser's takes 100 tries, where its own default is 10, about
-five minutes. `enabled` must be said, for Swift takes a missing one as false, and `jitterPercent` must not be 0, where
-Swift's would crash. Source: code of analytics-swift 1.9 (HttpConfig.swift), analytics-kotlin 1.25
-(RetryConfigParser.kt), analytics-next 1.84 (shared-dispatcher.ts).
+How long a phone tries again; seconds. Served, it makes Kotlin's and Swift's SDKs wait as Retry-After says, and drop
+what is refused for good: Swift's would else repeat a 401 for ever. The numbers are the most that either takes (a week,
+1,000 tries), for events must outlive an outage of ours. `enabled` must be said, for Swift's takes a missing one as
+false, and `jitterPercent` must not be 0, where Swift's crashes. Source: code of analytics-swift 1.9 (HttpConfig.swift,
+RetryStateMachine.swift) and analytics-kotlin 1.25 (RetryConfigParser.kt).
 """
+
+BROWSERS: Final[Mapping[str, Any]] = {"rateLimitConfig": {"maxRetryCount": 20}, "backoffConfig": {"maxRetryCount": 20}}
+"""
+Each page load is a try, and the library's own 10 are soon gone in an outage. Not more than 20: it doubles its wait each
+time without a bound, and from the 22nd on the wait is too long for a browser's timer, which then does not wait at all.
+Source: code of analytics-next 1.84 (segmentio/index.ts, priority-queue/backoff.ts).
+"""
+
+
+def is_browser(agent: bytes) -> bool:
+    """Every browser says so, and none of the SDKs of phones. agent  value of User-Agent"""
+    return agent.startswith(b"Mozilla/")
 
 
 def address(host: str, secure: bool) -> str:
@@ -58,7 +69,13 @@ def address(host: str, secure: bool) -> str:
 
 
 def document(
-    write_key: str, destinations: Sequence[BrowserDestination], *, host: str, secure: bool, plugin: str | None
+    write_key: str,
+    destinations: Sequence[BrowserDestination],
+    *,
+    host: str,
+    secure: bool,
+    plugin: str | None,
+    browser: bool,
 ) -> dict[str, Any]:
     """
     Always valid, whatever the source. Any further key in `integrations` would cost a browser a chunk.
@@ -69,12 +86,13 @@ def document(
     plugin        file name of our plugin for pages that bundle the SDK themselves; None if it is not built. It goes by
                   the name of Segment's own, so that it also loads where a page says `All: false`; among the plugins of
                   a page it goes by its creation name
+    browser       for one, not for a phone: they try again in different ways
     """
     segment: dict[str, Any] = {"apiKey": write_key, "apiHost": f"{host}/v1"}
     if not secure:
         segment["protocol"] = "http"
     segment["unbundledIntegrations"] = sorted({one.label for one in destinations})
-    segment["httpConfig"] = RETRIES
+    segment["httpConfig"] = BROWSERS if browser else PHONES
     told = [dict(one.says) for one in destinations if one.says is not None]
     if any(one.get("mode") == "device" and not one.get("paused") for one in told):
         segment["addBundledMetadata"] = False  # our plugin says of each event what the page has done with it
