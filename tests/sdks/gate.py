@@ -105,6 +105,8 @@ class Gate:
         if carries and self.instead:
             answer = self.instead.popleft()
             status, headers, body = answer.status, [(a.decode(), b.decode()) for a, b in answer.headers], answer.body
+            if "origin" in handler.headers:  # a page would not be shown it otherwise
+                headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", "Retry-After")]
         else:
             status, headers, body = self._pass_on(handler, chunks, chunked)
         handler.answer(status, headers, body)

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.receiving import Receiving
 from tests.sdks.gate import Gate
 from tests.sdks.pages import open_page
-from tests.sdks.session import ON_SERVERS, check_held_in_any_order, wire
+from tests.sdks.session import FAULTS, ON_SERVERS, check_held_in_any_order, check_recovery, wire
 
 
 def test_analytics_js_1_reaches_totango(tls_gate: Gate, totango: Receiving, account: str, tmp_path: Path) -> None:
@@ -22,3 +22,21 @@ def test_analytics_next_1_83_reaches_totango(gate: Gate, totango: Receiving, acc
     seen = {wire(one) for one in gate.posts}
     assert {(one.basic, one.key_in_body, one.content_type) for one in seen} == {(False, True, "text/plain")}
     assert {one.path for one in seen} == {f"/v1/{letter}" for letter in "igpta"}
+
+
+def test_analytics_js_1_comes_again_after_a_503_and_a_429(
+    tls_gate: Gate, totango: Receiving, account: str, tmp_path: Path
+) -> None:
+    tls_gate.instead.extend(FAULTS)
+    with open_page("classic", tmp_path, tls_gate, account):
+        check_held_in_any_order(totango, account, ON_SERVERS)
+    check_recovery(tls_gate)
+
+
+def test_analytics_next_1_83_comes_again_after_a_503_and_a_429(
+    gate: Gate, totango: Receiving, account: str, tmp_path: Path
+) -> None:
+    gate.instead.extend(FAULTS)
+    with open_page("next", tmp_path, gate, account):
+        check_held_in_any_order(totango, account, ON_SERVERS)
+    check_recovery(gate, reads_retry_after=[429])

@@ -1,9 +1,8 @@
-// The session that tests/sdks/session.py expects, as a page says it; what to say stands in the page's address.
+// The session that tests/sdks/session.py expects, as a page says it; for which account stands in the page's address.
 const asked = new URLSearchParams(location.search);
 export const [url, writeKey, account] = ["url", "key", "account"].map((name) => asked.get(name));
 
-export function say(analytics) {
-  const options = { context: { groupId: account } };
+export function say(analytics, options) {
   analytics.identify("ada", { name: "Ada" }, options);
   analytics.group(account, { name: "Acme", plan: "Paying" });
   analytics.page("Docs", "Index", {}, options);
