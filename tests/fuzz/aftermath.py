@@ -55,11 +55,14 @@ def _server(milonga: Milonga, found: Findings) -> Iterator[str]:
         events = [track(number, "ada", "acme") for number in range(100)]
         client.send(events)
         found.kept.update(event["messageId"] for event in events)
+    yield from signs_of_trouble(milonga)
+
+
+def signs_of_trouble(milonga: Milonga) -> list[str]:
+    """In what the server writes for its operator."""
     text = milonga.log_text()
-    for sign in ("Traceback", "request_failed", "[error", "Exception"):
-        if sign in text:
-            at = text.index(sign)
-            yield f"the server's log says {text[max(0, at - 300) : at + 1500]}"
+    signs = [sign for sign in ("Traceback", "request_failed", "error", "Exception", "critical") if sign in text]
+    return [f"the server's log has {sign}: {text[max(0, text.index(sign) - 300) :][:1800]}" for sign in signs]
 
 
 async def _log(milonga: Milonga, found: Findings) -> list[str]:

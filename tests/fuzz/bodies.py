@@ -11,7 +11,7 @@ import msgspec
 
 from tests.fuzz import values
 from tests.fuzz.draft import Draft
-from tests.fuzz.templates import KEYS
+from tests.fuzz.templates import KEYS, renew
 
 ENCODINGS: Final = (
     *(b"gzip", b"GZIP", b" gzip ", b"x-gzip", b"deflate", b"identity", b"br", b"zstd", b"compress", b"", b"gzip, gzip"),
@@ -42,6 +42,8 @@ def bomb(size: int, letter: bytes = b"[") -> bytes:
 
 def of_value(draft: Draft, value: Any, dice: random.Random) -> None:
     """Change its JSON, one to three times, and write it down."""
+    if dice.random() < 0.7 and "series" not in value:
+        renew(value, dice)
     for _ in range(dice.choice((0, 1, 1, 1, 2, 3))):
         change = dice.choice(values.CHANGES)
         draft.done.append(change.__name__)

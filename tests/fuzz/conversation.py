@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from tests.fuzz import bodies, heads
 from tests.fuzz.draft import Draft
+from tests.fuzz.fetches import fetch
 from tests.fuzz.templates import draft_of, honest, templates
 
 End: TypeAlias = Literal["half", "close", "reset"]
@@ -45,7 +46,7 @@ def _drafts(number: int, dice: random.Random) -> Iterator[Draft]:
         if dice.random() < 0.06:
             yield honest(number, place, dice)
             continue
-        draft = hostile(dice)
+        draft = hostile(dice, last=place == most - 1)
         if place == most - 1 and dice.random() < 0.35:
             heads.end(draft, dice)
         yield draft
@@ -53,14 +54,19 @@ def _drafts(number: int, dice: random.Random) -> Iterator[Draft]:
             return
 
 
-def hostile(dice: random.Random) -> Draft:
+def hostile(dice: random.Random, *, last: bool) -> Draft:
     """A whole request with which something is wrong; now and then, nothing."""
+    draft = fetch(dice) if dice.random() < 0.25 else _sent(dice)
+    if dice.random() < 0.45:
+        heads.bend(draft, dice, last=last)
+    return draft
+
+
+def _sent(dice: random.Random) -> Draft:
     template = dice.choice(templates())
     draft = draft_of(template)
     if template.body and dice.random() < 0.75:
         bodies.spoil(draft, template.body, dice)
-    if dice.random() < 0.45:
-        heads.bend(draft, dice)
     return draft
 
 

@@ -23,6 +23,7 @@ LOOK: Final = 0.2  #: seconds between two looks at the memory
 
 class Findings(Struct):
     """
+    requests   that were answered
     answers    how often which status and code
     done       how often what was done to a request
     wrong      conversation and what must not be, the first of them
@@ -43,7 +44,7 @@ class Findings(Struct):
 
     def add(self, said: Conversation, heard: Said) -> None:
         self.conversations += 1
-        self.requests += len(said.drafts)
+        self.requests += min(len(heard.answers), len(said.drafts))
         for draft in said.drafts:
             self.done.update(draft.done or ("nothing",))
         for answer in heard.answers:
@@ -63,14 +64,12 @@ async def _fuzz(milonga: Milonga, seed: int, requests: int, first: int) -> Findi
     found = Findings()
     begun = time.monotonic()
     number = first
-    planned = 0
 
     async def one_after_the_other() -> None:
-        nonlocal number, planned
-        while planned < requests and len(found.wrong) < 100:
+        nonlocal number
+        while found.requests < requests and len(found.wrong) < 100:
             said = conversation(seed, number)
             number += 1
-            planned += len(said.drafts)
             found.add(said, await converse("127.0.0.1", milonga.port, said))
 
     looking = asyncio.create_task(_look(milonga, found))
@@ -105,11 +104,19 @@ def _pss(pid: int) -> int:
 
 
 @contextmanager
-def target(folder: Path) -> Iterator[Milonga]:
-    """A server with a source of every kind."""
-    with Milonga(folder / "data") as milonga:
+def target(folder: Path, *, totango: str = "", webhook: str = "") -> Iterator[Milonga]:
+    """A server with a source of every kind, and with destinations for what is sent to the first, if given."""
+    with Milonga(folder / "data", "--trusted-proxy", "127.0.0.1") as milonga:
         milonga.say("sources", "add", "open", "--write-key", templates.KEY)
         milonga.say("sources", "add", "off", "--write-key", templates.OFF_KEY)
         milonga.say("sources", "add", "listed", "--write-key", templates.LISTED_KEY)
         milonga.say("sources", "add", "slow", "--write-key", templates.SLOW_KEY)
+        milonga.say("sources", "disable", "off")
+        milonga.say("sources", "set", "listed", f"origins={templates.LISTED_ORIGIN}")
+        milonga.say("sources", "set", "slow", "rateLimit=50", "newAccountsCap=20")
+        if totango:
+            settings = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango}")
+            milonga.say("destinations", "add", "totango", "--source", "open", *settings)
+        if webhook:
+            milonga.say("destinations", "add", "webhook", "--source", "open", "--set", f"url={webhook}")
         yield milonga.start()

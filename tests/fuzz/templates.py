@@ -123,6 +123,17 @@ def event(type_: str, message_id: str) -> dict[str, Any]:
     return own
 
 
+def renew(value: Any, dice: random.Random) -> None:
+    """Other events than the last time: of other messages, users and accounts, so that they are no duplicates."""
+    events = value.get("batch", [value])
+    for one in events:
+        one["messageId"] = f"f-{dice.getrandbits(60)}"
+        if isinstance(one.get("userId"), str):
+            one["userId"] = f"{one['userId']}-{dice.randrange(100)}"
+        if isinstance(one.get("context"), dict):
+            one["context"]["groupId"] = f"acme-{dice.randrange(30)}"
+
+
 def batch(events: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "writeKey": KEY,
@@ -143,6 +154,9 @@ def honest(number: int, place: int, dice: random.Random) -> Draft:
     """As an SDK sends it; answered with 200, it must be found in the log."""
     ids = tuple(f"honest-{number}-{place}-{one}" for one in range(dice.choice((1, 1, 2, 5))))
     events = [event(dice.choice(TYPES), id_) for id_ in ids]
+    renew({"batch": events}, dice)
+    for one, id_ in zip(events, ids, strict=True):
+        one["messageId"] = id_
     host = (b"Host", b"events.example.com")
     if len(ids) == 1 and dice.random() < 0.5:
         one = {**events[0], "writeKey": KEY}
