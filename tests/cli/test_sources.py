@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,9 +13,13 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
+from milonga.cli import setup
 from milonga.cli.main import app
+from milonga.cli.showing import text
 from milonga.workspace.model import SourceSettings
 from milonga.workspace.settings import fields_of
+
+ROOT = Path(__file__).parents[2]
 
 
 class Done(NamedTuple):
@@ -285,6 +290,26 @@ def test_every_sdk_of_servers_and_phones_is_set_up_in_one_line(data: tuple[str, 
         assert "web-key" in one["text"], one
         assert "events.example.com" in one["text"], one
         assert "8443" in one["text"], one
-    text = milonga("sources", "setup", "web", *data)
-    assert "Kotlin: analytics-kotlin (https only)" in text.stdout
-    assert "docs/operate.md" in text.stderr
+    done = milonga("sources", "setup", "web", *data)
+    assert "Kotlin: analytics-kotlin (https only)" in done.stdout
+    assert "docs/operate.md" in done.stderr
+
+
+# The docs
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/browsers.md"])
+def test_the_docs_show_what_the_commands_print(page: str) -> None:
+    shown = (ROOT / page).read_text()
+    at = setup.address_of("https://events.example.com")
+    printed = setup.snippet("YOUR_WRITE_KEY", at) if page == "README.md" else setup.npm("YOUR_WRITE_KEY", at)
+    assert f"\n{printed}\n" in shown
+
+
+def test_the_docs_name_every_setting_of_a_source_with_its_default() -> None:
+    section = (ROOT / "docs/browsers.md").read_text().split("\n## Settings of a source\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", section, re.MULTILINE)
+    fields = fields_of(SourceSettings)
+    assert [name for name, _ in rows] == [field.name for field in fields]
+    for (_, default), field in zip(rows, fields, strict=True):
+        assert default.startswith("none" if field.default == () else f"`{text(field.default)}`"), field.name
