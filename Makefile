@@ -13,13 +13,14 @@ BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 # The cache is ours, so that HOME need not be writable.
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
-.PHONY: setup demo test check fix bench lock browser
+.PHONY: setup demo test check fix bench fuzz lock browser
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    start Milonga with a pretend Totango and send a real SDK session through"
 	@echo "make test    all tests        make check   format, lint, types, docs"
 	@echo "make fix     repair format    make bench   measure, beside the limits"
+	@echo "make fuzz    send 200,000 hostile requests to a server of its own"
 	@echo "make browser build the library that browsers load; demo and test do so themselves"
 
 $(READY):
@@ -68,6 +69,10 @@ fix: setup
 
 bench: setup
 	$(BIN)/python -m bench $(ARGS)
+
+# ARGS="--seed 7 --requests 20000"
+fuzz: setup $(BROWSER_READY)
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lock:
 	$(PYTHON) -m venv .venv-lock
