@@ -108,13 +108,14 @@ ORIGIN_NOT_ALLOWED: Final = refusal(
 )
 RATE_LIMITED: Final = too_many(1)  # an example: each says how long to wait
 INVALID_HOST: Final = refusal(400, "invalid_host", "The Host header is missing, or not a host name with a port.")
-SLOW_BODY: Final = refusal(408, "slow_body", "The body did not arrive in time. Send it again.")
-SLOW_HEAD: Final = refusal(408, "slow_headers", "The headers did not arrive in time. Send it again.")
 BAD_HTTP: Final = refusal(400, "invalid_http", "This is no HTTP/1.1 request.")
 LARGE_HEAD: Final = refusal(
     431, "headers_too_large", "Send at most 64 headers, and 16 KiB of request line and headers."
 )
 NOT_READY: Final = try_again("not_ready", "Starting, or the event log cannot be written. Send it again.")
+# not 408: Ruby, PHP, .NET, C#, the older SDKs of Node, Java and phones drop what was answered with it
+SLOW_BODY: Final = try_again("slow_body", "The body did not arrive in time. Send it again.")
+SLOW_HEAD: Final = try_again("slow_headers", "The headers did not arrive in time. Send it again.")
 BUSY: Final = try_again("busy", "Too much is being received at once. Send it again.")
 LOG_FULL: Final = try_again("log_full", "The event log cannot keep more at the moment. Send it again.")
 STOPPING: Final = try_again("stopping", "The server is stopping. Send it again.")

@@ -242,7 +242,7 @@ def test_a_body_that_does_not_end_is_given_up() -> None:
         return message
 
     bench = Bench(body_timeout=0.01)
-    assert_json_error(asyncio.run(bench.ask("POST", "/v1/b", receive=receive)), 408, "slow_body")
+    assert_json_error(asyncio.run(bench.ask("POST", "/v1/b", receive=receive)), 503, "slow_body")
     assert bench.collector.room.held == 0
 
 

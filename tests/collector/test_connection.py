@@ -432,10 +432,10 @@ def test_a_client_that_takes_its_answers_late_gets_them_all(front: Front) -> Non
 def test_a_request_that_does_not_arrive_is_given_up(front: Front, sent: bytes, code: str) -> None:
     bench = Bench()
     with bench.listening(front, patience=QUICK) as server:
-        assert_refused(talk(server, sent), 408, code)
+        assert_refused(talk(server, sent), 503, code)
         good, _, bad = talk(server, request(), sent).partition(b'{"success": true}')
         assert good.startswith(b"HTTP/1.1 200 OK\r\n")
-        assert_refused(bad, 408, code)
+        assert_refused(bad, 503, code)
         assert bench.collector.room.held == 0
 
 
@@ -477,7 +477,7 @@ def test_a_client_that_waits_for_us_to_ask_is_not_slow(front: Front) -> None:
         await until(lambda: server._clock.now > began + 3 * QUICK.body)
         bench.log.held.set()
         assert b"200 OK" in await reader.readuntil(b"100 Continue\r\n\r\n")
-        assert_refused(await reader.read(), 408, "slow_body")  # now it is
+        assert_refused(await reader.read(), 503, "slow_body")  # now it is
         writer.close()
         await server.stop()
 
