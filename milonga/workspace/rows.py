@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 import msgspec
+import structlog
 from msgspec import Struct
 
 from milonga.destinations.contract import Destination
@@ -24,6 +25,8 @@ from milonga.workspace.model import (
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
 from milonga.workspace.settings import MASK, fields_of, forced, joined
+
+_log = structlog.get_logger("milonga.workspace")
 
 _ENDS = msgspec.json.Decoder(dict[int, int])
 
@@ -76,7 +79,8 @@ def source_settings(stored: str) -> tuple[SourceSettings, str]:
 def read_browser_destinations(db: apsw.Connection, kinds: Mapping[str, Destination]) -> tuple[BrowserDestination, ...]:
     """
     Those that take events: on, or paused. No secret is unsealed for it. One whose kind this Milonga does not have, or
-    whose stored settings it takes no more, is left out: delivery, too, sends nothing there until that is mended.
+    whose stored settings it takes no more, is left out: delivery, too, sends nothing there until that is mended. So is
+    one whose kind fails.
     """
     found = (
         _for_browsers(db, kinds[kind], id_, source, DestinationState(state))
@@ -102,7 +106,11 @@ def _for_browsers(
         return None
     if trouble:
         return None
-    says = kind.browser(settings)
+    try:
+        says = kind.browser(settings)
+    except Exception as error:  # a fault in one kind must not keep the collector from its work
+        _log.error("destination.says_nothing_to_browsers", destination=id_, kind=kind.kind, error=type(error).__name__)
+        return None
     if says is not None and state is DestinationState.paused:
         says = {**says, "paused": True}
     return BrowserDestination(source=source, label=kind.label, says=says)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
+from milonga.collector.ask import Ask
 from milonga.collector.cdn import Cdn
 from milonga.collector.cdn.answering import takes_gzip
 from milonga.collector.cdn.template import BadTemplate, Template, in_a_string
@@ -151,6 +152,15 @@ def test_what_it_does_not_have_is_not_found(cdn: Cdn, path: str) -> None:
 def test_a_hostile_write_key_stays_a_text(key: str) -> None:
     assert json.loads(f'"{in_a_string(key).decode()}"') == key
     assert not re.search(rb"""[<>"'`$&]""", in_a_string(key))
+
+
+@given(path=st.text(), accepts=st.binary(), has=st.binary(), agent=st.binary())
+def test_nothing_that_is_asked_is_too_much(cdn: Cdn, path: str, accepts: bytes, has: bytes, agent: bytes) -> None:
+    for asked in (path, script(path), settings(path), f"/analytics-next/bundles/{path}", f"/analytics-next/{path}"):
+        answer = cdn.answer(Ask(path=asked, host="h", secure=True, accepts=accepts, if_none_match=has, agent=agent))
+        assert answer.status in {200, 304, 404}
+        if answer.status == 200 and header(answer, "content-type") == "application/json":
+            assert "Segment.io" in json.loads(body(answer))["integrations"]
 
 
 def test_a_hostile_write_key_ends_neither_string_nor_script(cdn: Cdn) -> None:

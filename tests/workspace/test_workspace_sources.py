@@ -6,6 +6,7 @@ from typing import Any
 
 import apsw
 import pytest
+from structlog.testing import capture_logs
 
 from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
@@ -191,6 +192,8 @@ def test_keys_that_cannot_be_added_or_removed_are_refused(data: Path) -> None:
 
 
 def says(settings: Settings) -> dict[str, object] | None:
+    if settings.note == "fail":
+        raise KeyError(settings.note)
     return None if not settings.post_to else {"name": "Paper", "colour": settings.colour, "token": bool(settings.token)}
 
 
@@ -253,6 +256,14 @@ def test_a_destination_whose_settings_are_broken_is_left_out_and_the_others_are_
     with with_browsers(data) as workspace:
         (told,) = workspace.browser_destinations()
         assert told.says is not None
+
+
+def test_a_kind_that_fails_to_say_something_is_left_out_and_logged(data: Path) -> None:
+    with with_browsers(data) as workspace, capture_logs() as logs:
+        workspace.add_destination("paper", "web", "failing", {"note": "fail"}, ON, {})
+        workspace.add_destination("mute", "web", "whole", {}, ON, {})
+        assert len(workspace.browser_destinations()) == 1
+    assert [(line["kind"], line["error"]) for line in logs] == [("paper", "KeyError")]
 
 
 def test_a_workspace_from_before_source_settings_has_the_defaults(tmp_path: Path) -> None:
