@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from milonga.collector.answers import LOG_FULL, Answer, refusal
+from milonga.collector.answers import LOG_FULL, Answer, too_many
 from tests.receiving import Receiving, overlaps
 from tests.running import eventually
 from tests.sdks.gate import Gate, Sent
@@ -32,7 +32,7 @@ Every call but group names the account in `context.groupId`. An alias follows, w
 ON_PHONES = [IDENTIFY, GROUP, TRACK, *LOAD]
 """The same with a screen in the place of the page: Totango has no such call either."""
 
-SLOW_DOWN = refusal(429, "rate_limited", "Too many events. Send it again later.", (b"retry-after", b"1"))
+SLOW_DOWN = too_many(1)
 
 FAULTS: tuple[Answer, ...] = (LOG_FULL, SLOW_DOWN)
 """What the first requests are answered: 503 with `Retry-After: 2`, then 429 with `Retry-After: 1`."""
