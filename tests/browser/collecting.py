@@ -59,8 +59,12 @@ class Collector:
     def one(self, name: str) -> Event:
         return self.wait(name)[0]
 
+    def reached(self, line: str, count: int) -> None:
+        """Until that was asked for so many times."""
+        eventually(lambda: self.asked.count(line) >= count, f"{count} x {line}")
+
     def _told(self) -> list[str]:
-        return [event.get("event", event["type"]) for event in self.events]
+        return [event.get("event") or str(event["type"]) for event in self.events]
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         path = urlsplit(handler.path).path
@@ -74,7 +78,7 @@ class Collector:
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
         if handler.command == "POST" and status == 200 and path != "/v1/m":
             said = json.loads(body)
-            self.events.extend(said["batch"] if "batch" in said else [said])
+            self.events.extend(said.get("batch", [said]))
         return send(handler, status, b'{"success":true}', {})
 
 
@@ -110,7 +114,12 @@ class Site:
         path = urlsplit(handler.path).path
         type_ = "text/javascript" if path.endswith(".js") else "text/html"
         page = self.pages.get(path)
-        send(handler, 200 if page is not None else 404, (page or "").encode(), {"content-type": f"{type_}; charset=utf-8"})
+        send(
+            handler,
+            200 if page is not None else 404,
+            (page or "").encode(),
+            {"content-type": f"{type_}; charset=utf-8"},
+        )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.browser.collecting import KEY, Collector, Site, listening
 
@@ -57,6 +57,7 @@ class Visitor:
     Somebody with a browser of his own: cookies, storage, tabs.
 
     hosts    all that his pages asked anything of
+    errors   of scripts, uncaught, and what our plugin caught of its own
     options  of analytics.load; kept by pages opened later
     """
 
@@ -68,9 +69,14 @@ class Visitor:
         self._snippet, self._bundle = snippet, bundle
         context.on("request", self._asks)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
+        context.on("console", self._says)
 
     def _asks(self, request: Request) -> None:
         self.hosts.add(request.url.split("/")[2])
+
+    def _says(self, message: ConsoleMessage) -> None:
+        if "[milonga]" in message.text:
+            self.errors.append(message.text)
 
     def opens(self, how: str, calls: str = "", path: str = "/", tab: Page | None = None, ready: bool = True) -> Page:
         """

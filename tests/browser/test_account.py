@@ -32,7 +32,7 @@ def test_after_group_every_call_carries_the_account_until_reset(
     collector.wait("gone")
     carried = {event.get("event", event["type"]): account(event) for event in collector.events}
     assert carried == {
-        **{"before": None, "group": None, "gone": None},
+        **dict.fromkeys(["before", "group", "gone"]),
         **dict.fromkeys(["identify", "page", "screen", "after", "alias"], "acme"),
     }
     assert collector.one("group")["groupId"] == "acme"
@@ -54,7 +54,9 @@ def test_what_the_caller_says_is_never_overwritten(
     how: str, said: dict[str, Any], visitor: Visitor, collector: Collector
 ) -> None:
     tab = visitor.opens(how)
-    tab.evaluate("async said => { await analytics.group('acme'); await analytics.track('t', {}, {context: said}) }", said)
+    tab.evaluate(
+        "async said => { await analytics.group('acme'); await analytics.track('t', {}, {context: said}) }", said
+    )
     context = collector.one("t")["context"]
     assert {key: context[key] for key in context if key.lower().startswith("group")} == said
 
@@ -64,7 +66,8 @@ def test_what_the_middleware_of_the_page_says_is_never_overwritten(
     how: str, visitor: Visitor, collector: Collector
 ) -> None:
     tab = visitor.opens(
-        how, "analytics.addSourceMiddleware(({payload, next}) => { payload.obj.context.group_id = 'mine'; next(payload) })"
+        how,
+        "analytics.addSourceMiddleware(({payload, next}) => { payload.obj.context.group_id = 'mine'; next(payload) })",
     )
     tab.evaluate("async () => { await analytics.group('acme'); await analytics.track('t') }")
     context = collector.one("t")["context"]

@@ -6,9 +6,9 @@ type Json = Record<string, unknown>
 export const isGroupId = (key: string) => key.replace(/[^a-z0-9]/gi, '').toLowerCase() === 'groupid'
 
 /** What the caller said himself, in whatever spelling; undefined if nothing. An explicit null is his word, too. */
-export function saidAccount(context: Json): unknown {
+export function saidAccount(context: object = {}): unknown {
   return Object.keys(context)
     .filter(isGroupId)
-    .map((key) => context[key])
+    .map((key) => (context as Json)[key])
     .find((id) => id !== undefined)
 }

@@ -13,7 +13,7 @@ export interface Device {
   /** Whether Totango's collector has it. While that is not there, or fails, nothing is taken: the server delivers. */
   take: (event: SegmentEvent, account: unknown) => boolean
   /** Whether the collector knew this user's traits when it took this group event. */
-  described: (event: SegmentEvent, known: Known) => boolean
+  described: (event: SegmentEvent, known: Known | undefined) => boolean
   reset: () => void
 }
 
@@ -37,7 +37,8 @@ export function startDevice(
       if (taken(event)) return true // it comes by again when the SDK tries again
       return totango !== undefined && reaches(event.integrations) && totango.take(event, account)
     },
-    described: (event, known) => taken(event) && totango?.described === known.user + JSON.stringify(known.traits),
+    described: (event, known) =>
+      !!known && taken(event) && totango?.described === known.user + JSON.stringify(known.traits),
     reset: () => totango?.reset(),
   }
 

@@ -4,6 +4,8 @@
  */
 
 import type { Analytics, Context, SegmentEvent } from '@segment/analytics-next'
+import { saidAccount } from './account'
+import { guarded } from './guard'
 import { reaches } from './integrations'
 import { ownEvent } from './own'
 import type { Tellings } from './told'
@@ -20,15 +22,23 @@ export interface Known {
 export interface Repeats {
   /** Of the user known now; none if nobody is. */
   known: () => Known | undefined
-  /** An identify goes out, with the traits as they are stored. */
-  identified: (event: SegmentEvent, account: unknown, traits: unknown) => void
-  /** A group event is through. */
-  grouped: (event: SegmentEvent, known: Known) => void
+  /** An identify with these stored traits goes out; then it is through. */
+  identified: (event: SegmentEvent, traits: unknown, through: boolean) => void
+  /** A group event is through; who was known when it was made. */
+  grouped: (event: SegmentEvent, known: Known | undefined) => void
 }
 
+// What the page has kept from Totango: traits of a user, and an account.
 const NO_ACCOUNT = ''
+const NO_USER = ''
 
-export function repeats(analytics: Analytics, contextOf: typeof Context, told: Tellings): Repeats {
+/** sends  told of each repeat before it is sent: it is an identify like any other */
+export function repeats(
+  analytics: Analytics,
+  contextOf: typeof Context,
+  told: Tellings,
+  sends: (ctx: Context, traits: unknown) => void,
+): Repeats {
   function known(): Known | undefined {
     const user = analytics.user()
     const id = user.id()
@@ -37,33 +47,36 @@ export function repeats(analytics: Analytics, contextOf: typeof Context, told: T
 
   function settle({ user, anonymousId, traits }: Known, account: unknown): void {
     const id = String(account)
-    // The page kept these very traits from Totango (NO_ACCOUNT), or has sent them along with this account.
-    if (told.was(user, NO_ACCOUNT, traits) || told.was(user, id, traits)) return
-    told.set(user, id, traits)
+    if (told.was(NO_USER, id, false) || told.was(user, NO_ACCOUNT, traits) || told.was(user, id, traits)) return
+    told.set(user, id, traits, false)
     const ctx = ownEvent(analytics, contextOf, account, { type: 'identify', userId: user, traits })
     ctx.event.anonymousId = anonymousId as string
     ctx.event.messageId = `again-${ctx.id}`
+    sends(ctx, traits)
     void analytics.queue.dispatch(ctx)
   }
 
   // A page that was left before its group event was through owes the repeat still.
-  setTimeout(() => {
+  const settleRest = () => {
     const now = known()
     const account = analytics.group().id()
     if (now && account && told.lasting() && reaches(analytics.integrations)) settle(now, account)
-  }, SETTLED)
+  }
+  setTimeout(() => guarded(settleRest), SETTLED)
 
   return {
     known,
-    identified: ({ userId, integrations }, account, traits) => {
+    identified: ({ userId, integrations, context }, traits, through) => {
       if (!userId) return
-      if (reaches(integrations)) {
-        told.set(String(userId), NO_ACCOUNT, undefined)
-        if (account) told.set(String(userId), String(account), traits)
-      } else told.set(String(userId), NO_ACCOUNT, traits)
+      const meant = reaches(integrations)
+      told.set(String(userId), NO_ACCOUNT, meant ? null : traits, through)
+      const account = saidAccount(context)
+      if (meant && account) told.set(String(userId), String(account), traits, through)
     },
     grouped: ({ groupId, integrations }, who) => {
-      if (groupId && reaches(integrations)) settle(who, groupId)
+      if (!groupId) return
+      told.set(NO_USER, String(groupId), reaches(integrations), true)
+      if (who) settle(who, groupId)
     },
   }
 }

@@ -12,7 +12,7 @@ import { tellings } from './told'
 
 /** What held when a call was made. The SDK sends later, when group(), page() or reset() may have changed it. */
 interface Moment {
-  account: unknown
+  account?: unknown
   /** The module that earlier page calls have set. */
   module?: string | undefined
   /** At identify: the traits as they are stored. */
@@ -35,8 +35,10 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
   })
 
   const ours = totangos(settings)
-  const inDevice = ours.find(({ mode }) => mode === 'device') as DeviceSettings | undefined
-  const repeat = ours.length ? repeats(analytics, contextOf, tellings(analytics, send().apiKey)) : undefined
+  const inDevice = ours.find(({ mode, paused }) => mode === 'device' && !paused) as DeviceSettings | undefined
+  const repeat = ours.length
+    ? repeats(analytics, contextOf, tellings(analytics, send().apiKey), (ctx, traits) => moments.set(ctx, { traits }))
+    : undefined
   if (ours.some(({ mode, heartbeat }) => heartbeat && mode !== 'device')) heartbeats(analytics, contextOf, () => module)
   const device: Device | undefined =
     inDevice && send().addBundledMetadata === false
@@ -62,8 +64,9 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
   }
 
   function delivered(ctx: Context): void {
-    const known = moments.get(ctx)?.known
-    if (known && !device?.described(ctx.event, known)) repeat?.grouped(ctx.event, known)
+    const { known, traits } = moments.get(ctx) ?? {}
+    if (traits) repeat?.identified(ctx.event, traits, true)
+    if (ctx.event.type === 'group' && !device?.described(ctx.event, known)) repeat?.grouped(ctx.event, known)
   }
 
   /** Of an event that the last page could not send: what is known now, if the user is still the same. */
@@ -90,7 +93,7 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
       const page = (context['page'] ??= {}) as Record<string, unknown>
       page['category'] ??= moment.module
     }
-    if (moment.traits) repeat?.identified(event, account, moment.traits)
+    if (moment.traits) repeat?.identified(event, moment.traits, false)
     if (device) mark(event, device.take(event, account))
   }
 

@@ -5,6 +5,8 @@ export interface Destination {
   name: string
   mode?: 'cloud' | 'device'
   heartbeat?: boolean
+  /** Its events are kept for it, so that none may reach it past the server. */
+  paused?: boolean
 }
 
 /** Totango in device mode: what its own collector is driven with. */

@@ -14,21 +14,21 @@ export interface Tellings {
   /** Whether it is remembered beyond this page load. */
   lasting: () => boolean
   was: (user: string, account: string, traits: unknown) => boolean
-  set: (user: string, account: string, traits: unknown) => void
+  /** through  whether the event has left; until then it is remembered in this page load only, for it may get lost with it */
+  set: (user: string, account: string, traits: unknown, through: boolean) => void
 }
 
 export function tellings(analytics: Analytics, writeKey: unknown): Tellings {
   const key = `milonga:told:${String(writeKey)}`
-  let kept: Told[] = []
+  const here = new Map<string, string>()
   let lasting = mayStore(analytics.options)
 
-  function all(): Told[] {
-    if (!lasting) return kept
+  function stored(): Told[] {
     try {
-      const found: unknown = JSON.parse(localStorage.getItem(key) ?? '[]')
+      const found: unknown = lasting && JSON.parse(localStorage.getItem(key) ?? '[]')
       return Array.isArray(found) ? (found as Told[]) : []
     } catch {
-      return kept
+      return []
     }
   }
 
@@ -36,13 +36,16 @@ export function tellings(analytics: Analytics, writeKey: unknown): Tellings {
     lasting: () => lasting,
     was: (user, account, traits) => {
       const who = hash([user, account])
-      return all().some((told) => told[0] === who && told[1] === hash(traits))
+      return (here.get(who) ?? stored().find((told) => told[0] === who)?.[1]) === hash(traits)
     },
-    set: (user, account, traits) => {
+    set: (user, account, traits, through) => {
       const who = hash([user, account])
-      kept = [...all().filter((told) => told[0] !== who), [who, hash(traits)] as Told].slice(-MOST)
+      const what = hash(traits)
+      here.set(who, what)
+      if (!through || !lasting) return
       try {
-        if (lasting) localStorage.setItem(key, JSON.stringify(kept))
+        const all = [...stored().filter((told) => told[0] !== who), [who, what]]
+        localStorage.setItem(key, JSON.stringify(all.slice(-MOST)))
       } catch {
         lasting = false
       }
