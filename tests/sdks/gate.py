@@ -27,6 +27,7 @@ class Sent(Struct, frozen=True):
     headers   names in lower case
     body      as sent, without the framing of chunks
     status    of the answer, whoever gave it
+    asked     seconds: its Retry-After; 0 without
     started   seconds of the monotonic clock: when the request line had been read
     answered  the same, when the whole answer had been written
     """
@@ -36,6 +37,7 @@ class Sent(Struct, frozen=True):
     headers: dict[str, str]
     body: bytes
     status: int
+    asked: int
     started: float
     answered: float
 
@@ -111,8 +113,9 @@ class Gate:
             status, headers, body = self._pass_on(handler, chunks, chunked)
         handler.answer(status, headers, body)
         names = {name.lower(): value for name, value in handler.headers.items()}
+        asked = next((int(value) for name, value in headers if name.lower() == "retry-after"), 0)
         self.sent.append(
-            Sent(handler.command, handler.path, names, b"".join(chunks), status, started, time.monotonic())
+            Sent(handler.command, handler.path, names, b"".join(chunks), status, asked, started, time.monotonic())
         )
 
     def _pass_on(
