@@ -50,6 +50,7 @@ demo: setup $(BROWSER_READY)
 	$(BIN)/milonga demo $(ARGS)
 
 test: setup $(NODE_READY) $(BROWSER_READY)
+	$(BIN)/python -m tests.sdks.fetch
 	$(BIN)/python -m pytest $(ARGS)
 
 $(NODE_READY):
