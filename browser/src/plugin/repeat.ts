@@ -24,7 +24,9 @@ export interface Repeats {
   known: () => Known | undefined
   /** An identify with these stored traits goes out; then it is through. */
   identified: (event: SegmentEvent, traits: unknown, through: boolean) => void
-  /** A group event is through; who was known when it was made. */
+  /** A group event goes out. */
+  grouping: (event: SegmentEvent) => void
+  /** It is through; who was known when the call was made. */
   grouped: (event: SegmentEvent, known: Known | undefined) => void
 }
 
@@ -43,6 +45,10 @@ export function repeats(
     const user = analytics.user()
     const id = user.id()
     return id ? { user: String(id), anonymousId: user.anonymousId(), traits: { ...user.traits() } } : undefined
+  }
+
+  function kept({ groupId, integrations }: SegmentEvent, through: boolean): void {
+    if (groupId) told.set(NO_USER, String(groupId), reaches(integrations), through)
   }
 
   function settle({ user, anonymousId, traits }: Known, account: unknown): void {
@@ -73,10 +79,10 @@ export function repeats(
       const account = saidAccount(context)
       if (meant && account) told.set(String(userId), String(account), traits, through)
     },
-    grouped: ({ groupId, integrations }, who) => {
-      if (!groupId) return
-      told.set(NO_USER, String(groupId), reaches(integrations), true)
-      if (who) settle(who, groupId)
+    grouping: (event) => kept(event, false),
+    grouped: (event, who) => {
+      kept(event, true)
+      if (who && event.groupId) settle(who, event.groupId)
     },
   }
 }

@@ -94,6 +94,7 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
       page['category'] ??= moment.module
     }
     if (moment.traits) repeat?.identified(event, moment.traits, false)
+    if (event.type === 'group') repeat?.grouping(event)
     if (device) mark(event, device.take(event, account))
   }
 
