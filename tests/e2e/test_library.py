@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import apsw
 import pytest
+from playwright.sync_api import sync_playwright
 
 from milonga.collector.ask import Ask
 from milonga.collector.cdn import Cdn
@@ -23,6 +24,7 @@ from milonga.workspace.store import Workspace
 from tests.running import PATIENCE, Milonga, eventually
 
 ROOT = Path(__file__).parents[2]
+CHROMIUM = Path("/usr/bin/chromium")
 
 
 class Got(NamedTuple):
@@ -135,6 +137,36 @@ def test_a_change_in_the_workspace_is_in_what_browsers_fetch_next(milonga: Milon
         workspace.add_key("web", "next-key")
         eventually(lambda: told(milonga, "next-key") != [], "a new key is known")
     assert told(milonga, "nobodys-key") == []
+
+
+@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"there is no Chromium at {CHROMIUM}")
+def test_the_printed_snippet_sends_from_a_page_under_the_policy_that_the_docs_give(milonga: Milonga) -> None:
+    address = milonga.url
+    policy = (ROOT / "docs/browsers.md").read_text().split("## Content security policy")[1].split("```")[1]
+    rules = [re.sub(r"\(.*\)", "", line).strip() for line in policy.strip().splitlines()]
+    allowed = "; ".join(rules).replace("https://events.example.com", address).replace("nonce-...", "nonce-once")
+    snippet = milonga.say("sources", "snippet", "web", "--host", address).replace("<script>", '<script nonce="once">')
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        wrong: list[str] = []
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.route(
+            f"{address}/shop",
+            lambda route: route.fulfill(
+                body=f"<html><head>{snippet}</head></html>",
+                headers={"content-type": "text/html", "content-security-policy": f"default-src 'none'; {allowed}"},
+            ),
+        )
+        page.goto(f"{address}/shop")
+        page.evaluate("analytics.track('Policy obeyed')")
+        page.wait_for_function("performance.getEntriesByName(`${location.origin}/v1/t`).length")
+        assert "Policy obeyed" in milonga.say("events", "list")
+        asked = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert {name.split("/v1/")[0].removesuffix("/analytics.js") for name in asked} == {address}
+        assert wrong == []
+        browser.close()
 
 
 def test_damaged_settings_of_a_source_are_told_in_the_log_and_stop_nothing(tmp_path: Path) -> None:
