@@ -11,6 +11,7 @@ from typing import Final
 import uvloop
 from msgspec import Struct, field
 
+from milonga.workspace.store import Workspace
 from tests.fuzz import templates
 from tests.fuzz.conversation import Conversation, conversation
 from tests.fuzz.judge import code_of, complaints
@@ -18,6 +19,13 @@ from tests.fuzz.wire import Said, converse
 from tests.running import Milonga
 
 AT_ONCE: Final = 24  #: connections side by side
+SOURCES: Final[dict[str, tuple[str, dict[str, object]]]] = {
+    "open": (templates.KEY, {"newAccountsAlarm": 0}),
+    "off": (templates.OFF_KEY, {"enabled": False}),
+    "listed": (templates.LISTED_KEY, {"origins": templates.LISTED_ORIGIN}),
+    "slow": (templates.SLOW_KEY, {"rateLimit": 20, "newAccountsCap": 20}),
+}
+"""Name, write key and settings."""
 LOOK: Final = 0.2  #: seconds between two looks at the memory
 
 
@@ -107,16 +115,13 @@ def _pss(pid: int) -> int:
 def target(folder: Path, *, totango: str = "", webhook: str = "") -> Iterator[Milonga]:
     """A server with a source of every kind, and with destinations for what is sent to the first, if given."""
     with Milonga(folder / "data", "--trusted-proxy", "127.0.0.1") as milonga:
-        milonga.say("sources", "add", "open", "--write-key", templates.KEY)
-        milonga.say("sources", "add", "off", "--write-key", templates.OFF_KEY)
-        milonga.say("sources", "add", "listed", "--write-key", templates.LISTED_KEY)
-        milonga.say("sources", "add", "slow", "--write-key", templates.SLOW_KEY)
-        milonga.say("sources", "disable", "off")
-        milonga.say("sources", "set", "listed", f"origins={templates.LISTED_ORIGIN}")
-        milonga.say("sources", "set", "slow", "rateLimit=50", "newAccountsCap=20")
+        with Workspace.open(milonga.data) as workspace:
+            for name, (key, settings) in SOURCES.items():
+                workspace.add_source(name, key)
+                workspace.set_source(name, settings)
         if totango:
-            settings = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango}")
-            milonga.say("destinations", "add", "totango", "--source", "open", *settings)
+            chosen = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango}")
+            milonga.say("destinations", "add", "totango", "--source", "open", *chosen)
         if webhook:
             milonga.say("destinations", "add", "webhook", "--source", "open", "--set", f"url={webhook}")
         yield milonga.start()
