@@ -37,6 +37,7 @@ class ActiveSegment:
     next_offset  what the next event gets
     events       how many it holds, with `size` in bytes
     created_at   unix milliseconds
+    newest_at    unix milliseconds: when the last of its events arrived; 0 without events
     ids          key -> offset of all events with an id of their sender's
     filter_keys  of the same events, see milonga.identity.duplicates
     damaged      a page of it is: it must not be written to
@@ -54,7 +55,7 @@ class ActiveSegment:
         self._tally: Tally = {}
         self.ids: dict[int, Offset] = {}
         self.filter_keys = array("Q")
-        self.events = self.size = 0
+        self.events = self.size = self.newest_at = 0
         self.damaged = False
         try:
             found = self.connection.execute("SELECT value FROM meta WHERE key = 'created_at'").get
@@ -82,6 +83,7 @@ class ActiveSegment:
                 self.filter_keys.append(filter_key(message_id))
             minute = (at // MINUTE, source, ACCEPTED)
             accepted[minute] = accepted.get(minute, 0) + 1
+            self.newest_at = max(self.newest_at, at)
             self.events += 1
             self.size += size + ROW_OVERHEAD
         for minute_, source, name, n in counts_of(self.connection):

@@ -174,7 +174,7 @@ class Keeper:
     # What becomes of a segment
 
     def sealed(self, old: ActiveSegment) -> None:
-        segment = Sealed(old.first, old.next_offset - 1)
+        segment = Sealed(old.first, old.next_offset - 1, old.newest_at or None)
         keys = old.filter_keys
 
         def finish() -> None:
@@ -207,14 +207,14 @@ class Keeper:
                 connection.pragma("temp_store", "memory")
                 with connection:
                     connection.execute(INDEXES)
-                    newest_at = connection.execute("SELECT max(received_at) FROM events").get
+                    if segment.newest_at is None:
+                        segment.newest_at = _newest_at(connection)
                     stored_keys = _to_bytes(keys if keys is not None else _keys_of(connection))
                     connection.execute(
                         "INSERT OR REPLACE INTO meta VALUES ('newest_at', ?), ('filter_keys', ?)",
-                        (newest_at, stored_keys),
+                        (segment.newest_at, stored_keys),
                     )
                 self._on_step("indexed")
-            segment.newest_at = _newest_at(connection)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         self._unfinished.remove(first)
         if first in self._remembered:

@@ -291,6 +291,7 @@ class Writer:
             self._room.wrote(size + written * ROW_OVERHEAD)
             active.ids.update(ids)
             active.filter_keys.extend(filter_keys)
+            active.newest_at = max([active.newest_at, *[at for at, _ in counts]])
             self._bells.ring()
         for (at, source), (accepted, duplicates) in counts.items():
             active.count(at // MINUTE, source, ACCEPTED, accepted)
