@@ -40,14 +40,18 @@ def account_in(
     """
     if type_ == "group":
         return account_of(type_, group_id, ())
-    account = account_of(type_, None, _decoded(context))
+    account = _named_in(context)
     if account is None and batch_context:
-        account = account_of(type_, None, _decoded({k: v for k, v in batch_context.items() if k not in context}))
+        account = _named_in({key: raw for key, raw in batch_context.items() if key not in context})
     return account
 
 
-def _decoded(context: Mapping[str, Raw]) -> list[tuple[str, Any]]:
-    return [(key, _value(raw)) for key, raw in context.items() if key not in _OTHERS and _names_group(key)]
+def _named_in(context: Mapping[str, Raw]) -> Account | None:
+    """What `account_of` finds, decoding only what may be it."""
+    for key in context:
+        if key not in _OTHERS and _names_group(key) and (found := id_text(_value(context[key]))) is not None:
+            return Account(found, "context.groupId")
+    return None
 
 
 def _value(raw: Raw) -> Any:

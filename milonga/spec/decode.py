@@ -300,7 +300,7 @@ def _valid(lean: _Lean, body: bytes, implied: EventType | None, envelope: Envelo
     return Arrived(
         type=cast("EventType", type_),
         body=body,
-        message_id=_text(lean.message_id),
+        message_id=lean.message_id or None,
         user_id=user,
         anonymous_id=anonymous,
         group_id=group,
