@@ -117,4 +117,4 @@ def test_at_80_columns_no_key_and_no_time_is_cut(data: Path) -> None:
     assert any(line.endswith("k" * 60) for line in seen)
     assert any(line.startswith("added") and line.endswith("Z") for line in seen)
     wide = in_a_terminal("sources", "list", "--data", str(data), columns=200)
-    assert wide[0].split() == ["name", "write", "key", "destinations", "added"]
+    assert wide[0].split() == ["name", "state", "write", "key", "destinations", "added"]
