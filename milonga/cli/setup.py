@@ -114,7 +114,7 @@ def sdks(write_key: str, at: Address) -> tuple[Lines, ...]:
         Lines(
             "React Native: @segment/analytics-react-native",
             f'createClient({{ writeKey: "{key}", proxy: "{url}/v1", cdnProxy: "{url}/v1", '
-            "useSegmentEndpoints: true })",
+            f"useSegmentEndpoints: true{'' if at.secure else ', allowInsecureProxy: true'} }})",
         ),
         Lines(
             "Flutter: analytics_flutter",

@@ -108,7 +108,10 @@ class Gate:
             answer = self.instead.popleft()
             status, headers, body = answer.status, [(a.decode(), b.decode()) for a, b in answer.headers], answer.body
             if "origin" in handler.headers:  # a page would not be shown it otherwise
-                headers += [("access-control-allow-origin", "*"), ("access-control-expose-headers", "Retry-After")]
+                headers += [
+                    ("access-control-allow-origin", "*"),
+                    ("access-control-expose-headers", "Retry-After, X-RateLimit-Reset"),
+                ]
         else:
             status, headers, body = self._pass_on(handler, chunks, chunked)
         handler.answer(status, headers, body)
