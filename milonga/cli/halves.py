@@ -7,7 +7,7 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
@@ -25,9 +25,11 @@ from milonga.collector.tls import Tls
 from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.eventlog.accounts import accounts_in
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
+from milonga.identity.new_accounts import NewAccounts
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
 
@@ -92,6 +94,7 @@ async def collect(
         except ValueError as error:
             raise UserError(str(error)) from error
         followed = Followed(workspace)
+        accounts = NewAccounts()
         cdn = Cdn(lambda: followed.sources, lambda: followed.destinations)
         event_log = await SqliteLog.open(data / LOG_FOLDER, behind=highest_offset(data, workspace))
         collector = Collector(
@@ -106,6 +109,7 @@ async def collect(
             accept_unknown=accept_unknown,
             serve=cdn.answer,
             proxies=proxies,
+            accounts=accounts,
         )
         chores = [asyncio.create_task(followed.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
         try:
@@ -115,6 +119,7 @@ async def collect(
                 raise UserError(_why_not(listen.host, listen.port, error)) from error
             try:
                 listening(server.url)
+                chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
                 await stop.wait()
             finally:
                 await server.stop()
@@ -122,6 +127,21 @@ async def collect(
             for chore in chores:
                 chore.cancel()
             await event_log.close()
+
+
+async def _know_accounts(accounts: NewAccounts, folder: Path, stop: asyncio.Event) -> None:
+    """Which accounts the log holds: off the start's path, for that may take a while. Until then none is new."""
+
+    def stored() -> Iterator[str]:
+        for account in accounts_in(folder):
+            if stop.is_set():
+                return
+            yield account
+
+    try:
+        accounts.know(await asyncio.to_thread(accounts.filter_of, stored(), lambda: time.sleep(0.001)))
+    except (OSError, apsw.Error) as error:
+        log.error("accounts.unreadable", error=f"{type(error).__name__}: {error}", then="no account counts as new")
 
 
 def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:

@@ -1,28 +1,42 @@
 """The tracking API, independent of any HTTP server: the parts of a request in, an answer out."""
 
 import asyncio
+import math
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
+import structlog
+
 from milonga.collector import answers
+from milonga.collector.addresses import wanting
 from milonga.collector.answers import NOT_FOUND, Answer, with_headers
 from milonga.collector.ask import Ask, Serve
 from milonga.collector.counts import Counts, What
 from milonga.collector.origins import allows, preflight
+from milonga.collector.pixel import Query, Unreadable
 from milonga.collector.proxies import Proxies
 from milonga.collector.request import Request
 from milonga.collector.room import MAX_HELD, Room
 from milonga.collector.routes import Kind, Route
-from milonga.collector.stamp import all_as, discards, stamp
+from milonga.collector.rules import Rules
+from milonga.collector.stamp import all_as, discards, stamp, with_ip
+from milonga.collector.trouble import trouble
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
+from milonga.identity.new_accounts import NewAccounts
 from milonga.spec.arrived import Decoded, NotJson
 from milonga.spec.decode import decode, decode_mended
+from milonga.spec.discards import Rejected
 from milonga.spec.event import EventType
+from milonga.spec.limits import MAX_EXCERPT
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import Source
+
+_log = structlog.get_logger("milonga.collector")
 
 _MEND_ASIDE: Final = 64 * 1024
 """
@@ -45,6 +59,7 @@ class Collector:
     source_of       the source that has this write key, or None
     allows_origin   whether any source takes what a page of this origin sends
     clock           unix seconds
+    monotonic       seconds that never go back
     new_id          a messageId for an event that has none
     ready           whether events can be taken at all: workspace loaded, log open
     writable        whether the log could be written when that was last tried; only `/readyz` asks, as each event tries
@@ -52,6 +67,7 @@ class Collector:
     notice          told of everything that `counts` counts
     serve           answers what is fetched and no tracking path: scripts, settings, pages
     proxies         what is believed about the sender
+    accounts        which accounts are new; by default none is
     max_held        bytes of bodies in memory at once; beyond it, for strangers beyond half of it, 503
     """
 
@@ -63,6 +79,7 @@ class Collector:
         source_of: Callable[[str], Source | None],
         allows_origin: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float],
+        monotonic: Callable[[], float] = time.monotonic,
         new_id: Callable[[], str],
         ready: Callable[[], bool],
         writable: Callable[[], bool] = lambda: True,
@@ -70,6 +87,7 @@ class Collector:
         notice: Callable[[What, int], None] | None = None,
         serve: Serve = lambda _: NOT_FOUND,
         proxies: Proxies | None = None,
+        accounts: NewAccounts | None = None,
         max_held: int = MAX_HELD,
     ) -> None:
         self._log = log
@@ -84,6 +102,9 @@ class Collector:
         self._notice = notice
         self._serve = serve
         self.proxies = proxies or Proxies()
+        self._monotonic = monotonic
+        self._tell_again = -math.inf
+        self._rules = Rules(monotonic, accounts or NewAccounts())
         self.room = Room(max_held)
         self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
         self._unpacking = asyncio.Lock()  # likewise, for the room of what is unpacked is taken only then
@@ -111,7 +132,7 @@ class Collector:
             case Kind.ready:
                 return answers.READY if self._ready() and self._writable() else answers.NOT_READY
             case Kind.pixel:
-                return answers.PIXEL
+                return answers.PIXEL if request.bare else self._see(route, request)
             case Kind.settings:
                 # Public, and fetched by scripts and phones of any site. Whatever keeps a copy must keep this with it.
                 return with_headers(self._fetch(route, request), (b"access-control-allow-origin", b"*"))
@@ -138,6 +159,7 @@ class Collector:
                 secure=secure,
                 accepts=request.fields.get(b"accept-encoding", b""),
                 if_none_match=request.fields.get(b"if-none-match", b""),
+                agent=request.fields.get(b"user-agent", b""),
             )
         )
 
@@ -217,27 +239,92 @@ class Collector:
             return self._refuse(answers.refusal(400, "invalid_json", str(error)))
         return await self._end(self._judge(source, request, decoded))
 
-    def _judge(self, source: Source | None, request: Request, decoded: Decoded) -> Begun:
+    def _judge(self, source: Source | None, request: Request, decoded: Decoded, by_pixel: bool = False) -> Begun:
         if source is None:
             if decoded.write_key is None:
                 return self._refuse(answers.NO_WRITE_KEY)
             source = self._source_of(decoded.write_key)
             if source is None:
                 return self._unknown_key()
-        origin = request.fields.get(b"origin")
-        if origin is not None and not allows(source.settings.origins, origin.decode("latin-1")):
-            return self._wrong_origin(source, origin, decoded)
+        settings = source.settings
+        if settings.origins and not self._is_allowed(settings.origins, request):
+            return self._wrong_origin(source, request, decoded)
+        if not settings.enabled:
+            return self._keep_none(source, all_as("source_disabled", "The source is switched off", decoded))
+        if settings.rate_limit:
+            too_many = self._rules.too_many(source, len(decoded.events) + len(decoded.rejected))
+            if too_many is not None:
+                self.count("rate_limited")
+                if not by_pixel:  # nobody sends a picture's address again
+                    return too_many
+                return self._keep_none(source, all_as("rate_limited", "The source's rate limit is reached", decoded))
         received_at = int(self._clock() * 1000)
         # From here to the append nothing may wait: accounts are resolved in the order in which events reach the log.
-        append = self._append(stamp(decoded.events, source.id, received_at, self._new_id))
-        if not decoded.rejected:
+        stamped = stamp(decoded.events, source.id, received_at, self._new_id)
+        places = wanting(decoded.events, settings.ip, by_pixel)
+        if places and (ip := self.proxies.address(request.fields, request.peer)) is not None:
+            for place in places:
+                stamped[place] = with_ip(stamped[place], ip)
+        stamped, refused, new = self._rules.admit(source, stamped)
+        if new:
+            self.count("new_account", new)
+        append = self._append(stamped)
+        if not decoded.rejected and not refused:
             return append
-        return self._keep_both(append, discards(decoded.rejected, source.id, received_at))
+        return self._keep_both(append, discards([*decoded.rejected, *refused], source.id, received_at))
 
-    async def _wrong_origin(self, source: Source, origin: bytes, decoded: Decoded) -> Answer:
+    def _keep_none(self, source: Source, rejected: list[Rejected]) -> Begun:
+        """Answered with 200, once it is in the books."""
+        return self._count_discards(discards(rejected, source.id, int(self._clock() * 1000)))
+
+    async def _see(self, route: Route, request: Request) -> Answer:
+        """A pixel: the picture is sent whatever happens, for nobody reads anything else."""
+        try:
+            answer = await self._end(self._read_pixel(route, request))
+        except Exception as error:
+            answer = trouble(self, f"/v1/pixel/{route.type}", error)
+        if answer is not answers.OK:
+            self.count("pixel_lost")
+            self._tell_lost(answer)
+        return answers.PIXEL
+
+    def _tell_lost(self, answer: Answer) -> None:
+        """What is nowhere in the books for a fault of ours: in the log, once a minute at the most."""
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and self._monotonic() >= self._tell_again:
+            self._tell_again = self._monotonic() + 60.0
+            _log.warning("pixels_lost", since_start=self.counts["pixel_lost"], why=answer.body.decode())
+
+    def _read_pixel(self, route: Route, request: Request) -> Begun:
+        if not self._ready():
+            return answers.NOT_READY
+        query = None
+        try:
+            query = Query(request.target)
+            body = query.event()
+            decoded = decode(body, route.type) or decode_mended(body, route.type)
+        except (Unreadable, NotJson) as error:
+            source = None if query is None else self._source_of(query.write_key or "")
+            if source is None:
+                return self._refuse(answers.NO_WRITE_KEY)
+            excerpt = request.target[:MAX_EXCERPT]
+            return self._keep_none(source, [Rejected(code="malformed_json", reason=str(error), excerpt=excerpt)])
+        key = key_in_header(request.authorization) or decoded.write_key or query.write_key
+        if key is None:
+            return self._refuse(answers.NO_WRITE_KEY)
+        source = self._source_of(key)
+        return self._unknown_key() if source is None else self._judge(source, request, decoded, by_pixel=True)
+
+    @staticmethod
+    def _is_allowed(origins: tuple[str, ...], request: Request) -> bool:
+        """Who sends no Origin is no browser."""
+        origin = request.fields.get(b"origin")
+        return origin is None or allows(origins, origin.decode("latin-1"))
+
+    async def _wrong_origin(self, source: Source, request: Request, decoded: Decoded) -> Answer:
         """In the books, for nobody else tells the owner why a site of his is silent."""
         self.count("origin_not_allowed")
-        reason = f"Expected an allowed origin, got {origin[:100].decode('latin-1')!r}"
+        origin = request.fields[b"origin"][:100].decode("latin-1")
+        reason = f"Expected an allowed origin, got {origin!r}"
         found = all_as("origin_not_allowed", reason, decoded)
         with suppress(LogFull):  # it is refused in any case
             await self._ledger.discard(discards(found, source.id, int(self._clock() * 1000)))

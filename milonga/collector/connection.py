@@ -114,7 +114,7 @@ class Connection(asyncio.Protocol):
         except Refused as refused:
             self._refuse(refused)
         else:
-            if self._is_too_much:
+            if self._held and self._is_too_much:
                 self._pause()
 
     def eof_received(self) -> bool:
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
         """Once a tick: has anything taken too long?"""
         now, reader = self._clock.now, self._reader
         ours_to_act = self._paused or self._asking  # a sender that waits for us is not slow
-        if reader.deadline <= now and not ours_to_act:
+        if (reader.deadline <= now or reader.latest <= now) and not ours_to_act:
             refused = reader.give_up()
             self._refuse(refused)
         elif self._deadline <= now and not (reader.begun and self._writable):

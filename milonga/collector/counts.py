@@ -9,6 +9,9 @@ What: TypeAlias = Literal[
     "discarded",
     "unknown_write_key",
     "origin_not_allowed",
+    "rate_limited",
+    "new_account",
+    "pixel_lost",
     "sdk_metrics",
     "refused",
     "busy",
@@ -21,6 +24,9 @@ duplicate           events whose first copy was kept before
 discarded           events answered with 200 and not kept; each is in the ledger with its code
 unknown_write_key   requests whose key no source has, answered with 401 or, by the switch, 200
 origin_not_allowed  requests of pages whose site the source does not take, and preflights that no source would
+rate_limited        requests answered with 429, and pixels beyond a rate limit
+new_account         accounts that a source named for the first time
+pixel_lost          pixels that were answered as ever, but neither kept nor in the ledger
 sdk_metrics         requests to /v1/m
 refused             requests answered with another error of the sender's
 busy                requests answered with 503 because too much was held at once

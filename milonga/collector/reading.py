@@ -48,7 +48,8 @@ class Reader:
     """
     The reading side of one connection. Methods called `on_...` are the parser's to call.
 
-    deadline  by `clock`: when the request that is being read must be there; infinite while none is
+    deadline  by `clock`: when the head must be there, or something more of the body; infinite while nothing is read
+    latest    by `clock`: when the whole body must be there, however steadily it drips in
     begun     a request has begun
     in_body   its headers are there
     ended     nothing may follow what was read
@@ -79,8 +80,7 @@ class Reader:
         self._take = take
         self._ask_on = ask_on
         self._parser = httptools.HttpRequestParser(self)
-        self.deadline = inf
-        self._latest = inf  # for a body, however steadily it drips in
+        self.deadline = self.latest = inf
         self.begun = self.in_body = self.ended = False
         self._unspent = 0  # bytes read since something of use came
         self._fields: MutableMapping[bytes, bytes] = {}
@@ -118,14 +118,11 @@ class Reader:
 
     def extend(self) -> None:
         """Nothing could be read for a while, and it was not the sender's fault."""
+        now = self._clock.now
         if self.in_body:
-            self._await_body()
+            self.deadline, self.latest = now + self._stall_patience, now + self._body_patience
         elif self.begun:
-            self.deadline = self._clock.now + self._head_patience
-
-    def _await_body(self) -> None:
-        self._latest = self._clock.now + self._body_patience
-        self.deadline = min(self._latest, self._clock.now + self._stall_patience)
+            self.deadline = now + self._head_patience
 
     @property
     def held(self) -> int:
@@ -139,7 +136,7 @@ class Reader:
             self._room.give_back(len(self._body))
             self._body = b""
         self.begun = self.in_body = False
-        self.deadline = inf
+        self.deadline = self.latest = inf
 
     def _refused(self, answer: Answer) -> Refused:
         self._collector.count("refused")
@@ -181,7 +178,8 @@ class Reader:
         if len(fields) > MAX_HEADERS or len(request.target) + self._size > MAX_HEAD:
             raise self._refused(answers.LARGE_HEAD)
         self.in_body = True
-        self._await_body()
+        now = self._clock.now
+        self.deadline, self.latest = now + self._stall_patience, now + self._body_patience
         self._size = 0
         method = parser.get_method()
         request.to = route_to(method, request.target)
@@ -205,7 +203,7 @@ class Reader:
 
     def on_body(self, part: bytes) -> None:
         self._unspent = 0
-        self.deadline = min(self._latest, self._clock.now + self._stall_patience)
+        self.deadline = self._clock.now + self._stall_patience
         self._size += len(part)
         if self._size > MAX_REQUEST:
             raise self._too_large(self._request.to)
@@ -233,7 +231,7 @@ class Reader:
         request.body = bytes(self._body)
         self._body = b""
         self.begun = self.in_body = False
-        self.deadline = inf
+        self.deadline = self.latest = inf
         self.ended = not request.keep
         self._take(request)
 

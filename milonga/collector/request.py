@@ -1,6 +1,8 @@
 """A request as both front ends hand it to the collector."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
 
 from msgspec import Struct
 
@@ -24,7 +26,8 @@ class Peer(Struct, frozen=True):
     secure: bool = False
 
 
-NOBODY = Peer()
+NOBODY: Final = Peer()
+_NONE: Final[Mapping[bytes, bytes]] = MappingProxyType({})  # not {}: each request would get one of its own
 
 
 class Request(Struct, gc=False):
@@ -42,7 +45,7 @@ class Request(Struct, gc=False):
     to: Route | Answer = answers.NOT_FOUND
     target: bytes = b""
     peer: Peer = NOBODY
-    fields: Mapping[bytes, bytes] = {}
+    fields: Mapping[bytes, bytes] = _NONE
     authorization: bytes | None = None
     encoding: bytes | None = None
     body: bytes = b""

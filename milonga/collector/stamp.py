@@ -16,7 +16,12 @@ from milonga.spec.limits import MAX_EXCERPT
 from milonga.spec.stored import Stamp, Stamped
 
 
-def stamp(events: Iterable[Arrived], source: int, received_at: int, new_id: Callable[[], str]) -> list[Stamped]:
+def stamp(
+    events: Iterable[Arrived],
+    source: int,
+    received_at: int,
+    new_id: Callable[[], str],
+) -> list[Stamped]:
     """
     source       id of the source
     received_at  unix milliseconds; one for all events of a request, as Segment has it
@@ -50,6 +55,10 @@ def stamp(events: Iterable[Arrived], source: int, received_at: int, new_id: Call
             )
         )
     return stamped
+
+
+def with_ip(stamped: Stamped, ip: str) -> Stamped:
+    return structs.replace(stamped, stamp=structs.replace(stamped.stamp, ip=ip))
 
 
 def all_as(code: Code, reason: str, decoded: Decoded) -> list[Rejected]:

@@ -1,17 +1,21 @@
 """A fault of ours while a request was handled: counted, logged without a word of the body, answered with 503."""
 
 import traceback
+from typing import Literal, Protocol
 
 import structlog
 
 from milonga.collector import answers
 from milonga.collector.answers import Answer
-from milonga.collector.collector import Collector
 
 _log = structlog.get_logger("milonga.collector")
 
 
-def trouble(collector: Collector, path: str, error: Exception) -> Answer:
+class Counting(Protocol):
+    def count(self, what: Literal["trouble"], /) -> None: ...
+
+
+def trouble(collector: Counting, path: str, error: Exception) -> Answer:
     collector.count("trouble")
     if isinstance(error, ExceptionGroup):  # of append and ledger, the first that failed
         error = error.exceptions[0]

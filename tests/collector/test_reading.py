@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from milonga.collector.answers import Answer
@@ -53,12 +53,14 @@ def test_requests_are_read_with_what_matters_of_their_headers() -> None:
     assert bench.collector.room.held == 2 * len(EVENT) + 5
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(min_value=0), max_size=20))
 @example(list(range(len(STREAM))))
 def test_it_does_not_matter_where_the_network_cuts(places: list[int]) -> None:
     assert read(cut(STREAM, places))[:2] == read([STREAM])[:2]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(min_value=0), st.binary(max_size=3)), min_size=1, max_size=5),
     st.lists(st.integers(min_value=0), max_size=5),
