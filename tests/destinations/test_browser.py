@@ -37,6 +37,8 @@ def test_in_device_mode_the_page_learns_what_totangos_own_script_needs() -> None
         "trackNamedPages": False,
         "trackCategorizedPages": True,
         "disableHeartbeat": False,
+        "moduleFromUrl": True,
+        "defaultModule": "Application",
     }
 
 

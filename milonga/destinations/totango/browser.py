@@ -29,4 +29,6 @@ def browser(settings: Settings) -> Mapping[str, Any] | None:
         "trackNamedPages": settings.track_named_pages,
         "trackCategorizedPages": settings.track_categorized_pages,
         "disableHeartbeat": settings.disable_heartbeat,
+        "moduleFromUrl": settings.module_from_url,
+        "defaultModule": settings.default_module,
     }
