@@ -33,12 +33,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="milonga-fuzz-") as folder, target(Path(folder)) as milonga:
         if chosen.only is not None:
             return show(milonga, chosen.seed, chosen.only)
-        found = fuzz(milonga, chosen.seed, chosen.requests)
+        found = fuzz(milonga, chosen.seed, chosen.requests, slow=10)
         tell(found, chosen.seed)
         troubles = aftermath(milonga, found)
     for words in troubles:
         print(f"afterwards: {words}")
-    return 1 if found.wrong or troubles else 0
+    print(f"{found.events:,} events in the log, {len(found.kept):,} of them honest ones that had to be there")
+    return 1 if found.wrong or found.slow or troubles else 0
 
 
 def tell(found: Findings, seed: int) -> None:
@@ -48,6 +49,8 @@ def tell(found: Findings, seed: int) -> None:
     print("answers: " + ", ".join(f"{name} {count:,}" for name, count in found.answers.most_common()))
     for number, words in found.wrong[:20]:
         print(f"WRONG: {words}\n    python -m tests.fuzz --seed {seed} --only {number}")
+    for words in found.slow:
+        print(f"WRONG: slow senders: {words}")
     if found.wrong:
         print(f"{len(found.wrong)} things are wrong.")
 

@@ -306,6 +306,8 @@ def version(draft: Draft, dice: random.Random) -> None:
 
 def same_path(draft: Draft, dice: random.Random) -> None:
     """Spelled otherwise, it means the same."""
+    if draft.aim == "anything":
+        return
     path, _, query = draft.target.partition(b"?")
     match dice.randrange(5):
         case 0:

@@ -15,6 +15,7 @@ from milonga.workspace.store import Workspace
 from tests.fuzz import templates
 from tests.fuzz.conversation import Conversation, conversation
 from tests.fuzz.judge import code_of, complaints
+from tests.fuzz.slow import chorus
 from tests.fuzz.wire import Said, converse
 from tests.running import Milonga
 
@@ -38,6 +39,7 @@ class Findings(Struct):
     kept       messageIds that were answered with 200 to a request with which nothing is wrong
     peak       bytes, of the server's processes together
     events     in the log afterwards
+    slow       what was wrong with how slow senders were treated
     """
 
     requests: int = 0
@@ -48,6 +50,7 @@ class Findings(Struct):
     kept: set[str] = field(default_factory=set)
     peak: int = 0
     events: int = 0
+    slow: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
     def add(self, said: Conversation, heard: Said) -> None:
@@ -63,15 +66,15 @@ class Findings(Struct):
         self.wrong += [(said.number, words) for words in complaints(said, heard)]
 
 
-def fuzz(milonga: Milonga, seed: int, requests: int, first: int = 0) -> Findings:
-    """So many requests, from the conversation of this number on."""
-    return uvloop.run(_fuzz(milonga, seed, requests, first))
+def fuzz(milonga: Milonga, seed: int, requests: int, *, slow: int = 0) -> Findings:
+    """So many requests; and so many slow senders of each kind beside them, which alone takes a minute."""
+    return uvloop.run(_fuzz(milonga, seed, requests, slow))
 
 
-async def _fuzz(milonga: Milonga, seed: int, requests: int, first: int) -> Findings:
+async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int) -> Findings:
     found = Findings()
     begun = time.monotonic()
-    number = first
+    number = 0
 
     async def one_after_the_other() -> None:
         nonlocal number
@@ -83,8 +86,10 @@ async def _fuzz(milonga: Milonga, seed: int, requests: int, first: int) -> Findi
     looking = asyncio.create_task(_look(milonga, found))
     try:
         async with asyncio.TaskGroup() as group:
+            slow_ones = group.create_task(chorus("127.0.0.1", milonga.port, slow))
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
+        found.slow = slow_ones.result()
     finally:
         looking.cancel()
     found.seconds = time.monotonic() - begun

@@ -157,17 +157,26 @@ def honest(number: int, place: int, dice: random.Random) -> Draft:
     renew({"batch": events}, dice)
     for one, id_ in zip(events, ids, strict=True):
         one["messageId"] = id_
-    host = (b"Host", b"events.example.com")
-    if len(ids) == 1 and dice.random() < 0.5:
-        one = {**events[0], "writeKey": KEY}
-        target = f"/v1/{one['type'][0]}".encode()
-        draft = Draft(b"POST", target, [host], msgspec.json.encode(one), "track")
-    else:
-        draft = Draft(b"POST", b"/v1/batch", [host], msgspec.json.encode(batch(events)), "track")
+    if len(ids) > 1:
+        return _posted(b"/v1/batch", batch(events), ids, dice)
+    one = {**events[0], "writeKey": KEY}
+    if dice.random() < 0.4:
+        return _as_pixel(one, ids)
+    return _posted(f"/v1/{one['type'][0]}".encode(), one, ids, dice)
+
+
+def _posted(target: bytes, body: object, ids: tuple[str, ...], dice: random.Random) -> Draft:
+    headers = [(b"Host", b"events.example.com")]
+    draft = Draft(b"POST", target, headers, msgspec.json.encode(body), "track", honest=ids)
     if dice.random() < 0.3:
         draft.body = gzip.compress(draft.body, 1)
         draft.headers.append((b"Content-Encoding", b"gzip"))
     if dice.random() < 0.3:
         draft.framing = "chunked"
-    draft.honest = ids
     return draft
+
+
+def _as_pixel(one: dict[str, Any], ids: tuple[str, ...]) -> Draft:
+    data = base64.urlsafe_b64encode(msgspec.json.encode(one)).rstrip(b"=")
+    target = b"/v1/pixel/%b?data=%b" % (one["type"].encode(), data)
+    return Draft(b"GET", target, [(b"Host", b"events.example.com")], b"", "pixel", framing="none", honest=ids)
