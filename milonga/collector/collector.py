@@ -283,7 +283,7 @@ class Collector:
             answer = await self._end(self._read_pixel(route, request))
         except Exception as error:
             answer = trouble(self, f"/v1/pixel/{route.type}", error)
-        if answer is not answers.OK:
+        if answer not in (answers.OK, answers.ORIGIN_NOT_ALLOWED):
             self.count("pixel_lost")
             self._tell_lost(answer)
         return answers.PIXEL

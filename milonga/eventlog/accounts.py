@@ -39,12 +39,16 @@ def accounts_in(folder: Path) -> Iterator[str]:
 def _by_index(connection: apsw.Connection) -> Iterator[str]:
     """Without a look at the events themselves."""
     last = ""
-    while rows := connection.execute(BY_INDEX, (last,)).fetchall():
-        yield from (row[0] for row in rows)
-        last = rows[-1][0]
+    while found := _texts(connection.execute(BY_INDEX, (last,))):
+        yield from found
+        last = found[-1]
 
 
 def _by_place(connection: apsw.Connection, first: int) -> Iterator[str]:
     """The active segment has no index."""
     for at in range(first - 1, newest(connection, first), STEP):
-        yield from (row[0] for row in connection.execute(BY_PLACE, (at, at + STEP)).fetchall())
+        yield from _texts(connection.execute(BY_PLACE, (at, at + STEP)))
+
+
+def _texts(rows: apsw.Cursor) -> list[str]:
+    return [row[0] for row in rows if isinstance(row[0], str)]
