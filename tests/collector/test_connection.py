@@ -370,6 +370,36 @@ def test_a_long_pipeline_is_answered_in_order_and_never_held_as_a_whole(front: F
     run(front, scenario())
 
 
+def test_no_more_than_one_large_request_of_bodies_waits_on_a_connection(front: Front) -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.log.held = asyncio.Event()
+        server = await bench.serve(front)
+        assert isinstance(server, HttpServer)
+        reader, writer = await asyncio.open_connection(server.host, server.port)
+        one = 1_500_000
+        bodies = [b'{"userId":"u","event":"%d"}' % n + b" " * one for n in range(12)]
+        writer.write(b"".join(map(request, bodies)))
+        await until(lambda: any(connection._paused for connection in server._connections))
+        assert MAX_REQUEST - one < bench.collector.room.held - one < MAX_REQUEST + 1_000_000
+        bench.log.held.set()
+        for _ in bodies:
+            answer = await reader.readuntil(b'{"success": true}')
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        await until(lambda: bench.collector.room.held == 0)
+        writer.close()
+        await server.stop()
+
+    run(front, scenario())
+
+
+def test_a_body_that_drips_in_is_waited_for_and_one_that_never_ends_is_not(front: Front) -> None:
+    patience = Patience(stall=60, body=0.3, tick=0.02)
+    with Bench().listening(front, patience=patience) as server, connect(server) as connection:
+        connection.sendall(HEAD + b"Content-Length: 5\r\n\r\n{")
+        assert_refused(rest(connection), 503, "slow_body")
+
+
 def test_a_sender_of_too_many_requests_at_once_is_refused(front: Front) -> None:
     async def scenario() -> None:
         bench = Bench()

@@ -1,6 +1,7 @@
 """Requests out of bytes, however they are cut and whatever they hold."""
 
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import example, given, settings
@@ -96,3 +97,29 @@ def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
         reader.feed(request())
     assert refused.value.answer.status == 503
     assert bench.collector.counts["trouble"] == 1
+
+
+def test_a_body_may_take_its_time_as_long_as_something_comes() -> None:
+    clock = Clock(0.0, b"")
+    reader = Reader(
+        Bench().collector,
+        clock,
+        head_patience=30,
+        body_patience=60,
+        stall_patience=10,
+        take=lambda _: None,
+        ask_on=lambda: None,
+    )
+    reader.feed(HEAD)
+    assert (reader.deadline, reader.latest) == (30, inf)
+    clock.now = 5.0
+    reader.feed(b"Content-Length: 5\r\n\r\n")
+    assert (reader.deadline, reader.latest) == (15, 65)
+    for now in (14.0, 23.0):
+        clock.now = now
+        reader.feed(b"x")
+        assert (reader.deadline, reader.latest) == (now + 10, 65)
+    reader.extend()  # it could not be read for a while
+    assert (reader.deadline, reader.latest) == (33, 83)
+    reader.feed(b"xxx")
+    assert (reader.deadline, reader.latest) == (inf, inf)
