@@ -16,7 +16,7 @@ import uvloop
 from tests.fuzz.aftermath import aftermath
 from tests.fuzz.conversation import conversation
 from tests.fuzz.judge import complaints
-from tests.fuzz.run import Findings, fuzz, target
+from tests.fuzz.run import Findings, door_of, fuzz, target
 from tests.fuzz.wire import converse
 from tests.running import Milonga
 
@@ -27,10 +27,11 @@ def main() -> int:
     parser.add_argument(
         "--seed", type=int, default=random.randrange(2**32), metavar="N", help="the same seed, the same requests"
     )
+    parser.add_argument("--tls", action="store_true", help="over TLS")
     parser.add_argument("--only", type=int, metavar="N", help="only this conversation, shown")
     chosen = parser.parse_args()
     print(f"seed {chosen.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="milonga-fuzz-") as folder, target(Path(folder)) as milonga:
+    with tempfile.TemporaryDirectory(prefix="milonga-fuzz-") as folder, target(Path(folder), tls=chosen.tls) as milonga:
         if chosen.only is not None:
             return show(milonga, chosen.seed, chosen.only)
         found = fuzz(milonga, chosen.seed, chosen.requests, slow=10)
@@ -57,7 +58,7 @@ def tell(found: Findings, seed: int) -> None:
 
 def show(milonga: Milonga, seed: int, number: int) -> int:
     said = conversation(seed, number)
-    heard = uvloop.run(converse("127.0.0.1", milonga.port, said))
+    heard = uvloop.run(converse(door_of(milonga), said))
     for place, draft in enumerate(said.drafts):
         print(f"\nrequest {place}: {draft.aim}, answers: {draft.answers}, done: {' '.join(draft.done) or 'nothing'}")
         print((draft.raw or b"")[:2000])

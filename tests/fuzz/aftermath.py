@@ -1,9 +1,11 @@
 """What must hold when the last hostile request has been answered."""
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from http.client import HTTPConnection, HTTPException
+from contextlib import closing
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, Final
 
 import msgspec
@@ -15,9 +17,9 @@ from milonga.eventlog.api import START, Damaged, Stored
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
-from tests.fuzz.run import Findings
+from tests.fuzz.run import Findings, door_of
 from tests.fuzz.templates import KEY
-from tests.running import Client, Milonga, track
+from tests.running import PATIENCE, Milonga, track
 
 MOST_MEMORY: Final = 600 * 2**20
 """
@@ -41,21 +43,28 @@ def _server(milonga: Milonga, found: Findings) -> Iterator[str]:
         yield f"{found.peak / 2**20:.0f} MiB of memory"
     if found.peak == 0:
         yield "its memory could not be read"
-    ready = HTTPConnection("127.0.0.1", milonga.port, timeout=30)
-    try:
-        ready.request("GET", "/readyz")
-        answer = ready.getresponse()
-        if answer.status != 200:
-            yield f"/readyz says {answer.status} {answer.read()!r}"
-    except (OSError, HTTPException) as error:
-        yield f"/readyz does not answer: {error!r}"
-    finally:
-        ready.close()
-    with Client(milonga.port, KEY) as client:
-        events = [track(number, "ada", "acme") for number in range(100)]
-        client.send(events)
-        found.kept.update(event["messageId"] for event in events)
+    if (said := ask(milonga, "GET", "/readyz")) != (200, b'{"status":"ready"}'):
+        yield f"/readyz says {said}"
+    events = [track(number, "ada", "acme") for number in range(100)]
+    if (said := ask(milonga, "POST", "/v1/batch", json.dumps({"writeKey": KEY, "batch": events}))) != OK:
+        yield f"an ordinary batch is answered {said}"
+    found.kept.update(event["messageId"] for event in events)
     yield from signs_of_trouble(milonga)
+
+
+OK: Final = (200, b'{"success": true}')
+
+
+def ask(milonga: Milonga, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
+    """Status and body of the answer, over a connection of its own."""
+    door = door_of(milonga)
+    connection = HTTPConnection(door.host, door.port, timeout=PATIENCE)
+    if door.tls is not None:
+        connection = HTTPSConnection(door.host, door.port, timeout=PATIENCE, context=door.tls)
+    with closing(connection):
+        connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
 
 
 def signs_of_trouble(milonga: Milonga) -> list[str]:

@@ -56,11 +56,15 @@ def complaints(said: Conversation, heard: Said) -> Iterator[str]:
             yield f"request {number}: an answer after the last one"
     if said.end != "half" or heard.fault:
         return
-    if heard.rest and not (answers and _is_no_head(drafts[min(len(answers), len(drafts)) - 1], answers[-1])):
+    if (
+        heard.rest
+        and not heard.cut
+        and not (answers and _is_no_head(drafts[min(len(answers), len(drafts)) - 1], answers[-1]))
+    ):
         yield f"it ended within an answer: {heard.rest[:100]!r}"
     if len(answers) > len(drafts) and drafts[-1].answers == "one":
         yield f"{len(answers)} answers to {len(drafts)} requests"
-    wanted = sum(draft.answers != "any" for draft in drafts)
+    wanted = sum(draft.answers == "one" or (draft.answers == "some" and not heard.cut) for draft in drafts)
     if len(answers) < wanted and not (answers and _may_be_last(drafts[len(answers) - 1], answers[-1])):
         yield f"only {len(answers)} answers to {wanted} requests"
 

@@ -1,6 +1,7 @@
 """A whole run: a server, its conversations, its memory, and what is left behind in its log."""
 
 import asyncio
+import ssl
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -16,8 +17,9 @@ from tests.fuzz import templates
 from tests.fuzz.conversation import Conversation, conversation
 from tests.fuzz.judge import code_of, complaints
 from tests.fuzz.slow import chorus
-from tests.fuzz.wire import Said, converse
+from tests.fuzz.wire import Door, Said, converse
 from tests.running import Milonga
+from tests.sdks.tls import certificate
 
 AT_ONCE: Final = 24  #: connections side by side
 SOURCES: Final[dict[str, tuple[str, dict[str, object]]]] = {
@@ -74,19 +76,19 @@ def fuzz(milonga: Milonga, seed: int, requests: int, *, slow: int = 0) -> Findin
 async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int) -> Findings:
     found = Findings()
     begun = time.monotonic()
-    number = 0
+    number, door = 0, door_of(milonga)
 
     async def one_after_the_other() -> None:
         nonlocal number
         while found.requests < requests and len(found.wrong) < 100:
             said = conversation(seed, number)
             number += 1
-            found.add(said, await converse("127.0.0.1", milonga.port, said))
+            found.add(said, await converse(door, said))
 
     looking = asyncio.create_task(_look(milonga, found))
     try:
         async with asyncio.TaskGroup() as group:
-            slow_ones = group.create_task(chorus("127.0.0.1", milonga.port, slow))
+            slow_ones = group.create_task(chorus(door, slow))
             for _ in range(AT_ONCE):
                 group.create_task(one_after_the_other())
         found.slow = slow_ones.result()
@@ -100,6 +102,14 @@ async def _look(milonga: Milonga, found: Findings) -> None:
     while True:
         found.peak = max(found.peak, memory(milonga))
         await asyncio.sleep(LOOK)
+
+
+def door_of(milonga: Milonga) -> Door:
+    if milonga.url.startswith("http:"):
+        return Door(milonga.port)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return Door(milonga.port, tls=context)
 
 
 def memory(milonga: Milonga) -> int:
@@ -117,9 +127,13 @@ def _pss(pid: int) -> int:
 
 
 @contextmanager
-def target(folder: Path, *, totango: str = "", webhook: str = "") -> Iterator[Milonga]:
+def target(folder: Path, *, tls: bool = False, totango: str = "", webhook: str = "") -> Iterator[Milonga]:
     """A server with a source of every kind, and with destinations for what is sent to the first, if given."""
-    with Milonga(folder / "data", "--trusted-proxy", "127.0.0.1") as milonga:
+    options = ["--trusted-proxy", "127.0.0.1"]
+    if tls:
+        made = certificate(folder)
+        options += ["--tls-cert", str(made.chain), "--tls-key", str(made.key)]
+    with Milonga(folder / "data", *options) as milonga:
         with Workspace.open(milonga.data) as workspace:
             for name, (key, settings) in SOURCES.items():
                 workspace.add_source(name, key)

@@ -7,7 +7,7 @@ from itertools import repeat
 from typing import Final
 
 from tests.fuzz.judge import code_of
-from tests.fuzz.wire import Wire
+from tests.fuzz.wire import Door, Wire
 
 MOST: Final = 60.0
 """
@@ -28,18 +28,20 @@ WAYS: Final[dict[str, Callable[[], Iterator[bytes]]]] = {
 }
 
 
-async def chorus(host: str, port: int, each: int = 10) -> list[str]:
+async def chorus(door: Door, each: int = 10) -> list[str]:
     """What is wrong with how the slow were treated; some of every way."""
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_one(host, port, name)) for name in WAYS for _ in range(each)]
-        tasks += [group.create_task(_deaf(host, port)) for _ in range(each)]
+        tasks = [group.create_task(_one(door, name)) for name in WAYS for _ in range(each)]
+        tasks += [group.create_task(_deaf(door)) for _ in range(each)]
     return [words for task in tasks if (words := task.result())]
 
 
-async def _one(host: str, port: int, name: str) -> str:
+async def _one(door: Door, name: str) -> str:
     """One that sends a piece a second."""
     begun = time.monotonic()
-    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire([False]), host, port)
+    _, wire = await asyncio.get_running_loop().create_connection(
+        lambda: Wire([False]), door.host, door.port, ssl=door.tls
+    )
     for piece in WAYS[name]():
         if wire.ended.is_set() or wire.listening.answers or time.monotonic() - begun > MOST:
             break
@@ -53,9 +55,9 @@ async def _one(host: str, port: int, name: str) -> str:
     return ""
 
 
-async def _deaf(host: str, port: int) -> str:
+async def _deaf(door: Door) -> str:
     """One that asks for much and reads none of it."""
-    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire([]), host, port)
+    _, wire = await asyncio.get_running_loop().create_connection(lambda: Wire([]), door.host, door.port, ssl=door.tls)
     wire.transport.pause_reading()
     wire.transport.write(b"GET /analytics.js/v1/k/analytics.min.js HTTP/1.1\r\nHost: x\r\n\r\n" * 900)
     await asyncio.sleep(MOST)

@@ -59,6 +59,14 @@ def test_five_thousand_hostile_requests_do_no_harm(milonga: Milonga) -> None:
     assert signs_of_trouble(milonga) == []
 
 
+@pytest.mark.timeout(300)
+def test_five_hundred_over_tls_do_no_harm_either(tmp_path: Path) -> None:
+    with target(tmp_path, tls=True) as milonga:
+        findings = fuzz(milonga, SEED, 500)
+        assert findings.wrong == []
+        assert aftermath(milonga, findings) == []
+
+
 def test_the_same_seed_makes_the_same_requests() -> None:
     for number in range(20):
         assert conversation(7, number).pieces == conversation(7, number).pieces

@@ -7,16 +7,18 @@ that takes no half minute.)
 import base64
 import gzip
 import itertools
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
 from milonga.collector.connection import MOST_WAITING
 from milonga.spec.limits import MAX_REQUEST
-from tests.fuzz.aftermath import signs_of_trouble
+from tests.fuzz.aftermath import ask, signs_of_trouble
 from tests.fuzz.bodies import bomb
 from tests.fuzz.judge import code_of
 from tests.fuzz.run import memory, target
@@ -268,3 +270,34 @@ def test_what_is_remembered_of_requests_is_bounded_also_if_each_is_long_and_new(
             connection.shutdown(socket.SHUT_WR)
             assert len(answers(connection)) == 100
     assert memory(milonga) - before < 24 * MIB
+
+
+HELLO = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
+NO_TLS = [
+    b"",
+    b"\x16",
+    HELLO,
+    HELLO + b"\xff" * 600,
+    b"\x16\x03\x01\xff\xff" + b"\0" * 70_000,
+    b"\x15\x03\x01\x00\x02\x02\x28",
+    b"\x80\x2e\x01\x00\x02" + b"\0" * 50,
+    b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"\0" * 100_000,
+    random.Random(7).randbytes(5000),
+]
+
+
+def test_what_is_no_tls_is_turned_away_by_a_server_that_speaks_it(tmp_path: Path) -> None:
+    """Quietly: whoever scans ports must not fill the log."""
+    with target(tmp_path, tls=True) as milonga, ExitStack() as open_ones:
+        for _ in range(100):  # they stay, and say nothing or half of it
+            open_ones.enter_context(connect(milonga)).sendall(HELLO)
+        for sent in NO_TLS * 5:
+            with connect(milonga) as connection, suppress(OSError):
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65536):
+                    pass
+        assert ask(milonga, "GET", "/readyz")[0] == 200
+        assert signs_of_trouble(milonga) == []
+        assert len(milonga.log_text()) < 10_000

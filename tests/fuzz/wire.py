@@ -3,6 +3,7 @@
 import asyncio
 import re
 import socket
+import ssl
 import struct
 from collections.abc import Sequence
 from typing import Final, cast
@@ -114,7 +115,6 @@ class Wire(asyncio.Protocol):
         self.listening = Listening(bare)
         self.fault: NotHttp | None = None
         self.ended = asyncio.Event()
-        self.reset = False
         self._news = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -129,7 +129,6 @@ class Wire(asyncio.Protocol):
         self._news.set()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.reset = error is not None
         self.ended.set()
         self._news.set()
 
@@ -146,20 +145,28 @@ class Said(Struct, frozen=True):
 
     rest    bytes that were no whole answer when it ended
     fault   what was no HTTP, or that there was no end
-    reset   the server ended it roughly, or we did
+    cut     we ended it before the server did, as TLS has no way to end one half
     """
 
     answers: list[Heard]
     rest: bytes
     fault: str
-    reset: bool
+    cut: bool
 
 
-async def converse(host: str, port: int, said: Conversation) -> Said:
+class Door(Struct, frozen=True):
+    """Where the server listens. tls  None if it speaks plain HTTP"""
+
+    port: int
+    host: str = "127.0.0.1"
+    tls: ssl.SSLContext | None = None
+
+
+async def converse(door: Door, said: Conversation) -> Said:
     """OSError if there is no connection to be had."""
     bare = [draft.method == b"HEAD" for draft in said.drafts]
     loop = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(lambda: Wire(bare), host, port)
+    _, wire = await loop.create_connection(lambda: Wire(bare), door.host, door.port, ssl=door.tls)
     fault = ""
     try:
         async with asyncio.timeout(PATIENCE):
@@ -170,7 +177,7 @@ async def converse(host: str, port: int, said: Conversation) -> Said:
     heard = wire.listening
     if wire.fault is not None:
         fault = f"no HTTP: {wire.fault.args[0]!r}"
-    return Said(heard.answers, heard.rest, fault, wire.reset)
+    return Said(heard.answers, heard.rest, fault, said.end == "half" and door.tls is not None)
 
 
 async def _say(wire: Wire, said: Conversation) -> None:
@@ -190,9 +197,12 @@ async def _say(wire: Wire, said: Conversation) -> None:
             wire.transport.close()
         case "half":
             whole = sum(draft.answers == "one" for draft in said.drafts)
-            if said.number % 2 and whole == len(said.drafts):
+            halves = wire.transport.can_write_eof()
+            if not halves or (said.number % 2 and whole == len(said.drafts)):
                 await wire.answered(whole)
-            if not wire.transport.is_closing():
+            if not halves:
+                wire.transport.abort()
+            elif not wire.transport.is_closing():
                 wire.transport.write_eof()
     await wire.ended.wait()
 
