@@ -36,6 +36,7 @@ LINES: Final = 32  #: connections they come over
 WARM, QUIET, LOUD, AFTER = 3.0, 20.0, 40.0, 10.0  #: seconds: not counted, alone, beside the flood, after the SIGKILL
 LATENCY: Final = 0.01  #: seconds, of the receiver
 PATIENCE: Final = 90.0  #: seconds for what is left then
+CALM: Final = 3.0  #: seconds without a request, after which nothing more will come
 LOOK: Final = 0.25  #: seconds between two looks at receiver and memory
 MEGABYTE: Final = 1_000_000
 LATER, MOST = 1.5, 350  #: targets: p99 beside the flood / p99 alone; megabytes
@@ -66,8 +67,7 @@ def isolation(run: Run) -> Found:
             came = watch.came
             os.kill(server.delivery_pid, signal.SIGKILL)
             after: Times = going_on.ask((server.port, AFTER))
-            expected = FLOOD + len(alone) + len(beside) + len(after)
-            watch.until(expected)
+            watch.until_quiet()
             at_last = watch.heaviest()
     arrivals = Arrivals(watch.kept)
     quiet, loud = arrivals.waits(alone), arrivals.waits(beside)
@@ -177,11 +177,12 @@ class _Watch:
         most, self._most = self._most, 0
         return most
 
-    def until(self, count: int) -> None:
-        """So many have come, or PATIENCE is at its end."""
-        deadline = time.monotonic() + PATIENCE
-        while self.came < count and time.monotonic() < deadline:
-            time.sleep(LOOK)
+    def until_quiet(self) -> None:
+        """Nothing came for a while, or PATIENCE is at its end."""
+        deadline, came = time.monotonic() + PATIENCE, -1
+        while came < self.came and time.monotonic() < deadline:
+            came = self.came
+            time.sleep(CALM)
 
     def __enter__(self) -> "_Watch":
         self._thread.start()

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
+from milonga.delivery.detours import account_of
 from milonga.delivery.rows import Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.contract import Destination, Key
-from milonga.eventlog.api import Position, Stored
+from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.waiting import Behind
@@ -54,14 +55,16 @@ class Ahead:
             near = self._log.newest(LOOKED_AT, before)
         mine = [one for one in near if one.event.stamp.source == stamp.source]
         ended = self._outcomes.of_many([one.position for one in mine])
-        watermark = self._delivery.position(destination, stored.position.partition) or 0
         return [
             one.position
             for one in mine
-            if one.position.offset > watermark
+            if one.position.offset > (self._behind(destination, one) or 0)
             and not any(o.destination == destination for o in ended.get(one.position, ()))
             and _keys(one, kind) & keys
         ]
+
+    def _behind(self, destination: int, one: Stored) -> Offset | None:
+        return self._delivery.behind(destination, one.position, account_of(one.event.stamp))
 
     def _first(self, destination: int, positions: Iterable[Position]) -> tuple[Stored, Progress | None] | None:
         """One that was tried before any other, then the first in the log."""

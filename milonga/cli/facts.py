@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from milonga.cli.ahead import Ahead
 from milonga.cli.common import LOG_FOLDER, note, opened, server_runs
+from milonga.delivery.detours import account_of
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
@@ -109,19 +110,19 @@ class Facts:
     def _held_and_ended(self, stored: Stored) -> list[tuple[Place, Held, list[Outcome]]]:
         """At each destination of its source; at a removed one if the event was its business."""
         mine = [place for place in self.places if place.config.source == stored.event.stamp.source]
-        held = [self.held(place, stored.position) for place in mine]
+        held = [self.held(place, stored) for place in mine]
         ended = self.outcomes.of(stored.position)
         found = [(p, h, [o for o in ended if o.destination == p.config.id]) for p, h in zip(mine, held, strict=True)]
         return [(p, h, o) for p, h, o in found if o or p.removed_at is None or was_business_of(p, stored)]
 
-    def held(self, place: Place, position: Position) -> Held:
+    def held(self, place: Place, stored: Stored) -> Held:
         """Of a removed destination nothing, whatever a server has not thrown away yet."""
-        delivery, number = self.delivery, place.config.id
+        delivery, number, position = self.delivery, place.config.id, stored.position
         if delivery is None or place.removed_at is not None:
             return Held()
         return Held(
             letter=delivery.dead(number, position),
-            watermark=delivery.position(number, position.partition),
+            watermark=delivery.behind(number, position, account_of(stored.event.stamp)),
             parked=delivery.parked(number, position),
             progress=delivery.progress(number, position),
         )
@@ -271,4 +272,5 @@ def waiting_events(data: Path, facts: Facts, config: DestinationConfig, end: dic
     if facts.delivery is None:
         return max(0, end.get(0, 0) - begun), False
     read = max(facts.delivery.position(config.id, 0) or 0, begun)
-    return max(0, end.get(0, 0) - read) + facts.delivery.parked_count(config.id), False
+    behind = sum(row.unread for row in facts.delivery.detours(config.id, 0))
+    return max(0, end.get(0, 0) - read) + behind + facts.delivery.parked_count(config.id), False

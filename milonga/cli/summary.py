@@ -90,7 +90,7 @@ def _end(facts: Facts, stored: Stored, place: Place, outcomes: list[Outcome]) ->
         return outcomes[0].state.name, outcomes[0].code
     if not outcomes and is_never(place.config, stored.position):
         return "never", ""
-    held = facts.held(place, stored.position)
+    held = facts.held(place, stored)
     if outcomes and not waits_again(held, outcomes):
         return outcomes[0].state.name, outcomes[0].code
     if not outcomes and facts.lost(stored, place, held):

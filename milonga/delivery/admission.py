@@ -2,6 +2,7 @@
 
 import structlog
 
+from milonga.delivery.detours import Detour, account_of
 from milonga.delivery.ending import DAMAGED, SWITCHED_OFF
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.flight import Flights
@@ -31,6 +32,19 @@ class Admission:
         """Whether the reader may bring more."""
         return self._work.line_up.bytes < self._work.limits.window_bytes
 
+    def has_room_for(self, detour: Detour) -> bool:
+        """Whether its reader may bring more. Half of the memory is enough for detours; what is parked goes first."""
+        work, account = self._work, detour.leader
+        if work.line_up.bytes >= work.limits.window_bytes // 2 or work.line_up.of_owner(account) >= work.limits.account:
+            return False
+        parked = self._parking.lines.places_of(account)
+        return not detour.lines_move(parked, work.tools.clock(), work.limits.blocked)
+
+    @property
+    def parked(self) -> int:
+        """How many events are parked."""
+        return self._parking.lines.count
+
     def admit(self, item: Stored | Damaged, fate: Fate, progress: Progress | None) -> None:
         """An event of this destination's source; every one of them ends in an outcome."""
         work, endings = self._work, self._parking.endings
@@ -48,28 +62,41 @@ class Admission:
         if event is None:
             return None
         if self._parking.lines.holds(entry.keys):
-            return self._parking.park(entry)
+            self._parking.park(entry)
+            if self._parking.lines.places_of(entry.owner) > work.limits.account:
+                self._begin_detour(entry)
+            return None
         if not self._flights.translate(entry, event):
             return None
         work.live[entry.position] = entry
         work.line_up.add(entry)
         if work.line_up.longest_lane(entry.keys) > work.limits.lane:
             self._parking.park_with(entry.keys)
-        elif work.line_up.of_owner(entry) > work.limits.account:
+        elif work.line_up.of_owner(entry.owner) > work.limits.account and not self._begin_detour(entry):
             self._parking.park_with(work.line_up.keys_of_owner(entry))
         return None
 
+    def _begin_detour(self, entry: Entry) -> bool:
+        """Whatever the account sends from here on waits in the log. False if it cannot, or does already."""
+        assert entry.stored is not None  # noqa: S101 - it was just read
+        if entry.owner != account_of(entry.stored.stamp):
+            return False
+        partition, offset = entry.position
+        return self._work.detours.begin(partition, entry.owner, offset)
+
     def relieve(self, position: Position) -> None:
-        """The window is full because of this event: park its lines, unless it is merely about to go."""
+        """
+        The window is full because of this event: park its lines, unless it is merely about to go; and with it all that
+        has failed or hangs, for each of them would fill the window again.
+        """
         work = self._work
         entry = work.live.get(position)
-        if entry is None or not work.is_sending:
-            return
-        if not work.breaker.is_closed:
+        if entry is None or not work.is_sending or not work.breaker.is_closed:
             return
         before = work.tools.clock() - A_WHILE
-        if entry.stage is Stage.delayed or (entry.stage is Stage.flying and entry.sent_at < before):
-            self._parking.park_with(entry.keys)
+        if _is_stuck(entry, before):
+            stuck = [other for other in work.live.values() if _is_stuck(other, before)]
+            self._parking.park_with({key for other in stuck for key in other.keys})
         elif entry.stage is Stage.ready and work.line_up.turns.hangs(entry.owner, before):
             self._parking.park_with(work.line_up.keys_of_owner(entry))
 
@@ -83,6 +110,10 @@ class Admission:
             self._parking.endings.die(entry, "unreadable", f"{type(error).__name__}: please report this.")
             return None
         return event
+
+
+def _is_stuck(entry: Entry, before: float) -> bool:
+    return entry.stage is Stage.delayed or (entry.stage is Stage.flying and entry.sent_at < before)
 
 
 def keys_of(work: Work, event: Event, position: Position) -> tuple[Key, ...]:

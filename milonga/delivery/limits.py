@@ -16,7 +16,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     window        events a reader looks at past its watermark
     window_bytes  bytes of them in memory
     lane          events that wait behind one key in memory; with more the line is parked on disk
-    account       events of one account in memory; with more all its lines are parked: it has taken its share
+    account       events of one account in memory or parked, about; with more it takes a detour through the log
+    detours       of one destination, at most; accounts beyond them are parked, all their lines
     blocked       seconds after its first failure when an event and its lines are parked
     loaded        parked events in memory at once
     max_age       milliseconds an event is worth sending; stands still while the destination is paused
@@ -32,6 +33,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     window_bytes: int = 16 * 1024 * 1024
     lane: int = 100
     account: int = 1_000
+    detours: int = 8
     blocked: float = 30.0
     loaded: int = 256
     max_age: int = DAY_MS

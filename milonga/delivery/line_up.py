@@ -60,9 +60,9 @@ class LineUp:
             if following.stage is Stage.waiting:
                 self._put_first(following)
 
-    def of_owner(self, entry: Entry) -> int:
-        """How many events of the same account are here."""
-        return self._owners[entry.owner]
+    def of_owner(self, owner: str) -> int:
+        """How many events of this account are here."""
+        return self._owners[owner]
 
     def keys_of_owner(self, entry: Entry) -> set[Key]:
         """The lanes of all events of the same account."""

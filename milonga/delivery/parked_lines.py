@@ -48,8 +48,10 @@ class ParkedLines:
         self._aside: Counter[str] = Counter()  # how many lines of an account were ever put aside, while some may be
         # By hash, to be small: two keys that collide share a count, which at worst parks an event without need.
         self._counts: Counter[int] = Counter()
+        self._places: Counter[str] = Counter()  # in all lines of an account
         for key, n in self._reader.parked_sizes(self._number):
             self._counts[hash(key)] += n
+            self._places[key[0]] += n
 
     def __bool__(self) -> bool:
         return bool(self._counts)
@@ -57,6 +59,10 @@ class ParkedLines:
     def holds(self, keys: Iterable[Key]) -> bool:
         """Whether an event with these keys must be parked too."""
         return bool(self._counts) and any(hash(key) in self._counts for key in keys)
+
+    def places_of(self, account: str) -> int:
+        """How many places its lines have, all together: an event with two keys has two."""
+        return self._places[account]
 
     def only(self, keys: Iterable[Key]) -> bool:
         """Whether nothing stands in other lines than these."""
@@ -78,6 +84,7 @@ class ParkedLines:
         for key in parked.keys:
             self._counts[hash(key)] += 1
             self._joining[hash(key)] += 1
+            self._places[key[0]] += 1
 
         def before(store: DeliveryStore) -> None:
             store.park(self._number, parked)
@@ -93,7 +100,7 @@ class ParkedLines:
         def undone(error: Exception) -> None:
             self.count -= 1
             _less(self._joining, parked.keys)
-            _less(self._counts, parked.keys)
+            self._lessen(parked.keys)
             failed(error)
 
         self._work.tools.recorder.record(Record(before=before, then=done, failed=undone))
@@ -112,7 +119,7 @@ class ParkedLines:
 
         def done() -> None:
             self.count -= 1
-            _less(self._counts, keys)
+            self._lessen(keys)
             self.put_down(position, keys)
 
         self._work.tools.recorder.record(Record(before=before, then=done))
@@ -257,6 +264,13 @@ class ParkedLines:
             if (known or NOTHING_YET).due_at > now or not self._may_take(_account(parked)):
                 return
             self._take(parked, known)
+
+    def _lessen(self, keys: tuple[Key, ...]) -> None:
+        _less(self._counts, keys)
+        for key in keys:
+            self._places[key[0]] -= 1
+            if self._places[key[0]] <= 0:
+                del self._places[key[0]]
 
     def _is_head(self, parked: Parked) -> bool:
         return all(

@@ -1,40 +1,51 @@
 """How events come from the log to a runner: in order, at the destination's own pace, from where it stood."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Protocol
 
 import structlog
 
+from milonga.delivery.detours import Blocked, Detour, account_of
 from milonga.delivery.recorder import Record
 from milonga.delivery.resuming import Known, known_after
-from milonga.delivery.rows import Progress
+from milonga.delivery.rows import DetourRow, Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.switching import Fate, fate, first_offset, gap_end
 from milonga.delivery.window import Window
 from milonga.delivery.work import Work
 from milonga.eventlog.api import Damaged, Offset, Position, Stored
+from milonga.spec.read import read_stamped
 
 log = structlog.get_logger("milonga.delivery")
 
 AT_ONCE = 100  #: events of one read: between two reads the loop serves everybody else
 COUNT_AGAIN = 1.0  #: seconds between two looks at how much lies behind a full window
 LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
+REST = 0.05  #: seconds that a detour rests between two reads while the main reader is behind: others go first
+PARKING = 0.0005  #: seconds that a detour rests for each event that had to be parked: others must not feel it
 
 
 class Taker(Protocol):
-    """Who gets the events (milonga.delivery.admission)."""
+    """
+    Who gets the events (milonga.delivery.admission).
+
+    parked  how many of them are
+    """
 
     @property
     def has_room(self) -> bool: ...
+    @property
+    def parked(self) -> int: ...
+    def has_room_for(self, detour: Detour) -> bool: ...
     def admit(self, item: Stored | Damaged, fate: Fate, progress: Progress | None) -> None: ...
     def relieve(self, position: Position) -> None: ...
 
 
 class Reading:
     """
-    The windows of one destination, one per partition.
+    The windows of one destination, one per partition, and those of detours.
 
     wake    called when something was taken
     unread  events of the log, of all sources, that wait behind full windows; a second old, at most
@@ -43,33 +54,46 @@ class Reading:
     def __init__(self, work: Work, taker: Taker, wake: Callable[[], None]) -> None:
         self._work, self._taker, self._wake = work, taker, wake
         self._windows: dict[int, Window] = {}
+        self._known: dict[int, Known] = {}
         self._recorded: dict[int, Offset] = {}
+        self._recorded_detours: dict[Detour, DetourRow] = {}
         self._ends: dict[int, Offset] = {}  # of the log, where a window was too full to read on to it
         self._count_at: dict[int, float] = {}
-        self._changed = asyncio.Event()
+        self._changed: dict[int, asyncio.Event] = {}
+        self._behind: dict[int, bool] = {}  # whether there is more to be read at once
 
     async def run(self) -> None:
-        """Until the work stops. Partitions are read side by side."""
+        """Until the work stops. Partitions, and detours, are read side by side."""
         async with asyncio.TaskGroup() as group:
             for partition in self._work.tools.log.assignments(f"destination-{self._work.config.id}"):
-                group.create_task(self._read(partition))
+                self._changed[partition] = asyncio.Event()
+                group.create_task(self._read(partition, group))
 
     def look_again(self) -> None:
         """The destination's configuration changed, or the work stops."""
-        self._changed.set()
+        for changed in (*self._changed.values(), *(detour.changed for detour in self._work.detours)):
+            changed.set()
 
     def leave(self, position: Position) -> None:
         """This event no longer holds the watermark."""
         window = self._windows.get(position.partition)
-        if window is not None:
-            window.leave(position.offset)
-            self._changed.set()
+        if window is None:
+            return
+        window.leave(position.offset)
+        self._changed[position.partition].set()
+        for detour in self._work.detours.of_partition(position.partition):
+            detour.window.leave(position.offset)
+            detour.changed.set()
 
     @property
     def unread(self) -> int:
-        return sum(max(0, end - self._windows[partition].read_to) for partition, end in self._ends.items())
+        behind = sum(max(0, end - self._windows[partition].read_to) for partition, end in self._ends.items())
+        return behind + sum(detour.unread for detour in self._work.detours)
 
     def record_positions(self) -> None:
+        """Detours first: what a position has passed may be waiting in one."""
+        for detour in self._work.detours:
+            self._record_detour(detour)
         number = self._work.config.id
         for partition, window in self._windows.items():
             watermark = window.watermark
@@ -78,51 +102,90 @@ class Reading:
                 set_position = partial(_set_position, number, partition, watermark)
                 self._work.tools.recorder.record(Record(before=set_position))
 
-    async def _read(self, partition: int) -> None:
-        work, source = self._work, self._work.tools.log
+    # The usual way
+
+    async def _read(self, partition: int, group: asyncio.TaskGroup) -> None:
+        work, source, changed = self._work, self._work.tools.log, self._changed[partition]
         start = work.tools.reader.position(work.config.id, partition)
         if start is None:
             start = first_offset(work.config.changes, partition)
         window = self._windows[partition] = Window(start)
-        known = known_after(work, partition, start)
+        rows = work.tools.reader.detours(work.config.id, partition)
+        for row in rows:
+            work.detours.add(Detour(partition, row))
+        lowest = min([start, *(row.after for row in rows)])
+        known = self._known[partition] = known_after(work, partition, lowest)
         while not work.stopping:
-            self._changed.clear()
+            changed.clear()
+            self._set_out(group)
             taken = work.spans(partition)
             window.skip_to(gap_end(taken, window.read_to))
             if not taken or (taken[-1][1] is not None and window.read_to >= taken[-1][1]):
                 self._ends.pop(partition, None)
-                await self._wait_for_change()  # switched off, and nothing before that is left
+                await _wait_for(changed)  # switched off, and nothing before that is left
             elif len(window) >= work.limits.window or not self._taker.has_room:
                 self._relieve(partition, window)
                 await self._look_ahead(partition)
-                await self._wait_for_change(LOOK_AGAIN)
+                await _wait_for(changed, LOOK_AGAIN)
             elif items := await source.read(partition, window.read_to, min(AT_ONCE, work.limits.window - len(window))):
                 if items[-1].position.offset > known.upto:
-                    known = known.further(work, partition, items[0].position.offset - 1)
-                self._take(window, items, known)
+                    known = self._known[partition] = known.further(work, partition, items[0].position.offset - 1)
+                self._behind[partition] = len(items) >= AT_ONCE
+                blocked = self._take(window, items, known)
                 self._wake()
-                await asyncio.sleep(0)
+                if blocked:
+                    await self._look_ahead(partition)
+                    await _wait_for(changed, LOOK_AGAIN)
+                else:
+                    await asyncio.sleep(0)
             else:
-                known = Known()
+                self._behind[partition] = False
+                known = self._known[partition] = Known()
                 self._ends.pop(partition, None)
                 await source.wait(partition, window.read_to, 1.0)
 
-    def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> None:
-        config = self._work.config
+    def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> bool:
+        """True if it had to stop in front of one of them."""
+        config, detours = self._work.config, self._work.detours
         taken = self._work.spans(items[0].position.partition)
-        first = items[0].position.offset
-        if first > window.read_to + 1:
-            gone = f"offsets {window.read_to + 1} to {first - 1}"
-            log.error("delivery.log_trimmed", destination=config.name, gone=gone)
+        self._tell_trimmed(window, items)
         for item in items:
-            offset = item.position.offset
+            partition, offset = item.position
             becomes = fate(taken, offset)
             mine = isinstance(item, Damaged) or item.event.stamp.source == config.source
-            if not mine or becomes is Fate.never or offset in known.settled:
+            if not mine or becomes is Fate.never:
+                window.skip_to(offset)
+                continue
+            if detours and isinstance(item, Stored):
+                try:
+                    detour = detours.way_of(partition, account_of(item.event.stamp), offset, self._others(item))
+                except Blocked:
+                    return True
+                if detour is not None:
+                    detour.hand_over(offset)
+                    window.skip_to(offset)
+                    continue
+            if offset in known.settled:
                 window.skip_to(offset)
                 continue
             window.enter(offset)
             self._taker.admit(item, becomes, known.progress.get(offset))
+        return False
+
+    def _others(self, item: Stored) -> Collection[str]:
+        """The accounts of its keys, if they may be other ones than its own."""
+        if item.event.stamp.type not in self._work.kind.crossing:
+            return ()
+        try:
+            return [key[0] for key in self._work.kind.keys(read_stamped(item.event))]
+        except Exception:  # whoever admits it tells
+            return ()
+
+    def _tell_trimmed(self, window: Window, items: list[Stored | Damaged]) -> None:
+        first = items[0].position.offset
+        if first > window.read_to + 1:
+            gone = f"offsets {window.read_to + 1} to {first - 1}"
+            log.error("delivery.log_trimmed", destination=self._work.config.name, gone=gone)
 
     def _relieve(self, partition: int, window: Window) -> None:
         oldest = window.oldest_open()
@@ -135,12 +198,93 @@ class Reading:
             self._count_at[partition] = now + COUNT_AGAIN
             self._ends[partition] = await self._work.tools.log.end(partition)
 
-    async def _wait_for_change(self, seconds: float | None = None) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._changed.wait()
-        except TimeoutError:
-            pass
+    # Detours
+
+    def _set_out(self, group: asyncio.TaskGroup) -> None:
+        """Follow those that have just begun, or that an earlier process left."""
+        begun = self._work.detours.begun
+        while begun:
+            detour = begun.pop()
+            log.info("delivery.detour", destination=self._work.config.name, account=detour.leader)
+            self._record_detour(detour)
+            group.create_task(self._follow(detour, self._known[detour.partition]))
+
+    async def _follow(self, detour: Detour, known: Known) -> None:
+        """Bring the events of a detour, until it has caught up and everything it brought has left its window."""
+        work, main, window = self._work, self._windows[detour.partition], detour.window
+        room = max(1, work.limits.account // 2)
+        while not work.stopping:
+            detour.changed.clear()
+            upto = main.read_to if detour.upto is None else detour.upto
+            if window.read_to >= upto:
+                if detour.upto is None:
+                    detour.upto, detour.unread = upto, 0
+                    self._record_detour(detour)
+                    self._changed[detour.partition].set()
+                if not len(window):
+                    return self._end(detour)
+                await _wait_for(detour.changed, LOOK_AGAIN)
+            elif len(window) >= room or not self._taker.has_room_for(detour):
+                self._relieve(detour.partition, window)
+                await _wait_for(detour.changed, LOOK_AGAIN)
+            else:
+                items = await work.tools.log.read(detour.partition, window.read_to, min(AT_ONCE, room - len(window)))
+                if items and items[-1].position.offset > known.upto:
+                    known = known.further(work, detour.partition, items[0].position.offset - 1)
+                parked = self._taker.parked
+                self._bring(detour, items, upto, known)
+                self._wake()
+                rest = REST if self._behind.get(detour.partition) else 0.0
+                await asyncio.sleep(max(rest, (self._taker.parked - parked) * PARKING))
+        return None
+
+    def _bring(self, detour: Detour, items: list[Stored | Damaged], upto: Offset, known: Known) -> None:
+        config, window = self._work.config, detour.window
+        taken = self._work.spans(detour.partition)
+        if items:
+            self._tell_trimmed(window, items)
+        for item in items:
+            offset = item.position.offset
+            if offset > upto:
+                return
+            if isinstance(item, Damaged) or item.event.stamp.source != config.source:
+                window.skip_to(offset)
+                continue
+            if not detour.covers(account_of(item.event.stamp), offset):
+                window.skip_to(offset)
+                continue
+            detour.unread = max(0, detour.unread - 1)
+            becomes = fate(taken, offset)
+            if becomes is Fate.never or offset in known.settled:
+                window.skip_to(offset)
+                continue
+            detour.read_at = item.event.stamp.received_at
+            window.enter(offset)
+            self._taker.admit(item, becomes, known.progress.get(offset))
+        if not items:  # they are gone from the log
+            window.skip_to(upto)
+
+    def _end(self, detour: Detour) -> None:
+        self._work.detours.end(detour)
+        self._recorded_detours.pop(detour, None)
+        self._changed[detour.partition].set()
+        number, partition, leader = self._work.config.id, detour.partition, detour.leader
+        self._work.tools.recorder.record(Record(before=lambda store: store.drop_detour(number, partition, leader)))
+
+    def _record_detour(self, detour: Detour) -> None:
+        row = detour.row(self._windows[detour.partition].read_to)
+        if row != self._recorded_detours.get(detour):
+            self._recorded_detours[detour] = row
+            number, partition = self._work.config.id, detour.partition
+            self._work.tools.recorder.record(Record(before=lambda store: store.set_detour(number, partition, row)))
+
+
+async def _wait_for(changed: asyncio.Event, seconds: float | None = None) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await changed.wait()
+    except TimeoutError:
+        pass
 
 
 def _set_position(destination: int, partition: int, watermark: Offset, store: DeliveryStore) -> None:

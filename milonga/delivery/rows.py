@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from milonga.destinations.contract import Key
-from milonga.eventlog.api import Position
+from milonga.eventlog.api import Offset, Position
 from milonga.spec.stored import Stamp, Stamped
 
 NEVER: Final = 2**62  #: a line with this due time is looked after in memory
@@ -78,6 +78,31 @@ class Health(Struct, frozen=True, kw_only=True):
     last_failure_reason: str = ""
     waiting: int = 0
     oldest_waiting_at: int | None = None
+
+
+class DetourRow(Struct, frozen=True, kw_only=True):
+    """
+    A stretch of the log that the events of some accounts wait in, for a reader of their own (milonga.delivery.detours).
+
+    leader   the account that made it necessary
+    after    everything of it up to here is finished or parked
+    upto     its last offset; None while it goes on
+    begins   account -> offset behind which its events belong to it
+    unread   how many of them lie behind `after`, about
+    counted  up to this offset
+    """
+
+    leader: str
+    after: Offset
+    upto: Offset | None
+    begins: dict[str, Offset]
+    unread: int
+    counted: Offset
+
+    def covers(self, account: str, offset: Offset) -> bool:
+        """Whether this event still waits in it, or is in hand."""
+        begin = max(self.begins.get(account, offset), self.after)
+        return begin < offset and (self.upto is None or offset <= self.upto)
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):

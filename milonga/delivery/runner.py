@@ -6,6 +6,7 @@ nobody else's business.
     line_up    who is ready, who waits for whom    flight     sends them and judges the answers
     ending     writes what became of them          parking    takes lines that do not move to disk and back
     upkeep     what only time or a human changes   resuming   what a crash left half done
+    detours    the ways of accounts that flood
 """
 
 import asyncio
@@ -142,7 +143,9 @@ class Runner:
     def _record_health(self) -> None:
         work, lines = self._work, self._parking.lines
         number, now = work.config.id, work.now_ms()
-        arrivals = [entry.received_at for entry in islice(work.live.values(), 1)]
+        oldest = None if work.detours else 1  # with a detour they are in no order
+        arrivals = [entry.received_at for entry in islice(work.live.values(), oldest)]
+        arrivals += [detour.read_at for detour in work.detours if detour.unread and detour.read_at]
         if lines.count and (parked := work.tools.reader.oldest_arrival(number)) is not None:
             arrivals.append(parked)
         waiting = len(work.live) + lines.count + self._reading.unread

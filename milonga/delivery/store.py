@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Final
 
 import apsw
+import msgspec
 import structlog
 
 from milonga.delivery.rows import (
     ASIDE,
     NEVER,
     DeadLetter,
+    DetourRow,
     Health,
     Parked,
     Progress,
@@ -73,6 +75,10 @@ CREATE TABLE IF NOT EXISTS health(
   last_delivered_at INTEGER,
   last_failure_at INTEGER, last_failure_code TEXT NOT NULL, last_failure_reason TEXT NOT NULL,
   waiting INTEGER NOT NULL, oldest_waiting_at INTEGER);
+CREATE TABLE IF NOT EXISTS detours(
+  destination INTEGER, partition INTEGER, leader TEXT,
+  after INTEGER NOT NULL, upto INTEGER, begins TEXT NOT NULL, unread INTEGER NOT NULL, counted INTEGER NOT NULL,
+  PRIMARY KEY(destination, partition, leader)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHERE due_at = {ASIDE};
 """  # came after the first files of this version
 
@@ -151,7 +157,7 @@ class DeliveryStore:
 
     def forget(self, destination: int) -> None:
         """Everything of a removed destination."""
-        for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead", "health"):
+        for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead", "health", "detours"):
             self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
 
     def set_health(self, destination: int, h: Health) -> None:
@@ -169,6 +175,19 @@ class DeliveryStore:
                 h.waiting,
                 h.oldest_waiting_at,
             ),
+        )
+
+    def set_detour(self, destination: int, partition: int, row: DetourRow) -> None:
+        begins = msgspec.json.encode(row.begins).decode()
+        self._db.execute(
+            "INSERT OR REPLACE INTO detours VALUES(?,?,?,?,?,?,?,?)",
+            (destination, partition, row.leader, row.after, row.upto, begins, row.unread, row.counted),
+        )
+
+    def drop_detour(self, destination: int, partition: int, leader: str) -> None:
+        self._db.execute(
+            "DELETE FROM detours WHERE destination = ? AND partition = ? AND leader = ?",
+            (destination, partition, leader),
         )
 
     # Progress

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import apsw
+import msgspec
 from msgspec import Struct
 
 from milonga.delivery.rows import (
     ASIDE,
     DeadLetter,
+    DetourRow,
     Health,
     Parked,
     Progress,
@@ -69,9 +71,43 @@ class DeliveryReader:
         return None if row is None else row[0]
 
     def watermarks(self, partition: int) -> list[Offset]:
-        """Of every destination that reads this partition."""
-        rows = self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,))
+        """Of every destination that reads this partition, and of every detour."""
+        rows = list(self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,)))
+        if self._has_detours():
+            rows += self._db.execute("SELECT after FROM detours WHERE partition = ?", (partition,))
         return [row[0] for row in rows]
+
+    def detours(self, destination: int, partition: int) -> list[DetourRow]:
+        if not self._has_detours():
+            return []
+        query = (
+            "SELECT leader, after, upto, begins, unread, counted FROM detours WHERE destination = ? AND partition = ?"
+        )
+        return [
+            DetourRow(
+                leader=leader,
+                after=after,
+                upto=upto,
+                begins=msgspec.json.decode(begins, type=dict[str, int]),
+                unread=unread,
+                counted=counted,
+            )
+            for leader, after, upto, begins, unread, counted in self._db.execute(query, (destination, partition))
+        ]
+
+    def behind(self, destination: int, position: Position, account: str) -> Offset | None:
+        """
+        The watermark that decides whether this event of this account (milonga.delivery.detours.account_of) is behind
+        it: the destination's own, or that of the account's detour. None if it never ran.
+        """
+        detours = self.detours(destination, position.partition)
+        own = self.position(destination, position.partition)
+        after = [row.after for row in detours if row.covers(account, position.offset)]
+        return own if own is None else min([own, *after])
+
+    def _has_detours(self) -> bool:
+        """False for a file that no delivery of this version has opened yet."""
+        return bool(self._one("SELECT count(*) FROM sqlite_schema WHERE name = 'detours'", ()))
 
     def highest(self, partition: int) -> Offset:
         """The highest offset it remembers anything of; START if none."""

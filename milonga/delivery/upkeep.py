@@ -66,7 +66,9 @@ class Upkeep:
 
     def _expire(self) -> None:
         work = self._work
-        for entry in list(takewhile(lambda entry: work.too_old(entry.counts_from), work.live.values())):
+        live = work.live.values()
+        old = filter if work.detours else takewhile  # without a detour the oldest come first
+        for entry in list(old(lambda entry: work.too_old(entry.counts_from), live)):
             if entry.stage not in UNDER_WAY:
                 self._parking.endings.end(entry, State.expired, TOO_OLD)
         for entry in [entry for entry in work.live.values() if work.too_late(entry)]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from milonga.delivery.breaker import Breaker
+from milonga.delivery.detours import Detours
 from milonga.delivery.entry import Entry
 from milonga.delivery.health import Vitals
 from milonga.delivery.limits import Limits
@@ -23,7 +24,8 @@ log = structlog.get_logger("milonga.delivery")
 
 class Work:
     """
-    live      events in memory that are not parked, the oldest first: they hold the watermark
+    live      events in memory that are not parked, the oldest first while there is no detour: they hold a watermark
+    detours   of accounts that flood
     stopping  nothing is sent any more
     asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
     """
@@ -31,6 +33,7 @@ class Work:
     def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
         self.config, self.kind, self.tools, self.limits = config, kind, tools, limits
         self.line_up = LineUp(limits.in_flight)
+        self.detours = Detours(limits.detours)
         self.live: dict[Position, Entry] = {}
         self.breaker = Breaker(limits.breaker)
         self.rate = RateLimit(limits.per_second, burst=limits.in_flight)

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
-from milonga.spec.event import Event
+from milonga.spec.event import Event, EventType
 
 Key: TypeAlias = tuple[str, ...]
 """
@@ -127,6 +127,8 @@ class Destination(Struct, frozen=True, kw_only=True):
                   `extra={"address": True}` one that holds a URL to send to,
                   `extra={"pattern_hint": regex, "hint": text}` what it usually looks like: others get a warning
     keys          ordering keys of an event, from the event alone; none if it need not wait for any other
+    crossing      types of events that may have keys of other accounts than their own, as Totango's product accounts do.
+                  All keys of any other event begin with its account, else its user id, else its anonymous id
     translate     (event, settings) -> requests or a skip; must not raise for any event
     judge         (answer, now in unix seconds) -> how the request ended
     browser       settings -> what our browser library must know of this destination, as JSON, or None if nothing;
@@ -143,4 +145,5 @@ class Destination(Struct, frozen=True, kw_only=True):
     translate: Callable[[Event, Any], Requests | Skip]
     judge: Callable[[Answer, float], Ending]
     browser: Callable[[Any], Mapping[str, Any] | None] = lambda _settings: None
+    crossing: frozenset[EventType] = frozenset()
     lifetime: Callable[[Event, Any], float | None] = lambda _event, _settings: None

@@ -105,6 +105,7 @@ DESTINATION = Destination(
     summary="For tests.",
     settings=Settings,
     keys=keys,
+    crossing=frozenset({"group"}),
     translate=translate,
     judge=lambda answer, now: http.judge(answer, now, receiver="Paper", delivered=frozenset({200})),
 )

@@ -40,6 +40,7 @@ TINY = Limits(
     window=20,
     lane=3,
     account=10,
+    detours=2,
     blocked=0.2,
     loaded=4,
     probe=2.0,
@@ -395,6 +396,7 @@ class World:
         return (
             all(self.reader.position(number, p) == end for p, end in ends.items() if end)
             and self.reader.parked_count(number) == 0
+            and not self.runner._work.detours
             and self.recorder._writing is None
         )
 
@@ -405,6 +407,7 @@ class World:
             "positions": {p: (self.reader.position(number, p), end) for p, end in self.log.ends().items()},
             "parked": self.reader.parked_count(number),
             "in memory": [(e.position, e.stage.value, e.keys) for e in work.line_up.everything()],
+            "detours": [(d.leader, d.begins, d.upto, d.window.read_to, len(d.window)) for d in work.detours],
             "breaker": work.breaker.state,
             "slots": work.slots,
             "state": self.config.state,
@@ -436,6 +439,7 @@ class World:
         self.most_in_memory = max(self.most_in_memory, len(work.line_up))
         # Those under way when their lines were parked, and a dead letter's suspects, may stay beside a full window.
         bound = self.limits.window * self.partitions + self.limits.loaded + self.limits.in_flight + 5
+        bound += self.limits.detours * self.limits.account // 2
         assert len(work.line_up) <= bound, f"{len(work.line_up)} events in memory"
         assert len(self.receiver.flying) == 0 or work.slots <= self.limits.in_flight
 
@@ -456,7 +460,7 @@ class World:
         self._judge_order()
         again = {n for n, _ in receiver.accepted if _times(receiver.accepted, n)}
         assert again <= self.excused, f"delivered twice without need: {again - self.excused}"
-        for table in ("parked", "parked_lines", "parked_due", "progress"):
+        for table in ("parked", "parked_lines", "parked_due", "progress", "detours"):
             rows = list(self.reader._db.execute(f"SELECT * FROM {table}"))  # noqa: S608
             assert not rows, (table, rows)
         for found in self.outcomes.values():

@@ -15,6 +15,7 @@ destination = Destination(
     summary="Customer success: accounts, their users, and what they do in your product.",
     settings=Settings,
     keys=keys,
+    crossing=frozenset({"group"}),
     translate=translate,
     judge=judge,
     browser=browser,
