@@ -1,13 +1,14 @@
 """
 Requests of SDKs that cannot be run here, put together as their source, or a capture, says they are.
 
-They go through the gate twice: as the SDK sends them, and once more as it does when an answer is lost on the way.
+They go through the gate as the SDK sends them until they are taken: after a 503, a 429, and an answer that was lost.
 """
 
 import base64
 import gzip
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection
+from contextlib import suppress
+from http.client import HTTPConnection, RemoteDisconnected
 from typing import Any
 from uuid import uuid4
 
@@ -15,7 +16,7 @@ import msgspec
 
 from tests.running import PATIENCE
 from tests.sdks.gate import Gate
-from tests.sdks.session import EVENTS, KEY
+from tests.sdks.session import EVENTS, FAULTS, KEY
 
 BASIC = "Basic " + base64.b64encode(f"{KEY}:".encode()).decode()
 SENT_AT = "2026-11-22T01:12:15.000Z"
@@ -74,7 +75,7 @@ def dressed(
 
 def post(gate: Gate, path: str, body: Any, *, packed: bool = False, chunked: bool = False, **headers: str) -> None:
     """
-    Send it, and again; both must be answered as every SDK understands it: 200 exactly, a JSON object.
+    Send it through FAULTS, always the same bytes, until it is answered as every SDK understands it: 200, a JSON object.
 
     headers  `content_type` becomes Content-Type
     """
@@ -83,12 +84,15 @@ def post(gate: Gate, path: str, body: Any, *, packed: bool = False, chunked: boo
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     if packed:
         fields["content-encoding"] = "gzip"
-    for _ in range(2):
-        assert answer(gate, "POST", path, iter([raw[:100], raw[100:]]) if chunked else raw, fields) == (
-            200,
-            "application/json",
-            b'{"success": true}',
-        )
+    gate.instead.extend(FAULTS)
+    while True:
+        with suppress(RemoteDisconnected, ConnectionError):
+            got = answer(gate, "POST", path, iter([raw[:100], raw[100:]]) if chunked else raw, fields)
+            assert (got[1], type(msgspec.json.decode(got[2]))) == ("application/json", dict)
+            if got[0] == 200:
+                break
+    assert got[2] == b'{"success": true}'
+    assert [one.status for one in gate.posts] == [503, 429, 0, 200]
     assert ("transfer-encoding" in gate.posts[0].headers) is chunked
 
 

@@ -2,11 +2,13 @@
 
 import gzip
 import json
+import socket
 import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from enum import Enum
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -20,16 +22,32 @@ BETWEEN_TWO = {"connection", "keep-alive", "transfer-encoding", "content-length"
 """Headers that are between two neighbours, and so not passed on. In lower case."""
 
 
-class Sent(Struct, frozen=True):
+FOR_PAGES = [
+    ("access-control-allow-origin", "*"),
+    ("access-control-expose-headers", "Retry-After, X-RateLimit-Reset"),
+]
+"""What Milonga's own answers have for pages of other sites."""
+
+
+class Lost(Enum):
+    """Milonga gets it and answers; the sender never hears of it."""
+
+    lost = 0
+
+
+LOST = Lost.lost
+
+
+class Sent(Struct, frozen=True, kw_only=True):
     """
     One request as it came.
 
     headers   names in lower case
     body      as sent, without the framing of chunks
-    status    of the answer, whoever gave it
+    status    of the answer, whoever gave it; 0 if it was lost on the way
     asked     seconds: its Retry-After; 0 without
     started   seconds of the monotonic clock: when the request line had been read
-    answered  the same, when the whole answer had been written
+    answered  the same, when the answer was about to be written
     """
 
     method: str
@@ -62,7 +80,7 @@ class Gate:
 
     def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.sent: list[Sent] = []
-        self.instead: deque[Answer] = deque()  #: answers to the next requests that carry events, given here
+        self.instead: deque[Answer | Lost] = deque()  #: what becomes of the next requests that carry events
         gate = self
 
         class Handler(_Handler):
@@ -102,24 +120,31 @@ class Gate:
     def _handle(self, handler: "_Handler") -> None:
         started = time.monotonic()
         chunks = list(handler.body())
-        chunked = "transfer-encoding" in handler.headers
         carries = handler.command == "POST" and not handler.path.startswith("/v1/m")
-        if carries and self.instead:
-            answer = self.instead.popleft()
-            status, headers, body = answer.status, [(a.decode(), b.decode()) for a, b in answer.headers], answer.body
+        fate = self.instead.popleft() if carries and self.instead else None
+        if isinstance(fate, Answer):
+            answer = fate.status, [(name.decode(), value.decode()) for name, value in fate.headers], fate.body
             if "origin" in handler.headers:  # a page would not be shown it otherwise
-                headers += [
-                    ("access-control-allow-origin", "*"),
-                    ("access-control-expose-headers", "Retry-After, X-RateLimit-Reset"),
-                ]
+                answer[1].extend(FOR_PAGES)
         else:
-            status, headers, body = self._pass_on(handler, chunks, chunked)
-        handler.answer(status, headers, body)
-        names = {name.lower(): value for name, value in handler.headers.items()}
-        asked = next((int(value) for name, value in headers if name.lower() == "retry-after"), 0)
+            answer = self._pass_on(handler, chunks, "transfer-encoding" in handler.headers)
+        status, headers, body = answer
         self.sent.append(
-            Sent(handler.command, handler.path, names, b"".join(chunks), status, asked, started, time.monotonic())
-        )
+            Sent(
+                method=handler.command,
+                path=handler.path,
+                headers={name.lower(): value for name, value in handler.headers.items()},
+                body=b"".join(chunks),
+                status=0 if fate is LOST else status,
+                asked=next((int(value) for name, value in headers if name.lower() == "retry-after"), 0),
+                started=started,
+                answered=time.monotonic(),
+            )
+        )  # before its sender goes on
+        if fate is LOST:
+            handler.hang_up()
+        else:
+            handler.answer(status, headers, body)
 
     def _pass_on(
         self, handler: "_Handler", chunks: list[bytes], chunked: bool
@@ -194,5 +219,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def hang_up(self) -> None:
+        """Without an answer."""
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     log_message: Callable[..., None] = lambda *_: None

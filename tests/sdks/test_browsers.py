@@ -24,19 +24,19 @@ def test_analytics_next_1_83_reaches_totango(gate: Gate, totango: Receiving, acc
     assert {one.path for one in seen} == {f"/v1/{letter}" for letter in "igpta"}
 
 
-def test_analytics_js_1_comes_again_after_a_503_and_a_429(
+def test_analytics_js_1_comes_again_after_a_503_a_429_and_a_lost_answer(
     tls_gate: Gate, totango: Receiving, account: str, tmp_path: Path
 ) -> None:
     tls_gate.instead.extend(FAULTS)
     with open_page("classic", tmp_path, tls_gate, account):
+        check_recovery(tls_gate)
         check_held_in_any_order(totango, account, ON_SERVERS)
-    check_recovery(tls_gate)
 
 
-def test_analytics_next_1_83_comes_again_after_a_503_and_a_429(
+def test_analytics_next_1_83_comes_again_after_a_503_a_429_and_a_lost_answer(
     gate: Gate, totango: Receiving, account: str, tmp_path: Path
 ) -> None:
     gate.instead.extend(FAULTS)
     with open_page("next", tmp_path, gate, account):
+        check_recovery(gate, reads_retry_after=[429])
         check_held_in_any_order(totango, account, ON_SERVERS)
-    check_recovery(gate, reads_retry_after=[429])

@@ -25,8 +25,8 @@ def test_go_reaches_totango(gate: Gate, totango: Receiving, account: str) -> Non
     assert batch.json["context"]["library"]["name"] == "analytics-go"
 
 
-def test_go_comes_again_after_a_503_and_a_429(gate: Gate, totango: Receiving, account: str) -> None:
+def test_go_comes_again_after_a_503_a_429_and_a_lost_answer(gate: Gate, totango: Receiving, account: str) -> None:
     gate.instead.extend(FAULTS)
     say(gate, account)
-    check_held(totango, account, ON_SERVERS)
     check_recovery(gate)
+    check_held(totango, account, ON_SERVERS)

@@ -66,10 +66,10 @@ def test_kotlin_reaches_totango(tls_gate: Gate, totango: Receiving, account: str
 
 
 @pytest.mark.parametrize("version", fetch.KOTLIN)
-def test_kotlin_comes_again_after_a_503_and_a_429(
+def test_kotlin_comes_again_after_a_503_a_429_and_a_lost_answer(
     tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str
 ) -> None:
     tls_gate.instead.extend(FAULTS)
     with saying(tls_gate, account, trust, version, complains=True):
+        check_recovery(tls_gate, reads_retry_after=[503, 429] if version == "1.27.0" else [429], counts=True)
         check_held_as_sent(totango, account, ON_PHONES, tls_gate)
-    check_recovery(tls_gate, reads_retry_after=[503, 429] if version == "1.27.0" else [429], counts=True)

@@ -19,11 +19,11 @@ def test_node_3_reaches_totango(gate: Gate, totango: Receiving, account: str) ->
     )
 
 
-def test_node_3_comes_again_after_a_503_and_a_429(gate: Gate, totango: Receiving, account: str) -> None:
+def test_node_3_comes_again_after_a_503_a_429_and_a_lost_answer(gate: Gate, totango: Receiving, account: str) -> None:
     gate.instead.extend(FAULTS)
     run(*node_session("node_3.mjs", gate, account))
-    check_held(totango, account, ON_SERVERS)
     check_recovery(gate, reads_retry_after=[429], counts=True)
+    check_held(totango, account, ON_SERVERS)
 
 
 def test_node_6_reaches_totango(gate: Gate, totango: Receiving, account: str) -> None:
@@ -35,8 +35,8 @@ def test_node_6_reaches_totango(gate: Gate, totango: Receiving, account: str) ->
     )
 
 
-def test_node_6_comes_again_after_a_503_and_a_429(gate: Gate, totango: Receiving, account: str) -> None:
+def test_node_6_comes_again_after_a_503_a_429_and_a_lost_answer(gate: Gate, totango: Receiving, account: str) -> None:
     gate.instead.extend(FAULTS)
     run(*node_session("node_6.cjs", gate, account))
-    check_held_in_any_order(totango, account, ON_SERVERS)
     check_recovery(gate)
+    check_held_in_any_order(totango, account, ON_SERVERS)

@@ -41,8 +41,8 @@ def test_python_reaches_totango(gate: Gate, totango: Receiving, account: str, gz
     )
 
 
-def test_python_comes_again_after_a_503_and_a_429(gate: Gate, totango: Receiving, account: str) -> None:
+def test_python_comes_again_after_a_503_a_429_and_a_lost_answer(gate: Gate, totango: Receiving, account: str) -> None:
     gate.instead.extend(FAULTS)
     say(gate, account)
-    check_held(totango, account, ON_SERVERS)
     check_recovery(gate, reads_retry_after=[503, 429])
+    check_held(totango, account, ON_SERVERS)

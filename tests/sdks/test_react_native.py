@@ -47,10 +47,10 @@ def test_react_native_reaches_totango(
     assert settings == [(f"/v1/projects/{KEY}/settings", 200)]
 
 
-def test_react_native_comes_again_after_a_503_and_a_429(
+def test_react_native_comes_again_after_a_503_a_429_and_a_lost_answer(
     session: Path, tls_gate: Gate, totango: Receiving, account: str, cert: Certificate
 ) -> None:
     tls_gate.instead.extend(FAULTS)
     with saying(session, tls_gate, account, cert, complains=True):
+        check_recovery(tls_gate, reads_retry_after=[503, 429], counts=True)
         check_held(totango, account, ON_PHONES)
-    check_recovery(tls_gate, reads_retry_after=[503, 429], counts=True)
