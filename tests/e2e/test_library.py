@@ -160,8 +160,8 @@ def test_the_printed_snippet_sends_from_a_page_under_the_policy_that_the_docs_gi
             ),
         )
         page.goto(f"{address}/shop")
-        page.evaluate("analytics.track('Policy obeyed')")
-        page.wait_for_function("performance.getEntriesByName(`${location.origin}/v1/t`).length")
+        with page.expect_response(f"{address}/v1/t"):  # nothing that evaluates text may be waited with here
+            page.evaluate("analytics.track('Policy obeyed')")
         assert "Policy obeyed" in milonga.say("events", "list")
         asked = page.evaluate("performance.getEntriesByType('resource').map(entry => entry.name)")
         assert {name.split("/v1/")[0].removesuffix("/analytics.js") for name in asked} == {address}
