@@ -43,13 +43,19 @@ export function drive(collector: Collector, settings: DeviceSettings, start: Sta
 
   // Calls that were made before it was there went to the server; it must know of whom the next ones tell.
   const known = { ...(user && { user: { id: user }, username: user }), ...(account && { account: { id: account } }) }
-  if (user || account) collector.go(known)
+  if (user || account) go(known)
+
+  /** With the module, for `go` overwrites it even by nothing. */
+  function go(options: Record<string, unknown>): void {
+    const module = start.module()
+    collector.go({ ...options, ...(module !== undefined && { module }) })
+  }
 
   function identify({ userId, traits }: SegmentEvent): boolean {
     user = text(userId)
     if (!user) return false
     about = user + JSON.stringify(traits ?? {})
-    collector.go({ user: described(traits, user, ['created', 'createdAt']), username: user })
+    go({ user: described(traits, user, ['created', 'createdAt']), username: user })
     return saysAttributes()
   }
 
@@ -58,7 +64,7 @@ export function drive(collector: Collector, settings: DeviceSettings, start: Sta
     if (!id) return false
     account = id
     const more = integrations?.[settings.name]
-    collector.go({
+    go({
       account: described(traits, id, ['createdAt', 'created']),
       ...(typeof more === 'object' ? pick(more as Record<string, unknown>) : {}),
     })
