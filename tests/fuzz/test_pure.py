@@ -10,8 +10,9 @@ import string
 import zlib
 from contextlib import suppress
 from ipaddress import IPv4Address
-from urllib.parse import quote_from_bytes
+from urllib.parse import quote_from_bytes, urlencode
 
+import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +20,17 @@ from milonga.collector.answers import Answer
 from milonga.collector.ask import Ask
 from milonga.collector.cdn import Cdn
 from milonga.collector.origins import allows, preflight, shared_with
+from milonga.collector.pixel import Query, Unreadable
 from milonga.collector.proxies import Proxies
 from milonga.collector.request import Peer
 from milonga.collector.routes import Route, route_to
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
 from milonga.collector.write_key import key_in_header
+from milonga.spec.arrived import NotJson
+from milonga.spec.decode import decode, decode_mended
+from milonga.spec.event import EventType
 from milonga.spec.limits import MAX_REQUEST
+from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.model import BrowserDestination, Source, is_write_key
 from tests.fuzz import fetches, heads
 from tests.fuzz.judge import HEADERS, script_flaws, settings_flaws
@@ -260,3 +266,50 @@ def test_a_write_key_of_any_signs_finds_its_way_from_an_address_to_the_library(k
     route = route_to(b"GET", target)
     assert isinstance(route, Route)
     assert route.path == f"/v1/projects/{key}/settings"
+
+
+NAMES = st.one_of(
+    st.sampled_from(
+        [*fetches.DOTTED, "writeKey", "userId", "event", "context.page.url", "properties.a", "context.screen.width"]
+    ),
+    st.text(max_size=20),
+)
+FIELDS_OF_A_QUERY = st.lists(
+    st.tuples(NAMES, st.text(max_size=20) | st.sampled_from(["true", "1", "-0", "9" * 30, "1e9"])), max_size=30
+)
+QUERIES = st.one_of(
+    st.binary(max_size=200),
+    FIELDS_OF_A_QUERY.map(lambda pairs: urlencode(pairs, errors="surrogatepass").encode()),
+    st.binary(max_size=200).map(lambda raw: b"data=" + base64.urlsafe_b64encode(raw).rstrip(b"=")),
+    st.sampled_from(fetches.ENCODED_DAMAGE).map(lambda text: b"data=" + text.encode()),
+)
+
+
+@given(QUERIES, st.sampled_from(sorted(EVENT_TYPES)))
+@settings(max_examples=500, deadline=None)
+def test_every_query_of_a_pixel_is_an_event_or_unreadable_or_no_json(text: bytes, type_: EventType) -> None:
+    with suppress(Unreadable, NotJson):
+        query = Query(b"/v1/pixel/track?" + text)
+        assert query.write_key != ""
+        body = query.event()
+        decoded = decode(body, type_) or decode_mended(body, type_)
+        assert decoded.events or decoded.rejected
+
+
+FLAT = st.dictionaries(
+    st.sampled_from(["userId", "event", "messageId"])
+    | st.text(string.ascii_letters, min_size=1, max_size=8).map("properties.{}".format),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
+    max_size=8,
+)
+
+
+@given(FLAT)
+@settings(max_examples=200)
+def test_a_dotted_query_says_what_it_was_made_from(flat: dict[str, str]) -> None:
+    found = msgspec.json.decode(Query(b"/?" + urlencode(flat).encode()).event())
+    assert {**{k: v for k, v in found.items() if k != "properties"}, **_with_dots(found.get("properties", {}))} == flat
+
+
+def _with_dots(properties: dict[str, str]) -> dict[str, str]:
+    return {f"properties.{name}": value for name, value in properties.items()}
