@@ -7,15 +7,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, Protocol
 
 import pytest
 
 from tests.running import PATIENCE
 from tests.sdks import fetch
 from tests.sdks.fetch import Missing
-from tests.sdks.gate import Gate
 from tests.sdks.session import EVENTS, KEY
+
+TRUST_PASSWORD = "changeit"
+
+
+class At(Protocol):
+    """Where to send: a gate, or Milonga itself."""
+
+    @property
+    def url(self) -> str: ...
+
 
 NODE = Path(__file__).parent.parent / "node"
 
@@ -42,11 +51,20 @@ def missing(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
-def java_session(gate: Gate, account: str) -> list[str]:
+def java_session(at: At, account: str) -> list[str]:
     """The command of a session of analytics-java."""
     folder = here(partial(fetch.java, "3.5.4"))
     java = need("java", "Segment's Java SDK")
-    return [java, "-cp", f"{folder}:{folder}/*", "Session", gate.url, KEY, account, str(EVENTS)]
+    return [java, "-cp", f"{folder}:{folder}/*", "Session", at.url, KEY, account, str(EVENTS)]
+
+
+def kotlin_session(version: str, at: At, account: str, trust: Path) -> list[str | Path]:
+    """The command of a session of analytics-kotlin; it goes on until its standard input ends."""
+    folder = here(partial(fetch.kotlin, version))
+    java = need("java", "Segment's Kotlin SDK")
+    trusting = [f"-Djavax.net.ssl.trustStore={trust}", f"-Djavax.net.ssl.trustStorePassword={TRUST_PASSWORD}"]
+    host = at.url.removeprefix("https://")
+    return [java, "-cp", f"{folder}:{folder}/*", *trusting, "Session", host, KEY, account, str(EVENTS)]
 
 
 def run(*command: str | Path, cwd: Path | None = None, **environment: str) -> None:
@@ -100,8 +118,8 @@ def bundle(entry: str, to: Path, *options: str) -> None:
     run(esbuild, entry, "--bundle", f"--outfile={to}", "--log-level=warning", *options, cwd=NODE)
 
 
-def node_session(program: str | Path, gate: Gate, account: str) -> list[str | Path]:
+def node_session(program: str | Path, at: At, account: str) -> list[str | Path]:
     """The command of a session in tests/node, or of a bundle of one."""
     if not (NODE / "node_modules" / "analytics-node").exists():
         missing("SDKs from npm are missing: `make test` installs them")
-    return [need("node", "SDKs from npm"), NODE / program, gate.url, KEY, account, str(EVENTS)]
+    return [need("node", "SDKs from npm"), NODE / program, at.url, KEY, account, str(EVENTS)]

@@ -3,56 +3,20 @@
 Calls made within a few milliseconds of each other go through several of its threads, and may overtake one another.
 """
 
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.receiving import Receiving
-from tests.running import PATIENCE
 from tests.sdks import fetch
 from tests.sdks.gate import Gate
-from tests.sdks.programs import here, need, running
-from tests.sdks.session import EVENTS, FAULTS, KEY, ON_PHONES, Wire, check_held_as_sent, check_recovery, wire
-from tests.sdks.tls import Certificate
-
-PASSWORD = "changeit"
-
-
-@pytest.fixture(scope="module")
-def trust(cert: Certificate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Java trust store that holds our certificate."""
-    store = tmp_path_factory.mktemp("trust") / "trust.p12"
-    subprocess.run(
-        [
-            *(need("keytool", "Segment's Kotlin SDK"), "-importcert", "-noprompt", "-alias", "milonga"),
-            *("-file", cert.chain, "-keystore", store, "-storepass", PASSWORD),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=PATIENCE,
-    )
-    return store
-
-
-@contextmanager
-def saying(gate: Gate, account: str, trust: Path, version: str, *, complains: bool = False) -> Iterator[None]:
-    folder = here(partial(fetch.kotlin, version))
-    with running(
-        *(need("java", "Segment's Kotlin SDK"), "-cp", f"{folder}:{folder}/*"),
-        *(f"-Djavax.net.ssl.trustStore={trust}", f"-Djavax.net.ssl.trustStorePassword={PASSWORD}"),
-        *("Session", gate.host, KEY, account, str(EVENTS)),
-        complains=complains,
-    ):
-        yield
+from tests.sdks.programs import kotlin_session, running
+from tests.sdks.session import FAULTS, KEY, ON_PHONES, Wire, check_held_as_sent, check_recovery, wire
 
 
 @pytest.mark.parametrize("version", fetch.KOTLIN)
 def test_kotlin_reaches_totango(tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str) -> None:
-    with saying(tls_gate, account, trust, version):
+    with running(*kotlin_session(version, tls_gate, account, trust)):
         check_held_as_sent(totango, account, ON_PHONES, tls_gate)
     assert wire(tls_gate.posts[0]) == Wire(
         path="/v1/b",
@@ -70,6 +34,6 @@ def test_kotlin_comes_again_after_a_503_a_429_and_a_lost_answer(
     tls_gate: Gate, totango: Receiving, account: str, trust: Path, version: str
 ) -> None:
     tls_gate.instead.extend(FAULTS)
-    with saying(tls_gate, account, trust, version, complains=True):
+    with running(*kotlin_session(version, tls_gate, account, trust), complains=True):
         check_recovery(tls_gate, reads_retry_after=[503, 429] if version == "1.27.0" else [429], counts=True)
         check_held_as_sent(totango, account, ON_PHONES, tls_gate)

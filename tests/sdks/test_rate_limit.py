@@ -6,6 +6,7 @@ import segment.analytics as segment
 
 from tests.receiving import Receiving
 from tests.running import Milonga, eventually
+from tests.sdks.conftest import add_source
 from tests.sdks.gate import Gate
 from tests.sdks.session import by_name, held
 
@@ -16,12 +17,8 @@ def test_python_waits_as_it_is_asked_and_loses_nothing(
     milonga: Milonga, gate: Gate, totango: Receiving, account: str
 ) -> None:
     """Not in order: this SDK puts a batch that was refused with Retry-After behind what else it has to send."""
-    milonga.say("sources", "add", "limited", "--write-key", "k-limited")
+    add_source(milonga, totango, "limited", "k-limited")
     milonga.say("sources", "set", "limited", "rateLimit=1")
-    milonga.say(
-        *("destinations", "add", "totango", "--source", "limited", "--name", "limited"),
-        *("--set", "serviceId=SP-12345-01", "--set", f"endpoint={totango.url}/pixel.gif/"),
-    )
     expected = [{"sdr_a": f"e-{number}", "sdr_m": "Load"} for number in range(BURST + 3)]
     errors: list[Any] = []
     client = segment.Client(
