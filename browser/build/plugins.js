@@ -34,9 +34,9 @@ export function analyticsJs(here, lazy) {
       build.onLoad({ filter: OF_PACKAGE }, async ({ path }) => {
         let contents = await readFile(path, 'utf8')
         if (path.endsWith('/lib/parse-cdn.ts')) {
-          const host = 'return `https://cdn.segment.com`'
+          const host = '`https://cdn.segment.com'
           if (!contents.includes(host)) throw new Error(`${path} no longer has its default host where it was`)
-          contents = `import { rendered } from ${at('src/rendered.ts')};${contents.replace(host, 'return rendered.cdn')}`
+          contents = `import { rendered } from ${at('src/rendered.ts')};${contents.replaceAll(host, '`${rendered.cdn}')}`
         }
         const imports = new Set()
         contents = contents.replace(CHUNK, (_, name, module) => {

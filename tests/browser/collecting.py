@@ -16,6 +16,8 @@ from tests.running import eventually
 
 KEY: Final = "web-key"
 
+STOCK: Final = Path(__file__).parents[2] / "browser/node_modules/@segment/analytics-next/dist/umd/standalone.js"
+
 Event = dict[str, Any]
 
 TOTANGO: Final = {"name": "Totango", "heartbeat": False, "mode": "cloud"}
@@ -27,6 +29,8 @@ class Collector:
     refused       path -> status, for paths that are not to work
     events        taken in, oldest first
     asked         method and path of each request, oldest first
+    files         path -> script, beside what the real one serves
+    stock         whether it serves Segment's own build in place of ours
     """
 
     def __init__(self, assets: Path) -> None:
@@ -34,6 +38,8 @@ class Collector:
         self.refused: dict[str, int] = {}
         self.events: list[Event] = []
         self.asked: list[str] = []
+        self.files: dict[str, str] = {}
+        self.stock = False
         source = Source(id=1, name="web", write_keys=(KEY,), created_at=0)
         self._cdn = Cdn(lambda: [source], self._destinations, folder=assets)
         self.host = ""
@@ -73,6 +79,10 @@ class Collector:
         if handler.command == "GET":
             if status != 200:
                 return send(handler, status, b"no", {})
+            if path in self.files:
+                return send(handler, 200, self.files[path].encode(), {})
+            if self.stock and path.endswith("/analytics.min.js"):
+                return send(handler, 200, STOCK.read_bytes().replace(b"__WRITE_KEY__", KEY.encode()), {})
             found = self._cdn.answer(Ask(path=path, host=self.host, secure=False))
             return send(handler, found.status, found.body, {k.decode(): v.decode() for k, v in found.headers})
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))

@@ -82,13 +82,16 @@ class Visitor:
 
     def opens(self, how: str, calls: str = "", path: str = "/", tab: Page | None = None, ready: bool = True) -> Page:
         """
-        how    "snippet" or "npm"
+        how    "snippet"; "npm"; "stock", the snippet with Segment's own build
         calls  script that the page runs before the SDK is there
         tab    to open it in; a new one if None
         ready  return when the SDK has started
         """
         self.site.pages["/npm.js"] = self._bundle
-        self.site.pages[path] = f"<!doctype html><title>T</title><body>{self._script(how)}<script>{calls}</script>"
+        self.collector.stock = how == "stock"
+        self.site.pages[path.split("?")[0]] = (
+            f"<!doctype html><title>T</title><body>{self._script(how)}<script>{calls}</script>"
+        )
         tab = tab or self.context.new_page()
         tab.goto(self.site.url + path)
         if ready:
@@ -104,6 +107,8 @@ class Visitor:
         assert loads in snippet
         options = f", {json.dumps(self.options)}" if self.options else ""
         snippet = snippet.replace(loads, f'analytics.load("__WRITE_KEY__"{options});')
+        if how == "stock":  # over http it does not find its host by itself
+            snippet = snippet.replace("analytics.load(", f'analytics._cdn="{self.collector.url}";analytics.load(')
         return f"<script>{snippet.replace('__WRITE_KEY__', KEY)}</script>"
 
 
