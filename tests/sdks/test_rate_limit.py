@@ -19,7 +19,7 @@ def test_python_waits_as_it_is_asked_and_loses_nothing(
     """Not in order: this SDK puts a batch that was refused with Retry-After behind what else it has to send."""
     add_source(milonga, totango, "limited", "k-limited")
     milonga.say("sources", "set", "limited", "rateLimit=1")
-    expected = [{"sdr_a": f"e-{number}", "sdr_m": "Load"} for number in range(BURST + 3)]
+    expected = [{"sdr_a": f"e-{number}", "sdr_m": "Load"} for number in range(BURST + 5)]
     errors: list[Any] = []
     client = segment.Client(
         "k-limited", host=gate.url, upload_size=BURST, on_error=lambda error, _: errors.append(error)
