@@ -57,20 +57,27 @@ class Breaker:
         self._row = 0
         self._accounts: set[str] = set()
         self._opened = 0
+        self._up_at = 0.0
 
     @property
     def is_closed(self) -> bool:
         return self.state is State.closed
 
-    def success(self) -> bool:
+    def success(self, now: float) -> bool:
         """An answer that shows the destination is up. True if that closed the breaker."""
+        self._up_at = now
         self._row = 0
         self._accounts.clear()
         self._opened = 0
         return self._move(Sign.success)
 
-    def failure(self, account: str, *, now: float, dice: float) -> bool:
-        """No answer, or one that says "not now". True if that opened the breaker."""
+    def failure(self, account: str, *, sent_at: float, now: float, dice: float) -> bool:
+        """
+        No answer, or one that says "not now". True if that opened the breaker. While it is closed, a request that was
+        sent before the last success tells nothing: the destination has been up since, so it is this account's trouble.
+        """
+        if self.is_closed and sent_at < self._up_at:
+            return False
         self._row += 1
         if len(self._accounts) < self._policy.accounts:
             self._accounts.add(account)

@@ -27,6 +27,7 @@ log = structlog.get_logger("milonga.delivery")
 
 TRANSLATE_FAILED = "translate_failed"
 TOO_MANY = "http_429"
+TIMEOUT = "timeout"  #: of NoAnswer
 
 
 class Flights:
@@ -59,11 +60,13 @@ class Flights:
     def _probe(self, now: float) -> Entry | None:
         """
         Whom to send to see whether the receiver is back. By turns the oldest, which may lack only one more try, and the
-        next one: a single event that always fails must not make it look down.
+        next one: a single event that always fails must not make it look down. Slow accounts are asked last: the answer
+        of one that hangs would be long in coming.
         """
         self._oldest_next = not self._oldest_next
         line_up = self._work.line_up
-        return (line_up.take_oldest(now) if self._oldest_next else line_up.turns.take()) or line_up.take_oldest(now)
+        next_ = None if self._oldest_next else line_up.turns.take(slow_last=True)
+        return next_ or line_up.take_oldest(now)
 
     def send(self, entry: Entry) -> None:
         """Its next request goes out, whatever the limits say; or it ends."""
@@ -118,6 +121,10 @@ class Flights:
         work = self._work
         now = work.tools.clock()
         ending = judged(reply, work.kind, request, now)
+        if isinstance(reply, NoAnswer) and reply.code == TIMEOUT:
+            work.line_up.turns.timed_out(entry.owner)
+        else:
+            work.line_up.turns.answered(entry.owner)
         if isinstance(ending, Delivered):
             work.vitals.delivered(now)
         else:
@@ -180,7 +187,7 @@ class Flights:
         counts = not entry.alone and work.breaker.is_closed
         entry.alone = False
         work.suspicion.forget(entry)  # what it says now is no refusal
-        if work.breaker.failure(entry.owner, now=now, dice=work.tools.dice()):
+        if work.breaker.failure(entry.owner, sent_at=entry.sent_at, now=now, dice=work.tools.dice()):
             log.warning("delivery.breaker_open", destination=work.config.name, code=ending.code)
         asked, progress, backoff = ending.wait, entry.progress, work.limits.backoff
         if ending.code == TOO_MANY:
@@ -246,7 +253,7 @@ class Flights:
     # Small
 
     def _receiver_is_up(self) -> None:
-        if self._work.breaker.success():
+        if self._work.breaker.success(self._work.tools.clock()):
             self.hurry()
 
     def hurry(self) -> None:

@@ -72,13 +72,17 @@ class LineUp:
         return max(map(self.lanes.length, keys), default=0)
 
     def take_oldest(self, now: float) -> Entry | None:
-        """The one that joined first of those that the receiver would take now, our own waits aside."""
-        ready = (
-            entry
-            for entry in self.lanes.everything()
-            if entry.stage is Stage.ready or (entry.stage is Stage.delayed and entry.progress.not_before <= now * 1000)
-        )
-        return next(ready, None)
+        """
+        The one that joined first of those that the receiver would take now, our own waits aside; of a slow account only
+        if there is no other.
+        """
+        slow = None
+        for entry in self.lanes.everything():
+            if entry.stage is Stage.ready or (entry.stage is Stage.delayed and entry.progress.not_before <= now * 1000):
+                if not self.turns.is_slow(entry.owner):
+                    return entry
+                slow = slow or entry
+        return slow
 
     def put_back(self, entry: Entry) -> None:
         """It cannot go on just now; it is the next of its account to go."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from milonga.delivery.limits import Limits
-from milonga.delivery.outgoing import Outgoing, Reply
+from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.outcomes.model import State
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import LATENCY, OK, Road, answer, run
@@ -54,6 +54,34 @@ def test_an_account_whose_requests_all_hang_delays_nobody(tmp_path: Path, users:
         await road.until(lambda: len(road.delivered) == len(others), seconds=5)
         alone = len(others) / Limits().in_flight * LATENCY
         assert loop.time() - begun <= 3 * alone, "half of the slots are theirs"
+        await road.stop(0.0)
+
+    run(tmp_path, live)
+
+
+def test_many_accounts_that_hang_share_a_few_slots_once_they_have_shown_it(tmp_path: Path) -> None:
+    others = range(100_000, 101_000)
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        def answered(n: int) -> Reply:
+            road.latency = LATENCY if n >= others.start else Limits().timeout
+            return OK if n >= others.start else NoAnswer("timeout", "Nothing came.", perhaps=True)
+
+        road = Road(folder, loop, answered)
+        for n in range(2_000):
+            road.add(n, f"hung-{n % 20}", f"u{n}")
+        for n in range(1_000):
+            road.add(others.start + 5_000 + n, f"alive-{n}")  # otherwise the destination would seem to be down
+            await asyncio.sleep(0.1)
+        assert road.work.breaker.is_closed
+        assert 0 < road.flying <= Limits().in_flight // 8
+        begun = loop.time()
+        before = len(road.delivered)
+        for n in others:
+            road.add(n, f"account-{n}")
+        await road.until(lambda: len(road.delivered) - before == len(others), seconds=20)
+        alone = len(others) / Limits().in_flight * LATENCY
+        assert loop.time() - begun <= 2 * alone
         await road.stop(0.0)
 
     run(tmp_path, live)

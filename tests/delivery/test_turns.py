@@ -5,7 +5,7 @@ from collections import Counter
 from itertools import count
 
 from milonga.delivery.entry import Entry, Stage
-from milonga.delivery.turns import Turns
+from milonga.delivery.turns import REMEMBERED, Turns
 from milonga.eventlog.api import Position
 
 number = count(1)
@@ -111,10 +111,49 @@ def test_an_account_hangs_when_it_has_its_share_and_that_for_long() -> None:
     assert not turns.hangs("a", since=100.0), "it may take another"
 
 
+def test_slow_accounts_share_an_eighth_of_the_slots_until_an_answer_comes() -> None:
+    turns = Turns(64)
+    for account in "abcdefg":
+        ready(turns, account, 100)
+        turns.timed_out(account)
+    first = taken(turns)
+    assert len(first) == 8
+    assert set(names(first)) == set("abcdefg"), "they share it"
+    ready(turns, "x", 100)
+    assert names(taken(turns)) == "x" * 28, "half of what is left"
+    for entry in first:
+        turns.release(entry)
+    turns.answered("a")
+    others = Counter(names(taken(turns)))
+    assert sum(others[account] for account in "bcdefg") == 8, "still an eighth"
+    assert others["a"] > 8, "no longer one of them"
+
+
+def test_a_slow_account_that_cannot_go_hangs() -> None:
+    turns = Turns(8)
+    turns.timed_out("a")
+    turns.timed_out("b")
+    ready(turns, "a", 2)
+    ready(turns, "b", 2)
+    assert not turns.hangs("b", since=0.0)
+    assert names(taken(turns)) == "a"
+    assert turns.hangs("b", since=0.0)
+
+
+def test_only_so_many_slow_accounts_are_remembered() -> None:
+    turns = Turns(8)
+    for n in range(REMEMBERED + 10):
+        turns.timed_out(f"a{n}")
+    assert len(turns._slow) == REMEMBERED
+    assert "a0" not in turns._slow
+
+
 def test_whatever_happens_everybody_who_holds_less_than_is_free_gets_a_slot() -> None:
     dice = random.Random(3)
     turns, flying, waits = Turns(16), list[Entry](), Counter[str]()
     for _ in range(5_000):
+        if dice.random() < 0.05:
+            (turns.timed_out if dice.random() < 0.5 else turns.answered)(dice.choice("abcdefghij"))
         match dice.randrange(3):
             case 0:
                 account = dice.choice("aaaaabcdefghij")
@@ -127,6 +166,8 @@ def test_whatever_happens_everybody_who_holds_less_than_is_free_gets_a_slot() ->
                     waits[entry.owner] -= 1
                     flying.append(entry)
                 assert turns.used == len(flying) <= 16
+    for account in "abcdefghij":
+        turns.answered(account)
     for entry in taken(turns):
         waits[entry.owner] -= 1
         flying.append(entry)
@@ -135,4 +176,5 @@ def test_whatever_happens_everybody_who_holds_less_than_is_free_gets_a_slot() ->
     for entry in flying:
         turns.release(entry)
     assert turns.used == 0
+    assert turns._used_by_slow == 0
     assert not turns._held
