@@ -136,9 +136,8 @@ class ActiveSegment:
 
     def count(self, minute: int, source: int, name: str, n: int) -> None:
         """To be written within a second or so."""
-        if n:
-            key = (minute, source, name)
-            self._tally[key] = self._tally.get(key, 0) + n
+        key = (minute, source, name)
+        self._tally[key] = self._tally.get(key, 0) + n
 
     @property
     def has_counts(self) -> bool:

@@ -138,11 +138,8 @@ class SqliteLog:
         Whether an append would be tried, and the last one was not refused. After a full disk it is true again within
         about a second of there being room, also if nobody appends.
         """
-        return not (self._closed or self._writer.refuses or self._is_behind)
-
-    @property
-    def _is_behind(self) -> bool:
-        return self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES
+        is_behind = self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES
+        return not (self._closed or self._writer.refuses or is_behind)
 
     async def append(self, events: Sequence[Stamped]) -> list[Position | Duplicate]:
         """See EventLog. LogFull also if too much waits for the disk already."""
@@ -154,15 +151,13 @@ class SqliteLog:
         if not events:
             answer.set_result([])
             return answer
-        rows: list[Record] = []
-        keys: list[int | None] = []
+        rows: list[tuple[Record, int | None]] = []
         size = 0
         for event in events:
             row = record(event)
-            rows.append(row)
-            keys.append(key_of(row[1], row[2]) if event.stamp.own_message_id else None)
+            rows.append((row, key_of(row[1], row[2]) if event.stamp.own_message_id else None))
             size += len(row[5]) + len(row[6])
-        self._submit(Appending(rows, keys, len(rows), size, answer))
+        self._submit(Appending(rows, len(rows), size, answer))
         return answer
 
     async def discard(self, discards: Sequence[Discard]) -> None:
@@ -176,7 +171,7 @@ class SqliteLog:
     def _submit(self, work: Appending | Discarding) -> None:
         if self._closed:
             raise LogFull("the log is closed")
-        if self._is_behind:
+        if self._waiting_events >= WAITING_EVENTS or self._waiting_bytes >= WAITING_BYTES:
             raise LogFull(f"{self._waiting_events} events wait for the disk already")
         self._waiting_events += work.events
         self._waiting_bytes += work.size
@@ -202,12 +197,13 @@ class SqliteLog:
         for work, result in answers:
             self._waiting_events -= work.events
             self._waiting_bytes -= work.size
-            if work.answer.done():
+            answer = work.answer
+            if answer.done():
                 continue  # cancelled; kept all the same
             if isinstance(result, Exception):
-                work.answer.set_exception(result)
+                answer.set_exception(result)
             else:
-                work.answer.set_result(result)
+                answer.set_result(result)
         self._reader.wake()
 
     # Reading

@@ -7,7 +7,7 @@ import asyncio
 import errno
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
@@ -56,14 +56,13 @@ class SealAt(Struct, frozen=True):
 
 class Appending(Struct, frozen=True, gc=False):
     """
-    rows    of one append
-    keys    of each, see milonga.identity.duplicates.key_of; None if it has no message id of its sender's
+    rows    of one append, each with its key (milonga.identity.duplicates.key_of), or None if it has no message id of
+            its sender's
     events  number of rows
     size    bytes
     """
 
-    rows: list[Record]
-    keys: list[int | None]
+    rows: list[tuple[Record, int | None]]
     events: int
     size: int
     answer: "asyncio.Future[list[Position | Duplicate]]"
@@ -248,7 +247,9 @@ class Writer:
         here: dict[tuple[int, str], Offset] = {}  # ids of this group
         ids: dict[int, Offset] = {}
         filter_keys: list[int] = []
-        counts: dict[tuple[int, int], list[int]] = {}  # received at, source: accepted, duplicates
+        accepted: list[tuple[int, int]] = []  # minute, source
+        duplicates: list[tuple[int, int]] = []
+        newest_at = active.newest_at
         size = 0
         for work in group:
             if isinstance(work, Discarding):
@@ -256,26 +257,25 @@ class Writer:
                 answers.append((work, None))
                 continue
             places: list[Position | Duplicate] = []
-            for row, key in zip(work.rows, work.keys, strict=True):
-                arrived = row[:2]
-                count = counts.get(arrived)
-                if count is None:
-                    count = counts[arrived] = [0, 0]
+            for row, key in work.rows:
+                at, source = row[0], row[1]
                 if key is not None:
-                    own = row[1:3]
-                    filter_key = filter_key_of(row[2])
-                    first = here.get(own) or find(key, filter_key, *own, row[0])
+                    id_ = row[2]
+                    filter_key = filter_key_of(id_)
+                    first = here.get((source, id_)) or find(key, filter_key, source, id_, at)
                     if first is not None:
                         places.append(Duplicate(Position(0, first)))
-                        count[1] += 1
+                        duplicates.append((at // MINUTE, source))
                         continue
-                    here[own] = ids[key] = offset
+                    here[source, id_] = ids[key] = offset
                     filter_keys.append(filter_key)
                 flat.append(offset)
                 flat += row
                 places.append(_position((0, offset)))
+                accepted.append((at // MINUTE, source))
                 offset += 1
-                count[0] += 1
+                if at > newest_at:
+                    newest_at = at
             size += work.size
             answers.append((work, places))
         written = offset - active.next_offset
@@ -291,11 +291,11 @@ class Writer:
             self._room.wrote(size + written * ROW_OVERHEAD)
             active.ids.update(ids)
             active.filter_keys.extend(filter_keys)
-            active.newest_at = max([active.newest_at, *[at for at, _ in counts]])
+            active.newest_at = newest_at
             self._bells.ring()
-        for (at, source), (accepted, duplicates) in counts.items():
-            active.count(at // MINUTE, source, ACCEPTED, accepted)
-            active.count(at // MINUTE, source, DUPLICATE, duplicates)
+        for name, counted in ((ACCEPTED, accepted), (DUPLICATE, duplicates)):
+            for (minute, source), n in Counter(counted).items():
+                active.count(minute, source, name, n)
         return answers
 
     @property

@@ -5,6 +5,7 @@ from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_DAY: Final = 24 * 60 * 60 * 1000
 _FIRST: Final = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 
@@ -18,9 +19,8 @@ def parse_time(text: str | None) -> int | None:
         return None
     try:
         time = datetime.fromisoformat(text)
-        if time.tzinfo is None:
-            time = time.replace(tzinfo=UTC)
-        found = (time - _EPOCH) // _MILLISECOND
+        since = (time if time.tzinfo is not None else time.replace(tzinfo=UTC)) - _EPOCH
+        found = since.days * _DAY + since.seconds * 1000 + since.microseconds // 1000
     except (ValueError, OverflowError):
         return None
     return found if _FIRST <= found <= _LAST else None

@@ -279,11 +279,11 @@ def _valid(lean: _Lean, body: bytes, implied: EventType | None, envelope: Envelo
     """The event, if nothing about it is unusual; what is must be examined. Agrees with milonga.spec.rules."""
     type_ = implied or lean.type
     user, anonymous = lean.user_id, lean.anonymous_id
-    if type(user) is not str or not user:
+    if user is not None and (type(user) is not str or not user):
         user = id_text(user)
-    if type(anonymous) is not str or not anonymous:
+    if anonymous is not None and (type(anonymous) is not str or not anonymous):
         anonymous = id_text(anonymous)
-    if type_ not in EVENT_TYPES or (user is None and anonymous is None):
+    if (user is None and anonymous is None) or type_ not in EVENT_TYPES:
         return None
     group = None
     if type_ == "track":
