@@ -78,6 +78,7 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
   return (ctx) => {
     const event = ctx.event
     if (isHeartbeat(event)) {
+      if (device) mark(event, true) // that Totango has heartbeats of its own
       sendHeartbeat(event, send())
       event.integrations = { All: false, 'Segment.io': false }
       return
