@@ -35,13 +35,27 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="milonga-fuzz-") as folder, target(Path(folder), tls=chosen.tls) as milonga:
         if chosen.only is not None:
             return show(milonga, chosen.seed, chosen.only)
-        found = fuzz(milonga, chosen.seed, chosen.requests, slow=chosen.slow)
+        found = fuzz(milonga, chosen.seed, chosen.requests, slow=chosen.slow, tell=Progress(chosen.requests))
         tell(found, chosen.seed)
         troubles = aftermath(milonga, found)
     for words in troubles:
         print(f"afterwards: {words}")
     print(f"{found.events:,} events in the log, {len(found.kept):,} of them looked for by name")
     return 1 if found.wrong or found.slow or troubles else 0
+
+
+class Progress:
+    """A line for each tenth."""
+
+    def __init__(self, requests: int) -> None:
+        self._requests = requests
+        self._told = 0
+
+    def __call__(self, found: Findings) -> None:
+        tenths = 10 * found.requests // self._requests
+        if tenths > self._told:
+            self._told = tenths
+            print(f"{found.requests:,} requests, {found.peak / 2**20:.0f} MiB, {len(found.wrong)} wrong", flush=True)
 
 
 def tell(found: Findings, seed: int) -> None:

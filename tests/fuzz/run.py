@@ -4,10 +4,10 @@ import asyncio
 import ssl
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import uvloop
 from msgspec import Struct, field
@@ -70,12 +70,19 @@ class Findings(Struct):
         self.wrong += [(said.number, words) for words in complaints(said, heard)]
 
 
-def fuzz(milonga: Milonga, seed: int, requests: int, *, slow: int = 0) -> Findings:
-    """So many requests; and so many slow senders of each kind beside them, which alone takes a minute."""
-    return uvloop.run(_fuzz(milonga, seed, requests, slow))
+Tell: TypeAlias = Callable[[Findings], None]
 
 
-async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int) -> Findings:
+def fuzz(milonga: Milonga, seed: int, requests: int, *, slow: int = 0, tell: Tell = lambda _: None) -> Findings:
+    """
+    So many requests; and so many slow senders of each kind beside them, which alone takes a minute.
+
+    tell  called now and then with what there is so far
+    """
+    return uvloop.run(_fuzz(milonga, seed, requests, slow, tell))
+
+
+async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int, tell: Tell) -> Findings:
     found = Findings()
     begun = time.monotonic()
     number, door = 0, door_of(milonga)
@@ -87,7 +94,7 @@ async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int) -> Findin
             number += 1
             found.add(said, await converse(door, said))
 
-    looking = asyncio.create_task(_look(milonga, found))
+    looking = asyncio.create_task(_look(milonga, found, tell))
     try:
         async with asyncio.TaskGroup() as group:
             slow_ones = group.create_task(chorus(door, slow))
@@ -100,8 +107,9 @@ async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int) -> Findin
     return found
 
 
-async def _look(milonga: Milonga, found: Findings) -> None:
+async def _look(milonga: Milonga, found: Findings, tell: Tell) -> None:
     while True:
+        tell(found)
         found.peak = max(found.peak, memory(milonga))
         await asyncio.sleep(LOOK)
 
