@@ -2,6 +2,7 @@
 
 import type { Analytics, Context, SegmentEvent } from '@segment/analytics-next'
 import { saidAccount } from './account'
+import { categoryOf } from './category'
 import { type Device, startDevice } from './device'
 import { guarded } from './guard'
 import { heartbeats, isHeartbeat, type SendSettings, sendHeartbeat } from './heartbeat'
@@ -109,12 +110,4 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
       bundledIds: [],
     }
   }
-}
-
-/** Text; undefined if the page has none. */
-function categoryOf({ category, properties }: SegmentEvent): string | undefined {
-  for (const one of [category, properties?.['category']] as unknown[]) {
-    if ((typeof one === 'string' && one) || typeof one === 'number') return String(one)
-  }
-  return undefined
 }

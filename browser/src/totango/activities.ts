@@ -1,11 +1,14 @@
 /** Names and modules of activities, by the server's rules: docs/totango.md, "Pages" and "Module". */
 
 import type { SegmentEvent } from '@segment/analytics-next'
+import { categoryOf } from '../plugin/category'
 import type { DeviceSettings } from '../plugin/settings'
 
 /** `Viewed Docs Page`, then `Viewed Docs Index Page`, as the settings have it. */
-export function pageActivities({ category, name }: SegmentEvent, settings: DeviceSettings): string[] {
+export function pageActivities(page: SegmentEvent, settings: DeviceSettings): string[] {
   const found: string[] = []
+  const { name } = page
+  const category = categoryOf(page)
   if (category && settings.trackCategorizedPages) found.push(`Viewed ${category} Page`)
   if (name && settings.trackNamedPages) found.push(`Viewed ${category ? `${category} ` : ''}${name} Page`)
   return found
@@ -13,14 +16,14 @@ export function pageActivities({ category, name }: SegmentEvent, settings: Devic
 
 /** remembered  category of the last page call */
 export function moduleOf(
-  { type, category, properties, context }: SegmentEvent,
+  event: SegmentEvent,
   remembered: string | undefined,
   { moduleFromUrl = true, defaultModule = '' }: DeviceSettings,
 ): string {
-  const own = (type === 'page' && category) || text(properties?.['category'])
-  if (own) return own
-  if (type === 'track' && remembered) return remembered
-  const path = text(context?.page?.path) ?? location.pathname
+  // A track call has a category in its properties only.
+  const own = categoryOf(event) ?? (event.type === 'track' ? remembered : undefined)
+  if (own !== undefined) return own
+  const path = text(event.context?.page?.path) ?? location.pathname
   return (moduleFromUrl && firstSegment(path)) || defaultModule || 'Application'
 }
 

@@ -7,6 +7,7 @@
  */
 
 import type { SegmentEvent } from '@segment/analytics-next'
+import { categoryOf } from '../plugin/category'
 import type { DeviceSettings } from '../plugin/settings'
 import { loadCollector } from './collector'
 import type { Collector } from './collector'
@@ -89,7 +90,8 @@ export function drive(collector: Collector, settings: DeviceSettings, start: Sta
       if (event.type === 'track') return !!event.event && activities(event, [event.event])
       if (event.type !== 'page') return false
       const taken = activities(event, pageActivities(event, settings))
-      if (event.category) collector.go({ module: event.category })
+      const category = categoryOf(event)
+      if (category !== undefined) collector.go({ module: category })
       return taken
     },
     get described() {
