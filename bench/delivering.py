@@ -165,5 +165,5 @@ def _requests(port: int, count: int) -> list[Outgoing]:
         result = kind.translate(read_stamped(one), settings)
         if isinstance(result, Skip) or len(result) != 1:
             raise RuntimeError(f"A sample does not become one request: {result}")
-        made.append(outgoing(result[0], timeout=30.0))
+        made.append(outgoing(result[0], timeout=30.0, now=0.0))
     return made

@@ -1,16 +1,20 @@
 """Which event stands before another one at a destination: the first unfinished one that shares a key with it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
 
 from milonga.delivery.detours import account_of
 from milonga.delivery.rows import Progress
 from milonga.delivery.store_reader import DeliveryReader
-from milonga.destinations.contract import Destination, Key
+from milonga.destinations.contract import Key
 from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.waiting import Behind
+from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
+
+KeysOf: TypeAlias = Callable[[Event], tuple[Key, ...]]
 
 LOOKED_AT = 500  #: events of the same account before it; a longer line is parked, and its head is known
 
@@ -21,9 +25,14 @@ class Ahead:
     def __init__(self, log: EventLookup, outcomes: OutcomeReader, delivery: DeliveryReader) -> None:
         self._log, self._outcomes, self._delivery = log, outcomes, delivery
 
-    def of(self, stored: Stored, destination: int, kind: Destination, *, parked: bool) -> Behind | None:
-        """parked  whether the event itself is. None if nothing is known to stand before it"""
-        keys = _keys(stored, kind)
+    def of(self, stored: Stored, destination: int, keys_of: KeysOf, *, parked: bool) -> Behind | None:
+        """
+        keys_of  of an event, as its destination is set now
+        parked   whether the event itself is
+
+        None if nothing is known to stand before it.
+        """
+        keys = _keys(stored, keys_of)
         if not keys:
             return None
         heads = {
@@ -33,7 +42,7 @@ class Ahead:
             and head != stored.position
             and (parked or head.offset < stored.position.offset)
         }
-        first = self._first(destination, heads or self._in_memory(stored, destination, kind, keys))
+        first = self._first(destination, heads or self._in_memory(stored, destination, keys_of, keys))
         if first is None:
             return None
         before, progress = first
@@ -44,7 +53,7 @@ class Ahead:
             next_at=(progress.due_at or None) if progress is not None else None,
         )
 
-    def _in_memory(self, stored: Stored, destination: int, kind: Destination, keys: set[Key]) -> list[Position]:
+    def _in_memory(self, stored: Stored, destination: int, keys_of: KeysOf, keys: set[Key]) -> list[Position]:
         """Unfinished ones of the same account, or user, that arrived before it and share a key."""
         stamp, before = stored.event.stamp, stored.position.offset
         if stamp.account is not None:
@@ -60,7 +69,7 @@ class Ahead:
             for one in mine
             if one.position.offset > (self._behind(destination, one) or 0)
             and not any(o.destination == destination for o in ended.get(one.position, ()))
-            and _keys(one, kind) & keys
+            and _keys(one, keys_of) & keys
         ]
 
     def _behind(self, destination: int, one: Stored) -> Offset | None:
@@ -83,8 +92,8 @@ class Ahead:
         return Stored(position, parked.event) if parked is not None and parked.event is not None else None
 
 
-def _keys(stored: Stored, kind: Destination) -> set[Key]:
+def _keys(stored: Stored, keys_of: KeysOf) -> set[Key]:
     try:
-        return set(kind.keys(read_stamped(stored.event)))
+        return set(keys_of(read_stamped(stored.event)))
     except Exception:  # then it stands in nobody's way
         return set()

@@ -174,7 +174,7 @@ class Facts:
         behind = None
         if kind is not None and self.delivery is not None:
             ahead = Ahead(self.log, self.outcomes, self.delivery)
-            behind = ahead.of(stored, config.id, kind, parked=parked)
+            behind = ahead.of(stored, config.id, lambda event: kind.keys(event, config.settings), parked=parked)
         return Waits(
             now=milliseconds(),
             server_runs=self.server_runs,

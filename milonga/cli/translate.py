@@ -12,6 +12,7 @@ import typer
 from msgspec import Struct
 
 from milonga.cli.common import UnusedDataOption
+from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Request, Skip
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 from milonga.destinations.text import well_formed
@@ -125,8 +126,8 @@ def _shown(request: Request, *, full: bool) -> Any:
     if not full:
         return body
     shown: dict[str, Any] = {"part": request.part, "method": request.method, "url": request.url}
-    if request.headers:
-        shown["headers"] = _without_secrets(request.headers, request.secrets)
+    if request.headers or request.sign is not None:
+        shown["headers"] = _without_secrets(request.headers, request.secrets) | signing.shown(request.sign)
     return {**shown, name: body}
 
 

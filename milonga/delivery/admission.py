@@ -118,4 +118,4 @@ def _is_stuck(entry: Entry, before: float) -> bool:
 
 def keys_of(work: Work, event: Event, position: Position) -> tuple[Key, ...]:
     """Its ordering keys; one of its own if it need not wait for any other event."""
-    return work.kind.keys(event) or ((f"#{position.partition}.{position.offset}",),)
+    return work.kind.keys(event, work.config.settings) or ((f"#{position.partition}.{position.offset}",),)

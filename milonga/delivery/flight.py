@@ -82,7 +82,7 @@ class Flights:
         if request is None:
             return self._endings.deliver(entry)
         try:
-            call = outgoing(request, timeout=work.limits.timeout)
+            call = outgoing(request, timeout=work.limits.timeout, now=work.tools.clock())
         except Exception as error:
             log.exception("delivery.encode_failed", position=entry.position)
             return self._failed(entry, error)

@@ -18,10 +18,12 @@ ENOUGH: Final = 8  #: bytes from its beginning that give a secret away
 
 
 def secrets_of(request: Request) -> list[str]:
-    """The values behind the names in `request.secrets`; of `Bearer abc` also `abc` alone."""
+    """The values behind the names in `request.secrets`, of `Bearer abc` also `abc`, and what it is signed with."""
     found = [value for name, value in request.headers.items() if name in request.secrets]
     if isinstance(request.body, Form):
         found += [value for name, value in request.body.params.items() if name in request.secrets]
+    if request.sign is not None:
+        found += request.sign.secrets
     return found + [word for value in found for word in value.split() if word != value and len(word) >= ENOUGH]
 
 

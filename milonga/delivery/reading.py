@@ -174,10 +174,11 @@ class Reading:
 
     def _others(self, item: Stored) -> Collection[str]:
         """The accounts of its keys, if they may be other ones than its own."""
-        if item.event.stamp.type not in self._work.kind.crossing:
+        kind, settings = self._work.kind, self._work.config.settings
+        if item.event.stamp.type not in kind.crossing:
             return ()
         try:
-            return [key[0] for key in self._work.kind.keys(read_stamped(item.event))]
+            return [key[0] for key in kind.keys(read_stamped(item.event), settings)]
         except Exception:  # whoever admits it tells
             return ()
 

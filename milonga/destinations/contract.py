@@ -30,6 +30,18 @@ class Json(Struct, frozen=True):
     value: Any
 
 
+class Signature(Struct, frozen=True):
+    """
+    To be put on a request when it is sent, over the bytes that leave (milonga.destinations.signing).
+
+    id       of the message, in `webhook-id`: the same at every translation of the event; no dot, no space
+    secrets  one or more, each as its owner wrote it (`whsec_...`); never shown
+    """
+
+    id: str
+    secrets: tuple[str, ...]
+
+
 class Request(Struct, frozen=True, kw_only=True):
     """
     One HTTP call a destination wants sent: data, not an action.
@@ -41,6 +53,7 @@ class Request(Struct, frozen=True, kw_only=True):
     headers  beyond those every request has (content type, length, user agent)
     body     what to send
     secrets  names of parameters and headers whose values are shown as *** everywhere but on the wire
+    sign     how the request is to be signed; None if it is not
     """
 
     part: str
@@ -49,6 +62,7 @@ class Request(Struct, frozen=True, kw_only=True):
     body: Form | Json
     headers: Mapping[str, str] = {}
     secrets: frozenset[str] = frozenset()
+    sign: Signature | None = None
 
 
 class Skip(Struct, frozen=True):
@@ -126,7 +140,8 @@ class Destination(Struct, frozen=True, kw_only=True):
                   `extra={"required": True}` one without which nothing can be sent,
                   `extra={"address": True}` one that holds a URL to send to,
                   `extra={"pattern_hint": regex, "hint": text}` what it usually looks like: others get a warning
-    keys          ordering keys of an event, from the event alone; none if it need not wait for any other
+    keys          (event, settings) -> its ordering keys, none if it need not wait for any other. Must not raise for any
+                  event. With new settings, what was read before stays in the lines it stands in
     crossing      types of events that may have keys of other accounts than their own, as Totango's product accounts do.
                   All keys of any other event begin with its account, else its user id, else its anonymous id
     translate     (event, settings) -> requests or a skip; must not raise for any event
@@ -141,7 +156,7 @@ class Destination(Struct, frozen=True, kw_only=True):
     label: str
     summary: str
     settings: type[Struct]
-    keys: Callable[[Event], tuple[Key, ...]]
+    keys: Callable[[Event, Any], tuple[Key, ...]]
     translate: Callable[[Event, Any], Requests | Skip]
     judge: Callable[[Answer, float], Ending]
     browser: Callable[[Any], Mapping[str, Any] | None] = lambda _settings: None

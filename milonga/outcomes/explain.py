@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
 from milonga.eventlog.api import Stored
 from milonga.outcomes.files import Attempt
@@ -220,6 +221,7 @@ def shown(request: Request) -> dict[str, Any]:
         case Json(value):
             format_, body = "json", value
     headers = {name: "***" if name in request.secrets else value for name, value in request.headers.items()}
+    headers |= signing.shown(request.sign)
     return {
         "part": request.part,
         "method": request.method,

@@ -91,6 +91,7 @@ class Event(Struct, frozen=True, kw_only=True):
     integrations  likewise
     timestamp     when it happened by our clock, unix milliseconds; None outside the pipeline
     received_at   when it arrived, unix milliseconds; None outside the pipeline
+    source        id of the source it came from; None outside the pipeline
     received      the whole object as the sender wrote it, fields unknown to us included
     """
 
@@ -105,3 +106,4 @@ class Event(Struct, frozen=True, kw_only=True):
     timestamp: int | None
     received_at: int | None
     received: JsonObject
+    source: int | None = None

@@ -65,6 +65,7 @@ def read_stamped(stamped: Stamped) -> Event:
         timestamp=stamp.timestamp,
         received_at=stamp.received_at,
         received=received,
+        source=stamp.source,
     )
 
 

@@ -66,7 +66,7 @@ class Settings(Struct, frozen=True):
     word: str = "first"
 
 
-def keys(event: Event) -> tuple[Key, ...]:
+def keys(event: Event, _settings: Settings = Settings()) -> tuple[Key, ...]:  # noqa: B008 - frozen
     """As Totango's; an event with `"free": true` need not wait for any other."""
     if event.account is None or event.received.get("free"):
         return ()

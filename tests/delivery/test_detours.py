@@ -199,7 +199,7 @@ def test_events_of_types_that_do_not_cross_have_keys_of_their_own_account_alone(
     destination = registry.kinds()[kind]
     for one in _some():
         if one.stamp.type not in destination.crossing:
-            for key in destination.keys(read_stamped(one)):
+            for key in destination.keys(read_stamped(one), destination.settings()):
                 assert key[0] == account_of(one.stamp)
 
 

@@ -229,7 +229,7 @@ def test_a_translation_or_a_judgement_that_raises_costs_only_its_own_event(tmp_p
             raise ZeroDivisionError
         return paper.DESTINATION.judge(given, now)
 
-    def keys(event: Event) -> tuple[Key, ...]:
+    def keys(event: Event, _settings: object) -> tuple[Key, ...]:
         if event.received["n"] == 3:
             raise ZeroDivisionError
         return paper.keys(event)

@@ -48,7 +48,7 @@ def test_what_a_case_says_is_what_happens(name: str, case: dict[str, Any]) -> No
             assert set(expected) <= PARTS_OF_A_REQUEST
             assert as_in_a_case(request, expected) == expected
     if "keys" in case:
-        assert [list(key) for key in destination.keys(event)] == case["keys"]
+        assert [list(key) for key in destination.keys(event, settings)] == case["keys"]
 
 
 def as_in_a_case(request: Request, expected: dict[str, Any]) -> dict[str, Any]:

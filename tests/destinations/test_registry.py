@@ -23,7 +23,7 @@ destination = Destination(
     label="Minimal",
     summary="Nothing at all.",
     settings=Settings,
-    keys=lambda event: (),
+    keys=lambda event, settings: (),
     translate=lambda event, settings: Skip("never", "There is nothing to do."),
     judge=lambda answer, now: Delivered(),
 )

@@ -31,7 +31,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel"):
             raise ValueError("copies: of A5 there are two at most.")
 
 
-def no_keys(_event: Event) -> tuple[Key, ...]:
+def no_keys(_event: Event, _settings: object) -> tuple[Key, ...]:
     return ()
 
 

@@ -12,12 +12,12 @@ from milonga.spec.event import Event, Page
 _ANY: Final = Settings(service_id="any")
 
 
-def keys(event: Event) -> tuple[Key, ...]:
+def keys(event: Event, _settings: Settings = _ANY) -> tuple[Key, ...]:
     """
     identify, track, page: (account, user). group: (account) and, with a user, (account, user); a product account
     adds its own key, the one exception to "the first item is the event's account".
 
-    None for what no settings could send.
+    None for what no settings could send; the settings in force change nothing.
     """
     ids = gate(event, _ANY)
     if isinstance(ids, Skip):

@@ -43,7 +43,7 @@ def translate(event: Event, settings: Settings) -> Requests | Skip:
     ]
 
 
-def keys(event: Event) -> tuple[Key, ...]:
+def keys(event: Event, _settings: Settings) -> tuple[Key, ...]:
     """Events of one account in order; without one, those of one user, known or not."""
     owner = event.account.id if event.account is not None else event.user_id or event.anonymous_id
     return () if owner is None or not allowed(event.integrations, NAME) else ((well_formed(owner),),)
