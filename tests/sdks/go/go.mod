@@ -1,6 +1,6 @@
 module session
 
-go 1.19
+go 1.21
 
 require gopkg.in/segmentio/analytics-go.v3 v3.1.0
 
