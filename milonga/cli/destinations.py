@@ -28,6 +28,7 @@ from milonga.cli.terminal import Column, print_json, print_table
 from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
+from milonga.workspace.rows import kind_named
 from milonga.workspace.settings import UNSET, by_name, changed, fields_of
 from milonga.workspace.store import Workspace, registered
 
@@ -133,7 +134,7 @@ def set_(
         raise typer.BadParameter("Name at least one setting: --set key=value")
     with opened(data) as workspace:
         before = workspace.destination(name)
-        of = workspace.kinds[before.kind]
+        of = kind_named(workspace.kinds, before.kind, name)
         changes = giving.from_elsewhere(of, pairs) | dict.fromkeys(unset or (), UNSET)
         for field in giving.lacking(of, changes, all_=False) if before.state is not DestinationState.off else ():
             giving.refuse_without(field, f"Switch it off first: milonga destinations disable {name}")

@@ -34,10 +34,11 @@ class Commands:
     def pending(self) -> tuple[Command, ...]:
         """Not yet ended, oldest first."""
         waiting = "SELECT id, asked_at, kind, args FROM command WHERE ended_at IS NULL ORDER BY id"
-        return tuple(
-            Command(id=id_, asked_at=asked_at, kind=kind, args=msgspec.json.decode(args))
-            for id_, asked_at, kind, args in fetch(self._database.db, waiting)
-        )
+        with self._database.read() as db:
+            return tuple(
+                Command(id=id_, asked_at=asked_at, kind=kind, args=msgspec.json.decode(args))
+                for id_, asked_at, kind, args in fetch(db, waiting)
+            )
 
     def finish(self, command: int, result: Mapping[str, object]) -> None:
         """Its result, once: a second one changes nothing. `result` needs to be JSON."""
@@ -51,7 +52,8 @@ class Commands:
 
     def result(self, command: int) -> dict[str, Any] | None:
         """None while it waits. KeyError if there is no such command, or its result was thrown away."""
-        found = fetch(self._database.db, "SELECT result FROM command WHERE id = ?", command)
+        with self._database.read() as db:
+            found = fetch(db, "SELECT result FROM command WHERE id = ?", command)
         if not found:
             raise KeyError(command)
         text = found[0][0]

@@ -89,7 +89,11 @@ def _in_words(error: apsw.Error, path: Path) -> UserError:
         case apsw.FullError() | apsw.IOError():
             return UserError(f"{path} cannot be written: {error}. Is the disk full? Nothing was changed.")
         case apsw.NotADBError() | apsw.CorruptError():
-            return UserError(f"{path} is damaged or no Milonga workspace: {error}. Restore it from a copy.")
+            return UserError(
+                f"{path} is damaged or no Milonga workspace: {error}. Put back a copy of it, or save what is left of it: "
+                'docs/operate.md, "A damaged workspace", says how. Nothing else was touched: events that were taken in '
+                "stay where they are, and go out once the workspace is back."
+            )
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
             return UserError(f"{path} cannot be written by this user: {error}.")
         case _:

@@ -101,7 +101,8 @@ class Workspace:
 
     def source_names(self) -> dict[int, str]:
         """Of all there ever were, by id."""
-        return dict(fetch(self._database.db, "SELECT id, name FROM source"))
+        with self._database.read() as db:
+            return dict(fetch(db, "SELECT id, name FROM source"))
 
     def source_of_key(self, write_key: str) -> Source | None:
         """For now and then; whoever asks thousands of times a second keeps a WriteKeys."""

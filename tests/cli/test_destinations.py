@@ -237,3 +237,20 @@ def test_the_kinds_and_their_settings_can_be_looked_up_without_a_workspace() -> 
     assert settings["serviceId"]["required"]
     assert settings["sdrToken"]["secret"]
     assert "Service ID (text, required)" in milonga("destinations", "kinds", "totango").stdout
+
+
+def test_a_destination_of_a_kind_that_this_milonga_lacks_is_refused_in_words_by_every_command(data: Path) -> None:
+    add(data)
+    with Workspace.open(data) as workspace, workspace._database.write() as db:
+        db.execute("UPDATE destination SET kind = 'gone'")
+    at = ("--data", str(data))
+    for words in (("set", "totango", "serviceId=SP-2"), ("enable", "totango"), ("disable", "totango", "--yes")):
+        done = milonga("destinations", *words, *at)
+        assert done.returncode in (0, 1)
+        assert "Traceback" not in done.stderr
+        assert "Error" not in done.stderr
+    done = milonga("destinations", "set", "totango", "serviceId=SP-2", *at)
+    assert done.returncode == 1
+    assert "of kind 'gone', which this Milonga does not have" in done.stderr
+    for words in (("list",), ("show", "totango")):
+        assert "gone" in milonga("destinations", *words, *at).stdout
