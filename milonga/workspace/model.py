@@ -225,14 +225,19 @@ class WriteKeys:
     """
     Which source a write key belongs to, as things stood when it was made. Make a new one when the workspace changed.
 
-    Looked up by SHA-256 digest: how long it takes tells nothing about how much of a guess was right.
+    Looked up by SHA-256 digest: how long it takes tells nothing about how much of a guess was right. Nor does it once a
+    key was found: a dictionary compares texts only where all of their hashes, seeded at random, are equal.
     """
 
     def __init__(self, sources: Iterable[Source]) -> None:
         self._sources = {_digest(key): source for source in sources for key in source.write_keys}
+        self._found: dict[str, Source] = {}
 
     def source(self, write_key: str) -> Source | None:
-        return self._sources.get(_digest(write_key))
+        found = self._found.get(write_key)
+        if found is None and (found := self._sources.get(_digest(write_key))) is not None:
+            self._found[write_key] = found
+        return found
 
 
 def _digest(write_key: str) -> bytes:
