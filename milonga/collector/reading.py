@@ -250,7 +250,9 @@ class Reader:
         framing = [
             (name, self._fields[name]) for name in (b"content-length", b"transfer-encoding") if name in self._fields
         ]
-        self.feed(b"POST / HTTP/1.1\r\n%b\r\n%b" % (b"".join(b"%b: %b\r\n" % line for line in framing), rest))
+        lines = b"".join(b"%b: %b\r\n" % line for line in framing)
+        # It must not take what comes behind for more of this request.
+        self.feed(b"POST / HTTP/1.1\r\nConnection: close\r\n%b\r\n%b" % (lines, rest))
 
 
 class _BodyOnly:

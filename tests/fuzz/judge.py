@@ -51,7 +51,8 @@ def complaints(said: Conversation, heard: Said) -> Iterator[str]:
     for number, answer in enumerate(answers):
         draft = drafts[min(number, len(drafts) - 1)]
         beyond = number >= len(drafts) or draft.answers != "one"
-        yield from (f"request {number}: {words}" for words in of_answer(answer, None if beyond else draft))
+        bare = number < len(drafts) and draft.method == b"HEAD"
+        yield from (f"request {number}: {words}" for words in of_answer(answer, None if beyond else draft, bare=bare))
         if answer.headers.get("connection") == "close" and number < len(answers) - 1:
             yield f"request {number}: an answer after the last one"
     if said.end != "half" or heard.fault:
@@ -92,10 +93,12 @@ def code_of(answer: Heard) -> str:
     return str(said.get("code", "")) if isinstance(said, dict) else ""
 
 
-def of_answer(answer: Heard, draft: Draft | None) -> Iterator[str]:
-    """draft  what it answers; None if nobody can tell"""
+def of_answer(answer: Heard, draft: Draft | None, *, bare: bool) -> Iterator[str]:
+    """
+    draft  what it answers; None if nobody can tell
+    bare   it has no body, as HEAD was asked
+    """
     status, headers = answer.status, answer.headers
-    bare = draft is not None and draft.method == b"HEAD"
     if strange := set(headers) - HEADERS:
         yield f"strange headers: {strange}"
     if answer.continued and draft is not None and draft.header(b"expect") is None:

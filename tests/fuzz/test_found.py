@@ -1,9 +1,10 @@
 """What the fuzzing has found, each by itself."""
 
+import msgspec
 import pytest
 
 from milonga.collector.origins import _allows, allows
-from tests.collector.parts import EVENT, HEAD, Bench, Front, request, talk
+from tests.collector.parts import EVENT, HEAD, Bench, Front, request, talk, track
 
 FRONTS: list[Front] = ["own", "uvloop"]
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -66,3 +67,19 @@ def test_origins_of_any_length_are_not_remembered() -> None:
         assert not allows(("https://shop.example",), f"https://{number}" + "x" * 10_000)
         assert allows((), f"https://{number}" + "x" * 10_000)
     assert _allows.cache_info().currsize == 0
+
+
+UPGRADE = (b"Connection: Upgrade", b"Upgrade: h2c")
+
+
+@pytest.mark.parametrize("front", FRONTS)
+@pytest.mark.parametrize("before", [b"", request()], ids=["first", "second"])
+def test_what_comes_behind_a_wish_to_switch_protocols_is_not_taken_for_its_body(front: Front, before: bytes) -> None:
+    bench = Bench()
+    own, other = (msgspec.json.encode(track(messageId=id_)) for id_ in ("own", "other"))
+    with bench.listening(front) as server:
+        answer = talk(server, before + request(own, *UPGRADE) + request(other) + request(other))
+    kept = [event.message_id for event in bench.events]
+    assert kept == (["m1", "own"] if before else ["own"])
+    assert answer.count(b"HTTP/1.1 ") == len(kept)
+    assert bench.collector.room.held == 0
