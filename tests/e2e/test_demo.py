@@ -20,7 +20,7 @@ import pytest
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.running import PATIENCE, Milonga, eventually, in_threads
-from tests.started import Started, catches, waits
+from tests.started import Started, catches, lives, waits
 
 ENDS = 10.0  #: seconds; it takes about one
 
@@ -162,19 +162,25 @@ def test_a_server_that_hangs_does_not_hold_it_up(tmp_path: Path) -> None:
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
-    with demo(tmp_path) as started:
+def ended_by_a_second(folder: Path) -> bool:
+    """False if the server's two seconds of grace were over before the second Ctrl-C came."""
+    with demo(folder) as started:
         started.says(FAREWELL)
         (server,) = started.children()
         os.kill(server, signal.SIGSTOP)
         started.signal(signal.SIGINT)
         assert started.process.stdout is not None
-        eventually(lambda: waits(server, signal.SIGTERM), "the server told")
+        eventually(lambda: waits(server, signal.SIGTERM) or not lives(server), "the server told, or killed meanwhile")
         started.signal(signal.SIGINT)
         status, _, errors = started.ended(ENDS)
-        assert (status, errors) == (130, "")
+        assert errors == ""
         started.gone(0)
-        assert list(tmp_path.iterdir()) == []
+        assert list(folder.iterdir()) == []
+        return status == 130
+
+
+def test_a_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
+    assert any(ended_by_a_second(tmp_path / str(number)) for number in range(5))
 
 
 def test_after_its_own_sigkill_nothing_runs_on(tmp_path: Path) -> None:
