@@ -55,7 +55,7 @@ class Progress:
         tenths = 10 * found.requests // self._requests
         if tenths > self._told:
             self._told = tenths
-            print(f"{found.requests:,} requests, {found.peak / 2**20:.0f} MiB, {len(found.wrong)} wrong", flush=True)
+            print(f"{found.requests:,} requests, {found.memory / 2**20:.0f} MiB, {len(found.wrong)} wrong", flush=True)
 
 
 def tell(found: Findings, seed: int) -> None:

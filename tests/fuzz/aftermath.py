@@ -23,7 +23,7 @@ from tests.fuzz.run import Findings, door_of
 from tests.fuzz.templates import KEY
 from tests.running import PATIENCE, Milonga, track
 
-MOST_MEMORY: Final = 600 * 2**20
+MOST_MEMORY: Final = 400 * 2**20
 """
 Bytes of both processes together (PSS). Bodies may take 64 MiB, and mending one of 5 MiB, which is done one at a time,
 50 times its size.

@@ -17,7 +17,6 @@ STRANGE_METHODS: Final = (
         b"CONNECT",
         b"CONNECT",
         b"QUERY",
-        b"PRI",
         b"post",
         b"Post",
         b"BREW",

@@ -22,7 +22,7 @@ from tests.fuzz.wire import Door, Said, converse
 from tests.running import Milonga
 from tests.sdks.tls import certificate
 
-SAMPLE: Final = 4  #: of so many conversations one is looked at more closely
+SAMPLE: Final = 2  #: of so many conversations one is looked at more closely
 AT_ONCE: Final = 24  #: connections side by side
 SOURCES: Final[dict[str, tuple[str, dict[str, object]]]] = {
     "open": (templates.KEY, {"newAccountsAlarm": 0}),
@@ -41,7 +41,8 @@ class Findings(Struct):
     done       how often what was done to a request
     wrong      conversation and what must not be, the first of them
     kept       messageIds that were answered with 200: all of requests with which nothing is wrong, a sample of others
-    peak       bytes, of the server's processes together
+    memory     bytes, of the server's processes together, when they were last looked at
+    peak       the most of it
     events     in the log afterwards
     slow       what was wrong with how slow senders were treated
     """
@@ -52,6 +53,7 @@ class Findings(Struct):
     done: Counter[str] = field(default_factory=Counter)
     wrong: list[tuple[int, str]] = field(default_factory=list)
     kept: set[str] = field(default_factory=set)
+    memory: int = 0
     peak: int = 0
     events: int = 0
     slow: list[str] = field(default_factory=list)
@@ -110,7 +112,8 @@ async def _fuzz(milonga: Milonga, seed: int, requests: int, slow: int, tell: Tel
 async def _look(milonga: Milonga, found: Findings, tell: Tell) -> None:
     while True:
         tell(found)
-        found.peak = max(found.peak, memory(milonga))
+        found.memory = memory(milonga)
+        found.peak = max(found.peak, found.memory)
         await asyncio.sleep(LOOK)
 
 
