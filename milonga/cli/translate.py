@@ -14,6 +14,7 @@ from msgspec import Struct
 from milonga.cli.common import UnusedDataOption
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Request, Skip
+from milonga.destinations.http import shown_address
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 from milonga.destinations.text import well_formed
 from milonga.identity.account import read_unstamped
@@ -125,7 +126,7 @@ def _shown(request: Request, *, full: bool) -> Any:
         name, body = "json", request.body.value
     if not full:
         return body
-    shown: dict[str, Any] = {"part": request.part, "method": request.method, "url": request.url}
+    shown: dict[str, Any] = {"part": request.part, "method": request.method, "url": shown_address(request.url)}
     if request.headers or request.sign is not None:
         shown["headers"] = _without_secrets(request.headers, request.secrets) | signing.shown(request.sign)
     return {**shown, name: body}

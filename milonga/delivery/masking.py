@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from milonga.destinations.contract import Form, Request
+from milonga.destinations.http import secrets_in
 
 MASK: Final = b"***"
 ENOUGH: Final = 8  #: bytes from its beginning that give a secret away
@@ -24,6 +25,7 @@ def secrets_of(request: Request) -> list[str]:
         found += [value for name, value in request.body.params.items() if name in request.secrets]
     if request.sign is not None:
         found += request.sign.secrets
+    found += [value for value in secrets_in(request.url) if len(value) >= ENOUGH]
     return found + [word for value in found for word in value.split() if word != value and len(word) >= ENOUGH]
 
 

@@ -5,10 +5,11 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from milonga.destinations.contract import Answer, BadEvent, BadSettings, Delivered, Ending, TryAgain
 
+MASK: Final = "***"  #: stands for what is not shown
 MAX_WAIT: Final = 3600.0  #: seconds; a receiver cannot make us wait longer than this between two attempts
 
 _SECONDS: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
@@ -75,7 +76,34 @@ def address_problem(url: str) -> str | None:
         return "The address has no host"
     if parts.username is not None or parts.password is not None:
         return "The address must not hold a user name or password: it is shown on screens and in logs"
+    if parts.query == MASK:
+        return f"The address ends with ?{MASK}, which only stands for what is not shown: give the whole of it"
     return None
+
+
+def shown_address(url: str) -> str:
+    """
+    For screens, logs and JSON: without its query and user name, where many a receiver expects a secret. What cannot be
+    read as an address is not shown at all.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return MASK
+    host = parts.netloc.rpartition("@")
+    user = f"{MASK}@" if host[1] else ""
+    hidden = f"?{MASK}" if parts.query or "?" in url else ""
+    return f"{parts.scheme}://{user}{host[2]}{parts.path}{hidden}" if parts.scheme else url.partition("?")[0] + hidden
+
+
+def secrets_in(url: str) -> list[str]:
+    """What `shown_address` hides: user name, password, and the values of the query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return []
+    values = [value for _, value in parse_qsl(parts.query)] or [parts.query]
+    return [value for value in (parts.username, parts.password, *values) if value]
 
 
 def _phrase(status: int) -> str:

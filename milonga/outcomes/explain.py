@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
+from milonga.destinations.http import shown_address
 from milonga.eventlog.api import Stored
 from milonga.outcomes.files import Attempt
 from milonga.outcomes.model import Outcome, State
@@ -225,7 +226,7 @@ def shown(request: Request) -> dict[str, Any]:
     return {
         "part": request.part,
         "method": request.method,
-        "url": request.url,
+        "url": shown_address(request.url),
         "headers": headers,
         "format": format_,
         "body": body,

@@ -90,7 +90,7 @@ def _in_words(error: apsw.Error, path: Path) -> UserError:
             return UserError(f"{path} cannot be written: {error}. Is the disk full? Nothing was changed.")
         case apsw.NotADBError() | apsw.CorruptError():
             return UserError(
-                f"{path} is damaged or no Milonga workspace: {error}. Put back a copy of it, or save what is left of it: "
+                f"{path} is damaged or no Milonga workspace: {error}. Put back a copy of it, or save what is left: "
                 'docs/operate.md, "A damaged workspace", says how. Nothing else was touched: events that were taken in '
                 "stay where they are, and go out once the workspace is back."
             )

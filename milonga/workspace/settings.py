@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from milonga.destinations.http import address_problem
+from milonga.destinations.http import MASK as MASK
+from milonga.destinations.http import address_problem, shown_address
 from milonga.workspace.errors import UserError
 
 LONGEST = 10_000  #: characters of one text setting
-MASK = "***"  #: stands for a secret that is set
 YES_OR_NO: Final = "true or false"  #: what is typed for a switch; yes, no, on, off are taken too
 TEXTS: Final = "texts, separated by commas"  #: or a JSON array
 
@@ -166,13 +166,18 @@ def missing(settings: Struct) -> tuple[Field, ...]:
 
 
 def shown(settings: Struct) -> dict[str, Any]:
-    """Name -> value for people and JSON, secrets as ***; an empty secret stays empty."""
-    return {
-        field.name: MASK
-        if field.secret and getattr(settings, field.attribute)
-        else msgspec.to_builtins(getattr(settings, field.attribute))
-        for field in fields_of(type(settings))
-    }
+    """
+    Name -> value for people and JSON, secrets as ***; an empty secret stays empty. The query of an address is hidden.
+    """
+    return {field.name: _shown(field, getattr(settings, field.attribute)) for field in fields_of(type(settings))}
+
+
+def _shown(field: Field, value: object) -> Any:
+    if field.secret and value:
+        return MASK
+    if field.address and isinstance(value, str) and value:
+        return shown_address(value)
+    return msgspec.to_builtins(value)
 
 
 def split(settings: Struct) -> tuple[dict[str, Any], dict[str, str]]:

@@ -254,3 +254,22 @@ def test_a_destination_of_a_kind_that_this_milonga_lacks_is_refused_in_words_by_
     assert "of kind 'gone', which this Milonga does not have" in done.stderr
     for words in (("list",), ("show", "totango")):
         assert "gone" in milonga("destinations", *words, *at).stdout
+
+
+def test_the_query_of_an_address_is_shown_nowhere(data: Path) -> None:
+    at = ("--data", str(data))
+    url = f"url=https://receiver.example/hook?token={HUSH}"
+    done = milonga("destinations", "add", "webhook", "--source", "web", "--set", url, *at)
+    told = [
+        done,
+        milonga("destinations", "add", "webhook", "--source", "web", "--name", "two", "--set", url, "--json", *at),
+    ]
+    listings = (("list",), ("list", "--json"), ("show", "webhook"), ("show", "webhook", "--json"))
+    told += [milonga("destinations", *words, *at) for words in listings]
+    for done in told:
+        assert done.returncode == 0, done.stderr
+        assert HUSH not in done.stdout + done.stderr
+    assert asked("destinations", "show", "webhook", *at)["settings"]["url"] == "https://receiver.example/hook?***"
+    done = milonga("destinations", "set", "webhook", "--set", "url=https://receiver.example/hook?***", *at)
+    assert done.returncode == 1
+    assert "give the whole of it" in done.stderr

@@ -117,3 +117,11 @@ def test_no_secret_is_in_a_reason() -> None:
     assert ending == BadEvent("odd", "It said: *** is no good.")
     lost = judged(NoAnswer("connection_lost", "after hook-5678-secret", perhaps=True), kind, REQUEST, 0.0)
     assert lost == TryAgain("connection_lost", "after ***")
+
+
+def test_what_stands_in_the_query_of_an_address_is_masked_where_a_receiver_repeats_it() -> None:
+    request = msgspec.structs.replace(REQUEST, url="https://receiver.example/hook?key=query-4711-secret&v=2")
+    answer = Answer(500, {}, b"POST /hook?key=query-4711-secret&v=2 failed")
+    ending = judged(answer, paper.DESTINATION, request, 0.0)
+    row = attempt_row(7, Position(0, 1), request, answer, ending, 0, 0.1)
+    assert row.answer == b"POST /hook?key=***&v=2 failed"

@@ -5,6 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
+from milonga.destinations import http
 from milonga.destinations.contract import Answer, BadEvent, BadSettings, Delivered, Ending, TryAgain
 from milonga.destinations.http import MAX_WAIT, address_problem, retry_after
 from milonga.destinations.registry import kind
@@ -135,3 +136,32 @@ def test_an_address_that_cannot_be_sent_to_is_refused_in_words_without_repeating
     assert problem is not None
     assert word in problem
     assert "hush" not in problem
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://receiver.example/hook", "https://receiver.example/hook"),
+        ("https://receiver.example:8443/hook?token=hush&a=1", "https://receiver.example:8443/hook?***"),
+        ("https://receiver.example?hush", "https://receiver.example?***"),
+        ("https://ada:hush@receiver.example/x", "https://***@receiver.example/x"),
+        ("https://[broken?hush", "***"),
+        ("no address?hush", "no address?***"),
+        ("", ""),
+    ],
+)
+def test_an_address_is_shown_without_what_may_be_secret_in_it(url: str, shown: str) -> None:
+    assert http.shown_address(url) == shown
+
+
+def test_what_an_address_hides_is_known_to_those_who_hide_it_elsewhere() -> None:
+    assert http.secrets_in("https://ada:hush@receiver.example/x?token=t%2Fo&b=2") == ["ada", "hush", "t/o", "2"]
+    assert http.secrets_in("https://receiver.example/x?bare-token") == ["bare-token"]
+    assert http.secrets_in("https://receiver.example/x") == []
+    assert http.secrets_in("https://[broken") == []
+
+
+def test_a_hidden_address_is_not_taken_back_for_a_real_one() -> None:
+    problem = http.address_problem(http.shown_address("https://receiver.example/hook?token=hush"))
+    assert problem is not None
+    assert "give the whole of it" in problem

@@ -1,4 +1,4 @@
-"""A damaged workspace.db: every command says so in words, nothing else is touched, and a copy put back is all it needs."""
+"""A damaged workspace.db: every command says so in words, nothing else is touched, and a copy put back suffices."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def test_what_is_no_database_is_refused_and_left_as_it_is(data: Path) -> None:
     path = data / NAME
     kept, garbage = path.read_bytes(), b"no database at all" * 500
     path.write_bytes(garbage)
-    with pytest.raises(UserError, match="is damaged or no Milonga workspace.*Put back a copy"):
+    with pytest.raises(UserError, match=r"is damaged or no Milonga workspace.*Put back a copy"):
         Workspace.open(data)
     assert path.read_bytes() == garbage
     path.write_bytes(kept)
