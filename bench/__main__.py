@@ -17,6 +17,7 @@ from typing import Final
 import msgspec
 
 from bench import append, clients
+from bench.browser import browser
 from bench.delivering import delivery
 from bench.draining import drain
 from bench.ingest import batch, single
@@ -57,6 +58,7 @@ BENCHES: Final[dict[str, Callable[[Run], Found]]] = {
     "isolation": isolation,
     "start": start,
     "memory": memory,
+    "browser": browser,
     "append": _append,
     "clients": _clients,
 }
