@@ -5,6 +5,7 @@ import errno
 import signal
 from collections.abc import Callable
 from importlib import import_module
+from inspect import signature
 from typing import Annotated, Any
 
 import typer
@@ -21,13 +22,19 @@ def fake(
     kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
+    secret: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Refuse what is not signed with this, if the kind signs; again for more.", metavar="whsec_..."
+        ),
+    ] = None,
     data: UnusedDataOption = None,
 ) -> None:
     """Run a pretend receiver: it answers as the real one would, shows what it would hold, and misbehaves on demand."""
     try:
         label = kind(kind_).label
-        pretend = _starter(kind_)(host=host, port=port)
-    except (UnknownKind, LookupError, HalfDone) as error:
+        pretend = _starter(kind_, signs=bool(secret))(host=host, port=port, **({"secrets": secret} if secret else {}))
+    except (UnknownKind, LookupError, HalfDone, ValueError) as error:
         typer.echo(f"milonga: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
     try:
@@ -39,8 +46,8 @@ def fake(
         fail(f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose others with --host and --port.")
 
 
-def _starter(name: str) -> Start:
-    """The `pretend` of the destination's fake.py. LookupError in words if it has none."""
+def _starter(name: str, *, signs: bool) -> Start:
+    """The `pretend` of the destination's fake.py. LookupError in words if it has none, or no `secrets` and `signs`."""
     module = f"milonga.destinations.{name}.fake"
     try:
         start: Start = import_module(module).pretend
@@ -48,6 +55,8 @@ def _starter(name: str) -> Start:
         if error.name != module:
             raise
         raise LookupError(f"{name} has no pretend receiver.") from None
+    if signs and "secrets" not in signature(start).parameters:
+        raise LookupError(f"{name} signs nothing: leave out --secret.")
     return start
 
 

@@ -36,7 +36,8 @@ class Seen(Struct, kw_only=True):
     started      seconds of the monotonic clock: read in full
     ended        the same: answered or connection lost; None while in flight
     headers      authorization, content-type and user-agent of the request
-    size         bytes of query and body
+    size         bytes of query and body, and of the notes
+    notes        what the receiver found out about it besides, by name, for /_requests
     """
 
     received_at: float
@@ -49,6 +50,24 @@ class Seen(Struct, kw_only=True):
     ended: float | None = None
     headers: Mapping[str, str] = {}
     size: int = 0
+    notes: Mapping[str, Any] = {}
+
+
+class Findings(Struct, frozen=True):
+    """
+    What a receiver makes of a request beside its parameters.
+
+    notes    see Seen
+    size     bytes of the notes, about
+    refusal  its answer to a request that it does not believe
+    """
+
+    notes: Mapping[str, Any] = {}
+    size: int = 0
+    refusal: Reply | None = None
+
+
+NOTHING: Final = Findings()
 
 
 class Receiver(Protocol):
@@ -64,6 +83,10 @@ class Receiver(Protocol):
 
     def params(self, call: Call) -> Mapping[str, Any] | None:
         """What the sender said; None if nothing is received at this path. Never raises."""
+        ...
+
+    def examine(self, call: Call, now: float) -> Findings:
+        """Look at a request whose parameters it has understood; `now` in unix seconds. Never raises."""
         ...
 
     def keep(self, seen: Seen) -> None:
@@ -155,6 +178,7 @@ class Pretend(Generic[R]):
             reply = self._control(call)
             return Turn(0.0, lambda gone: reply)
         self._last_received_at = max(time.time(), self._last_received_at + 1e-6)
+        found = self.receiver.examine(call, self._last_received_at)
         told = self._behaviors.decide(params)
         seen = Seen(
             received_at=self._last_received_at,
@@ -164,7 +188,8 @@ class Pretend(Generic[R]):
             drop=told.drop,
             started=time.monotonic(),
             headers={name: call.headers[name] for name in _TELLING if name in call.headers},
-            size=len(call.query) + len(call.body),
+            size=len(call.query) + len(call.body) + found.size,
+            notes=found.notes,
         )
         self.requests.append(seen)
         self._held += seen.size
@@ -172,20 +197,24 @@ class Pretend(Generic[R]):
             self._held -= self.requests.popleft().size
         self.received += 1
         self.in_flight += 1
-        return Turn(told.delay, lambda gone: self._end(seen, told, gone))
+        return Turn(told.delay, lambda gone: self._end(seen, told, found.refusal, gone))
 
-    def _end(self, seen: Seen, told: Told, gone: bool) -> Reply | HangUp:
+    def _end(self, seen: Seen, told: Told, refusal: Reply | None, gone: bool) -> Reply | HangUp:
         good = 200 <= told.status < 300
-        if good and told.drop != "before":
+        if not good:
+            refusal = None  # it was told to fail in another way
+        if good and refusal is None and told.drop != "before":
             self.receiver.keep(seen)
         if told.drop is None and not gone:
-            seen.status = told.status
+            seen.status = told.status if refusal is None else refusal.status
         seen.ended = time.monotonic()
         self.in_flight -= 1
         name = "none" if seen.status is None else str(seen.status)
         self._statuses[name] = self._statuses.get(name, 0) + 1
         if told.drop is not None:
             return "reset" if told.drop == "before" else "close"
+        if refusal is not None:
+            return refusal
         usual = self.receiver.usual
         if told.status == usual.status and not told.headers:
             return usual
@@ -266,6 +295,7 @@ def _shown(seen: Seen) -> dict[str, Any]:
         "drop": seen.drop,
         "started": seen.started,
         "ended": seen.ended,
+        **seen.notes,
     }
 
 

@@ -14,7 +14,7 @@ from milonga.identity.account import read_unstamped
 
 FOLDER = Path(milonga.destinations.__path__[0])
 WORDS = {"says", "sure", "settings", "event", "requests", "skip", "keys"}
-PARTS_OF_A_REQUEST = {"part", "method", "url", "headers", "form", "json"}
+PARTS_OF_A_REQUEST = {"part", "method", "url", "headers", "secrets", "sign", "form", "json"}
 
 
 def cases() -> list[Any]:
@@ -54,7 +54,14 @@ def test_what_a_case_says_is_what_happens(name: str, case: dict[str, Any]) -> No
 def as_in_a_case(request: Request, expected: dict[str, Any]) -> dict[str, Any]:
     """The request, but only so much of it as the case speaks of."""
     body = {"form": dict(request.body.params)} if isinstance(request.body, Form) else {"json": request.body.value}
-    whole = {"part": request.part, "method": request.method, "url": request.url, "headers": dict(request.headers)}
+    whole = {
+        "part": request.part,
+        "method": request.method,
+        "url": request.url,
+        "headers": dict(request.headers),
+        "secrets": sorted(request.secrets),
+        "sign": msgspec.json.decode(msgspec.json.encode(request.sign)),
+    }
     return {**{name: value for name, value in whole.items() if name in expected}, **body}
 
 

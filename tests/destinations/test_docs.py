@@ -25,7 +25,7 @@ def test_every_setting_is_documented_with_its_label_and_default(name: str) -> No
     for field in described.fields:
         assert isinstance(field.type, msgspec.inspect.Metadata)
         label = (field.type.extra_json_schema or {})["title"]
-        default = "empty" if field.default == "" else f"`{field.default}`".lower()
+        default = "empty" if field.default == "" or field.default_factory is dict else f"`{field.default}`".lower()
         row = f"| `{field.encode_name}` | {label} | {default} |"
         assert row.lower() in doc(f"{name}.md").lower(), row
 

@@ -49,12 +49,12 @@ def test_our_own_settings_for_totango_have_their_names_and_defaults() -> None:
 
 
 def test_secrets_required_settings_and_addresses_are_marked() -> None:
-    for name, secret, required, addresses in (
-        ("totango", "sdrToken", "serviceId", ["endpoint", "collector"]),
-        ("webhook", "authorization", "url", ["url"]),
+    for name, secrets, required, addresses in (
+        ("totango", ["sdrToken"], "serviceId", ["endpoint", "collector"]),
+        ("webhook", ["signingSecrets", "authorization", "secretHeaders"], "url", ["url"]),
     ):
         settings = declared(name)
-        assert [key for key, (_, _, extra) in settings.items() if extra.get("secret")] == [secret]
+        assert [key for key, (_, _, extra) in settings.items() if extra.get("secret")] == secrets
         assert [key for key, (_, _, extra) in settings.items() if extra.get("required")] == [required]
         assert [key for key, (_, _, extra) in settings.items() if extra.get("address")] == addresses
 

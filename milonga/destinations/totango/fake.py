@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct, field
 
 from milonga.destinations.listener import Call, Reply
-from milonga.destinations.pretend import KEEP, Pretend, Seen, form
+from milonga.destinations.pretend import KEEP, NOTHING, Findings, Pretend, Seen, form
 
 PATHS: Final = frozenset({"/pixel.gif", "/pixel.gif/"})
 GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
@@ -55,6 +55,10 @@ class Totango:
             return None
         posted = form(call.body) if call.body else {}
         return {**form(call.query), **posted} if call.query else posted
+
+    def examine(self, call: Call, now: float) -> Findings:
+        """The real one believes whoever names a service."""
+        return NOTHING
 
     def keep(self, seen: Seen) -> None:
         """Everything is an upsert. Without an account nothing is kept, and nothing is said about it either."""

@@ -2,8 +2,9 @@
 
 from milonga.destinations.contract import Destination
 from milonga.destinations.webhook.judge import judge
+from milonga.destinations.webhook.ordering import NAME, keys
 from milonga.destinations.webhook.settings import Settings
-from milonga.destinations.webhook.translate import NAME, keys, translate
+from milonga.destinations.webhook.translate import translate
 
 destination = Destination(
     kind="webhook",

@@ -1,21 +1,23 @@
-"""From an event to one POST. See docs/webhook.md."""
+"""From an event to one request. See docs/webhook.md."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hashlib import sha256
 from math import isfinite
 from typing import Any, Final
 
-from milonga.destinations.contract import Json, Key, Request, Requests, Skip
+from milonga.destinations.contract import Json, Request, Requests, Signature, Skip
 from milonga.destinations.integrations import allowed
 from milonga.destinations.text import well_formed
+from milonga.destinations.webhook.headers import AUTHORIZATION, secret_headers
+from milonga.destinations.webhook.ordering import NAME
 from milonga.destinations.webhook.settings import Settings
 from milonga.spec.event import Event
 from milonga.spec.values import number_text
 
-NAME: Final = "Webhook"  #: in `integrations`, exactly
+PART: Final = "event"
 MAX_DEPTH: Final = 100  #: of objects and lists in one another; few JSON readers take much more
 _MAX_BITS: Final = 14_000  #: of a whole number; Python's own JSON readers and writers refuse more than 4,300 digits
-AUTHORIZATION: Final = "Authorization"
 
 
 def translate(event: Event, settings: Settings) -> Requests | Skip:
@@ -28,25 +30,29 @@ def translate(event: Event, settings: Settings) -> Requests | Skip:
         value = _sendable(_described(event))
     except _TooDeep:
         return _TOO_DEEP
-    headers: dict[str, str] = {}
+    secret: dict[str, str] = {}
     if settings.authorization:
-        headers[AUTHORIZATION] = settings.authorization
+        secret[AUTHORIZATION] = settings.authorization
+    if settings.secret_headers:
+        secret.update(secret_headers(settings.secret_headers))
+    secrets = tuple(settings.signing_secrets.split())
     return [
         Request(
-            part="event",
-            method="POST",
+            part=PART,
+            method=settings.method,
             url=settings.url,
-            headers=headers,
+            headers={**settings.headers, **secret},
             body=Json(value),
-            secrets=frozenset(headers),
+            secrets=frozenset(secret),
+            sign=Signature(_id_of(event), secrets) if secrets else None,
         )
     ]
 
 
-def keys(event: Event, _settings: Settings) -> tuple[Key, ...]:
-    """Events of one account in order; without one, those of one user, known or not."""
-    owner = event.account.id if event.account is not None else event.user_id or event.anonymous_id
-    return () if owner is None or not allowed(event.integrations, NAME) else ((well_formed(owner),),)
+def _id_of(event: Event) -> str:
+    """The same at every try, and no other request's: source and messageId name the event, the part its request."""
+    named = f"{event.source}\0{event.message_id}\0{PART}"
+    return "msg_" + sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _described(event: Event) -> dict[str, Any]:
