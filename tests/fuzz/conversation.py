@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
-from tests.fuzz import bodies, heads
+from tests.fuzz import bodies, framing, heads
 from tests.fuzz.draft import Draft
 from tests.fuzz.fetches import fetch
 from tests.fuzz.templates import draft_of, honest, templates
@@ -48,7 +48,7 @@ def _drafts(number: int, dice: random.Random) -> Iterator[Draft]:
             continue
         draft = hostile(dice, last=place == most - 1)
         if place == most - 1 and dice.random() < 0.35:
-            heads.end(draft, dice)
+            framing.end(draft, dice)
         yield draft
         if draft.answers != "one":
             return

@@ -9,7 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import milonga.collector.cdn
-from tests.fuzz import bodies, heads, values
+from tests.fuzz import bodies, heads, tables, values
 from tests.fuzz.draft import Draft
 from tests.fuzz.templates import KEYS, TYPES, event, renew
 
@@ -219,10 +219,10 @@ def _with_fetch_headers(draft: Draft, dice: random.Random) -> Draft:
         heads.host(draft, dice)
     if dice.random() < 0.2:
         draft.put(b"X-Forwarded-For", b"203.0.113.9")
-        draft.put(b"X-Forwarded-Host", dice.choice(heads.HOSTS))
+        draft.put(b"X-Forwarded-Host", dice.choice(tables.HOSTS))
         draft.put(b"X-Forwarded-Proto", dice.choice((b"https", b"http", b"javascript", b"")))
     if dice.random() < 0.2:
-        draft.put(b"Origin", dice.choice(heads.ORIGINS))
+        draft.put(b"Origin", dice.choice(tables.ORIGINS))
     if dice.random() < 0.2:
         draft.put(b"If-None-Match", dice.choice((b"*", b'"x"', b"W/", b'W/"a", "b"', b'"' * 2000, b"," * 9000)))
     return draft

@@ -145,7 +145,7 @@ def batch(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def draft_of(template: Template) -> Draft:
-    body = gzip.compress(template.body, 1) if template.packed else template.body
+    body = gzip.compress(template.body, 1, mtime=0) if template.packed else template.body
     framing: Framing = "length" if body or template.method == b"POST" else "none"
     return Draft(template.method, template.target, list(template.headers), body, template.aim, framing=framing)
 
@@ -169,7 +169,7 @@ def _posted(target: bytes, body: object, ids: tuple[str, ...], dice: random.Rand
     headers = [(b"Host", b"events.example.com")]
     draft = Draft(b"POST", target, headers, msgspec.json.encode(body), "track", honest=ids)
     if dice.random() < 0.3:
-        draft.body = gzip.compress(draft.body, 1)
+        draft.body = gzip.compress(draft.body, 1, mtime=0)
         draft.headers.append((b"Content-Encoding", b"gzip"))
     if dice.random() < 0.3:
         draft.framing = "chunked"

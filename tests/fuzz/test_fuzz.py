@@ -8,7 +8,7 @@ import pytest
 
 from milonga.destinations.totango.fake import pretend as pretend_totango
 from milonga.destinations.webhook.fake import pretend as pretend_webhook
-from tests.fuzz import bodies, heads, values
+from tests.fuzz import bodies, framing, heads, values
 from tests.fuzz.aftermath import aftermath, signs_of_trouble
 from tests.fuzz.conversation import conversation
 from tests.fuzz.run import fuzz, target
@@ -17,7 +17,7 @@ from tests.running import Milonga, eventually
 
 SEED = 20261122
 REQUESTS = 5000
-ALL = (*values.CHANGES, *bodies.BYTES, *bodies.PACKINGS, *heads.MILD, *heads.ROUGH, *heads.ENDS)
+ALL = (*values.CHANGES, *bodies.BYTES, *bodies.PACKINGS, *heads.MILD, *heads.ROUGH, *framing.ENDS)
 REFUSALS = {
     *("invalid_json", "invalid_gzip", "invalid_http", "invalid_host", "body_too_large", "headers_too_large"),
     *("missing_write_key", "unknown_write_key", "origin_not_allowed", "not_found", "method_not_allowed"),

@@ -32,7 +32,7 @@ from milonga.spec.event import EventType
 from milonga.spec.limits import MAX_REQUEST
 from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.model import BrowserDestination, Source, is_write_key
-from tests.fuzz import fetches, heads
+from tests.fuzz import fetches, tables
 from tests.fuzz.judge import HEADERS, script_flaws, settings_flaws
 from tests.fuzz.wire import Heard, Listening
 
@@ -89,8 +89,8 @@ def test_what_was_cut_off_is_never_taken_for_whole(body: bytes, data: st.DataObj
 METHODS = st.sampled_from([b"GET", b"HEAD", b"POST", b"OPTIONS", b"PUT", b"CONNECT"]) | LINE
 TARGETS = st.one_of(
     st.binary(max_size=60),
-    st.sampled_from([*heads.TARGETS]),
-    st.lists(st.sampled_from(heads.STEPS), max_size=6).map(lambda steps: b"/" + b"/".join(steps)),
+    st.sampled_from([*tables.TARGETS]),
+    st.lists(st.sampled_from(tables.STEPS), max_size=6).map(lambda steps: b"/" + b"/".join(steps)),
 )
 
 
@@ -100,7 +100,7 @@ def test_every_request_line_leads_somewhere(method: bytes, target: bytes) -> Non
     assert isinstance(route_to(method, target), Route | Answer)
 
 
-@given(METHODS, st.lists(st.sampled_from(heads.STEPS), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 2))
+@given(METHODS, st.lists(st.sampled_from(tables.STEPS), min_size=1, max_size=4), st.integers(1, 3), st.integers(0, 2))
 @settings(max_examples=200)
 def test_more_slashes_lead_to_the_same(method: bytes, steps: list[bytes], slashes: int, end: int) -> None:
     steps = [step for step in steps if step] or [b"v1", b"t"]
@@ -115,7 +115,7 @@ def test_more_slashes_lead_to_the_same(method: bytes, steps: list[bytes], slashe
 
 AUTHORIZATIONS = st.one_of(
     LINE,
-    st.sampled_from(heads.AUTHORIZATIONS),
+    st.sampled_from(tables.AUTHORIZATIONS),
     st.binary(max_size=60).map(lambda raw: b"Basic " + base64.b64encode(raw)),
 )
 
@@ -143,9 +143,9 @@ HOPS = st.one_of(
 FIELDS = st.fixed_dictionaries(
     {},
     optional={
-        b"host": st.sampled_from(heads.HOSTS) | LINE,
+        b"host": st.sampled_from(tables.HOSTS) | LINE,
         b"x-forwarded-for": st.lists(HOPS, max_size=5).map(b", ".join),
-        b"x-forwarded-host": st.lists(st.sampled_from(heads.HOSTS) | LINE, max_size=3).map(b",".join),
+        b"x-forwarded-host": st.lists(st.sampled_from(tables.HOSTS) | LINE, max_size=3).map(b",".join),
         b"x-forwarded-proto": st.lists(st.sampled_from([b"https", b"http", b"", b"javascript"]) | LINE, max_size=3).map(
             b",".join
         ),
@@ -181,7 +181,9 @@ def test_nobody_is_believed_who_is_no_trusted_proxy(fields: dict[bytes, bytes]) 
     assert front is None or front == (fields[b"host"].decode("latin-1"), False)
 
 
-@given(st.sampled_from(heads.ORIGINS) | st.binary(max_size=60), st.sampled_from(fetches.ASKED) | st.binary(max_size=60))
+@given(
+    st.sampled_from(tables.ORIGINS) | st.binary(max_size=60), st.sampled_from(fetches.ASKED) | st.binary(max_size=60)
+)
 @example(b"https://a\r\nX-Injected: 1", b"authorization\r\nX-Injected: 1")
 @settings(max_examples=500)
 def test_what_a_page_says_becomes_no_header_of_its_own(origin: bytes, asked: bytes) -> None:
@@ -192,7 +194,7 @@ def test_what_a_page_says_becomes_no_header_of_its_own(origin: bytes, asked: byt
     assert "Authorization" in heard.headers["access-control-allow-headers"]
 
 
-@given(st.sampled_from(heads.ORIGINS).map(lambda raw: raw.decode("latin-1")) | st.text(max_size=60))
+@given(st.sampled_from(tables.ORIGINS).map(lambda raw: raw.decode("latin-1")) | st.text(max_size=60))
 @settings(max_examples=300)
 def test_a_list_of_origins_lets_nobody_in_who_is_not_on_it(origin: str) -> None:
     if allows(("https://shop.example", "https://*.good.example"), origin):
