@@ -11,12 +11,15 @@ from msgspec import Struct
 from milonga.cli.facts import Facts, NoSettings, Place
 from milonga.cli.terminal import clean, print_table
 from milonga.delivery.rows import Health
+from milonga.outcomes.latency import Latencies
 from milonga.outcomes.words import instant
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
 from milonga.workspace.settings import Field, fields_of, missing, shown
 from milonga.workspace.store import Workspace
 
 REMOVED: Final = "removed"
+HOUR: Final = 3_600_000  #: milliseconds
 WIDTH: Final = 100  #: characters of a line of help
 
 
@@ -83,11 +86,22 @@ def _instant(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else instant(milliseconds)
 
 
+def _last_hour(facts: Facts, number: int) -> dict[str, Any]:
+    """From counters alone: how many were delivered, and how long after their arrival."""
+    took = facts.outcomes.latencies(milliseconds() - HOUR).get(number, Latencies({}))
+    return {"delivered": took.total, "p50Ms": _rounded(took.percentile(0.5)), "p99Ms": _rounded(took.percentile(0.99))}
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
 def details(facts: Facts, place: Place) -> dict[str, Any]:
     config = place.config
     gone = isinstance(config.settings, NoSettings)
     return {
         **summary(facts, place),
+        "lastHour": _last_hour(facts, config.id),
         "settings": {} if gone else shown(masked(facts.workspace, config)),
         "history": [
             {
@@ -173,6 +187,12 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
         stale = "" if one["serverRunning"] else f" (as of {one['asOf']})"
         typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; dead letters: {one['deadLetters']:,}")
         typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
+        hour = one["lastHour"]
+        if hour["delivered"]:
+            typer.echo(
+                f"delivered within the last hour {hour['delivered']:,}, after {hour['p50Ms']:,g} ms (half of them) "
+                f"and {hour['p99Ms']:,g} ms (99 of 100), about"
+            )
         typer.echo(clean(f"last failure {_failure(one)}"))
     for said in notes(one):
         if said.rstrip(".") != one["reason"].rstrip(".") and not said.startswith("Last failure"):

@@ -19,8 +19,9 @@ from msgspec import Struct
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import START, Offset, Position
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
+from milonga.outcomes.latency import Latencies, bucket_of
 from milonga.outcomes.model import Outcome, State
-from milonga.outcomes.totals import KEEP_COUNTS, Row, roll, rolled
+from milonga.outcomes.totals import ADD_LATENCY, KEEP_COUNTS, LATENCY, LatencyRow, Row, roll, rolled
 
 SCHEMA_VERSION: Final = 1
 SEGMENT_ROWS: Final = 2_000_000  #: outcomes of one file, about 100 MB
@@ -131,6 +132,11 @@ class OutcomeWriter:
         if self._rows >= self._segment_rows or (self._rows and self._clock() - self._created > SEGMENT_AGE):
             self._next_segment()
         counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), o.code) for o in outcomes)
+        took = Counter(
+            (o.ended_at // 60_000, o.destination, bucket_of(o.ended_at - o.received_at))
+            for o in outcomes
+            if o.state is State.delivered
+        )
         with self._db:
             self._db.executemany(
                 "INSERT OR REPLACE INTO outcomes VALUES(?,?,?,?,?,?,?,?,?,?)",
@@ -144,6 +150,7 @@ class OutcomeWriter:
                 "INSERT INTO counters VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
                 ((*key, n) for key, n in counted.items()),
             )
+            self._db.executemany(ADD_LATENCY, ((*key, n) for key, n in took.items()))
             self._db.execute("UPDATE about SET newest_at = ?", (int(self._clock()),))
         self._rows += len(outcomes)
 
@@ -155,28 +162,28 @@ class OutcomeWriter:
         dropped = 0
         for number in segments(self._folder)[:-1]:
             path = _path(self._folder, number)
-            newest, counts = self._summary(path)
+            newest, counts, took = self._summary(path)
             if newest < self._clock() - keep:
-                roll(self._folder, number, counts, now=self._clock(), keep=keep_counts)
+                roll(self._folder, number, counts, took, now=self._clock(), keep=keep_counts)
                 for part in with_companions(path):
                     part.unlink(missing_ok=True)
                 dropped += 1
         return dropped
 
-    def _summary(self, path: Path) -> tuple[float, list[Row]]:
+    def _summary(self, path: Path) -> tuple[float, list[Row], list[LatencyRow]]:
         """When its newest row was written, unix seconds, and its counts; nearly nothing of one that cannot be read."""
         try:
             with closing(_open_to_read(path)) as db:
                 if _is_begun(db):
                     newest = next(db.execute("SELECT newest_at FROM about"))[0]
-                    return newest, list(db.execute("SELECT * FROM counters"))
+                    return newest, list(db.execute("SELECT * FROM counters")), _latencies(db, 0)
                 error = "it is empty"
         except (*UNREADABLE, apsw.CantOpenError) as unreadable:
             error = f"{type(unreadable).__name__}: {unreadable}"
         if path not in self._told:
             self._told.add(path)
             log.error("outcomes.unreadable", file=str(path), error=error)
-        return path.stat().st_mtime, []
+        return path.stat().st_mtime, [], []
 
     def close(self) -> None:
         self._db.close()
@@ -201,6 +208,7 @@ class OutcomeWriter:
                     f"{_path(self._folder, number)} was written by another version of Milonga (format {version}, this"
                     f" one knows {SCHEMA_VERSION}). Run that version, or restore a backup."
                 )
+            db.execute(LATENCY)  # came after the first files of this version
             rows, created = next(db.execute("SELECT (SELECT ifnull(sum(n), 0) FROM counters), created_at FROM about"))
         except BaseException:
             db.close()
@@ -291,13 +299,23 @@ class OutcomeReader:
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
         minute = since // 60_000
-        gone, counts = rolled(self._folder, minute)
+        gone, counts, _ = rolled(self._folder, minute)
         query = "SELECT * FROM counters WHERE minute >= ?"
         counts += self._of_each(lambda db: db.execute(query, (minute,)), without=gone)
         sums: Counter[tuple[int, State, str]] = Counter()
         for _, destination, state, code, n in counts:
             sums[destination, State(state), code] += n
         return dict(sums)
+
+    def latencies(self, since: int = 0) -> dict[int, Latencies]:
+        """Destination -> how long its deliveries took, from the minute of `since` (unix milliseconds) on."""
+        minute = since // 60_000
+        gone, _, took = rolled(self._folder, minute)
+        took += self._of_each(lambda db: _latencies(db, minute), without=gone)
+        found: dict[int, Counter[int]] = {}
+        for _, destination, bucket, n in took:
+            found.setdefault(destination, Counter())[bucket] += n
+        return {destination: Latencies(counts) for destination, counts in found.items()}
 
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
@@ -343,6 +361,12 @@ def _open_to_read(path: Path) -> apsw.Connection:
 def _is_begun(db: apsw.Connection) -> bool:
     """Its tables are there."""
     return bool(next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0])
+
+
+def _latencies(db: apsw.Connection, since: int) -> list[LatencyRow]:
+    if not next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'latency'"))[0]:
+        return []
+    return list(db.execute("SELECT * FROM latency WHERE minute >= ?", (since,)))
 
 
 def _open_to_write(path: Path) -> apsw.Connection:

@@ -23,17 +23,34 @@ CREATE TABLE IF NOT EXISTS counters(
   PRIMARY KEY(minute, destination, state, code)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS rolled(segment INTEGER PRIMARY KEY);
 """
+LATENCY: Final = """
+CREATE TABLE IF NOT EXISTS latency(
+  minute INTEGER, destination INTEGER, bucket INTEGER, n INTEGER NOT NULL,
+  PRIMARY KEY(minute, destination, bucket)) WITHOUT ROWID;
+"""
+ADD_LATENCY: Final = "INSERT INTO latency VALUES(?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 ADD: Final = "INSERT INTO counters VALUES(?,?,?,?,?) ON CONFLICT DO UPDATE SET n = n + excluded.n"
 
 Row = tuple[int, int, int, str, int]
 """(minute, destination, state, code, n); minute is unix seconds / 60."""
+
+LatencyRow = tuple[int, int, int, int]
+"""(minute, destination, bucket, n), of deliveries; see milonga.outcomes.latency."""
 
 
 def totals_path(folder: Path) -> Path:
     return folder / "counters.db"
 
 
-def roll(folder: Path, segment: int, counts: Sequence[Row], *, now: float, keep: float = KEEP_COUNTS) -> None:
+def roll(
+    folder: Path,
+    segment: int,
+    counts: Sequence[Row],
+    took: Sequence[LatencyRow] = (),
+    *,
+    now: float,
+    keep: float = KEEP_COUNTS,
+) -> None:
     """
     Add the counts of a file that is about to go; durable on return. Asked again after a crash, it adds nothing.
 
@@ -42,40 +59,45 @@ def roll(folder: Path, segment: int, counts: Sequence[Row], *, now: float, keep:
     """
     path = totals_path(folder)
     try:
-        _roll(path, segment, counts, now, keep)
+        _roll(path, segment, counts, took, now, keep)
     except DAMAGED as error:
         aside = set_aside(path)
         log.error("outcomes.damaged", file=str(path), set_aside=aside.name, error=str(error), lost="older counts")
-        _roll(path, segment, counts, now, keep)
+        _roll(path, segment, counts, took, now, keep)
 
 
-def _roll(path: Path, segment: int, counts: Sequence[Row], now: float, keep: float) -> None:
+def _roll(path: Path, segment: int, counts: Sequence[Row], took: Sequence[LatencyRow], now: float, keep: float) -> None:
     with closing(apsw.Connection(str(path))) as db:
         path.chmod(0o600)
         db.set_busy_timeout(5_000)
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         with db:
-            db.execute(TABLES)
+            db.execute(TABLES + LATENCY)
             if db.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).fetchone() is None:
                 db.execute("INSERT INTO rolled VALUES(?)", (segment,))
                 db.executemany(ADD, counts)
-            db.execute("DELETE FROM counters WHERE minute < ?", (int((now - keep) // 60),))
+                db.executemany(ADD_LATENCY, took)
+            for table in ("counters", "latency"):
+                db.execute(f"DELETE FROM {table} WHERE minute < ?", (int((now - keep) // 60),))  # noqa: S608
 
 
-def rolled(folder: Path, since: int) -> tuple[set[int], list[Row]]:
-    """Numbers of the files whose counts are here, and the counts from minute `since` on."""
+def rolled(folder: Path, since: int) -> tuple[set[int], list[Row], list[LatencyRow]]:
+    """Numbers of the files whose counts are here, and the counts and latencies from minute `since` on."""
     try:
         connection = apsw.Connection(str(totals_path(folder)), flags=apsw.SQLITE_OPEN_READWRITE)
     except apsw.CantOpenError:
-        return set(), []
+        return set(), [], []
     connection.set_busy_timeout(5_000)
     with closing(connection) as db:
         try:
-            db.execute("BEGIN")  # the two belong together
-            if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'rolled'").fetchone() is None:
-                return set(), []
+            db.execute("BEGIN")  # they belong together
+            there = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
+            if "rolled" not in there:
+                return set(), [], []
             numbers = {int(row[0]) for row in db.execute("SELECT segment FROM rolled")}
-            return numbers, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
+            counts = list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
+            query = "SELECT * FROM latency WHERE minute >= ?"
+            return numbers, counts, list(db.execute(query, (since,))) if "latency" in there else []
         except UNREADABLE:
-            return set(), []  # it is set aside, and told, when it is next written to
+            return set(), [], []  # it is set aside, and told, when it is next written to
