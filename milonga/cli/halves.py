@@ -36,7 +36,8 @@ from milonga.workspace.store import Workspace
 log = structlog.get_logger("milonga")
 
 DAY = 86_400  #: seconds
-PINNED = 7 * DAY  #: seconds for which what is not delivered keeps its events in the log, at most
+PINNED = 7 * DAY + 3600
+"""Seconds that what is not delivered keeps its events in the log, at most: long enough for delivery to end them."""
 CLEAN_UP = 60.0  #: seconds between two looks for segments that may go
 
 

@@ -29,12 +29,15 @@ from milonga.delivery.upkeep import Upkeep
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Position
+from milonga.outcomes.words import instant
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
 
 log = structlog.get_logger("milonga.delivery")
 
 TICK = 1.0  #: seconds between two looks at what only time changes
+SOON = 0.8  #: of the time after which what waits ends as expired in any case
+WARN_AGAIN = 3_600_000  #: milliseconds between two warnings of that
 
 
 class Runner:
@@ -48,6 +51,7 @@ class Runner:
         self._reading = Reading(self._work, Admission(self._work, self._parking, self._flights), self._wake)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._warn_at = 0
         self._awake = False
         self._idle = asyncio.Event()
         self._broken: asyncio.Future[None] | None = None
@@ -149,9 +153,25 @@ class Runner:
         if lines.count and (parked := work.tools.reader.oldest_arrival(number)) is not None:
             arrivals.append(parked)
         waiting = len(work.live) + lines.count + self._reading.unread
+        self._warn(min(arrivals, default=now), waiting, now)
         health = work.vitals.row(now, work.breaker, waiting, min(arrivals, default=None))
         if health is not None:
             work.tools.recorder.record(Record(before=lambda store: store.set_health(number, health)))
+
+    def _warn(self, oldest: int, waiting: int, now: int) -> None:
+        """Before what waits ends as expired, paused or not."""
+        pinned = self._work.limits.pinned
+        if now - oldest > SOON * pinned and now >= self._warn_at:
+            self._warn_at = now + WARN_AGAIN
+            log.error(
+                "delivery.about_to_expire",
+                destination=self._work.config.name,
+                state=self._work.config.state.value,
+                waiting=waiting,
+                oldest_since=instant(oldest),
+                expires=instant(oldest + pinned),
+                fix="See `milonga destinations show`: mend it, resume it, or switch it off.",
+            )
 
     # Time
 

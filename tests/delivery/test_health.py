@@ -1,7 +1,11 @@
 """How a destination fares, as other processes see it."""
 
 import asyncio
+import logging
 from pathlib import Path
+
+import structlog
+from structlog.testing import capture_logs
 
 from milonga.delivery.limits import Limits
 from milonga.delivery.rows import Health
@@ -112,5 +116,27 @@ def test_while_nothing_changes_nothing_is_written(tmp_path: Path) -> None:
         await asyncio.sleep(2)
         assert seen(road).at > before.at
         await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_before_what_waits_for_too_long_expires_the_log_says_so_every_hour(tmp_path: Path) -> None:
+    day = 86_400
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+        with capture_logs() as said:
+            road = Road(folder, loop, limits=Limits(pinned=2 * day * 1000))
+            road.change(DestinationState.paused)
+            road.add(0)
+            await asyncio.sleep(1.59 * day)
+            assert not [one for one in said if one["event"] == "delivery.about_to_expire"]
+            await asyncio.sleep(0.02 * day)
+            (first,) = [one for one in said if one["event"] == "delivery.about_to_expire"]
+            assert (first["destination"], first["state"], first["waiting"]) == ("paper", "paused", 1)
+            assert first["expires"] > first["oldest_since"]
+            await asyncio.sleep(3_700)
+            assert len([one for one in said if one["event"] == "delivery.about_to_expire"]) == 2
+            await road.stop()
 
     run(tmp_path, live)
