@@ -59,7 +59,7 @@ export function repeats(
     ctx.event.anonymousId = anonymousId as string
     ctx.event.messageId = `again-${ctx.id}`
     sends(ctx, traits)
-    void analytics.queue.dispatch(ctx)
+    void analytics.queue.dispatchSingle(ctx)
   }
 
   // A page that was left before its group event was through owes the repeat still.
