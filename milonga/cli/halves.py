@@ -25,12 +25,14 @@ from milonga.collector.tls import Tls
 from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.switching import first_offset, spans
 from milonga.eventlog.accounts import accounts_in
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
 from milonga.identity.new_accounts import NewAccounts
 from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationConfig
 from milonga.workspace.store import Workspace
 
 log = structlog.get_logger("milonga")
@@ -112,7 +114,10 @@ async def collect(
             proxies=proxies,
             accounts=accounts,
         )
-        chores = [asyncio.create_task(followed.follow()), asyncio.create_task(_clean_up(data, event_log, keep))]
+        chores = [
+            asyncio.create_task(followed.follow()),
+            asyncio.create_task(_clean_up(data, workspace, event_log, keep)),
+        ]
         try:
             try:
                 server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
@@ -189,28 +194,44 @@ async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
     call()
 
 
-async def _clean_up(data: Path, event_log: SqliteLog, keep: Keep) -> None:
+async def _clean_up(data: Path, workspace: Workspace, event_log: SqliteLog, keep: Keep) -> None:
     """Segments go whole when they are old enough; while a destination needs one, only after PINNED."""
     while True:
         await asyncio.sleep(CLEAN_UP)
         try:
-            needed = await _first_needed(data, event_log)
+            needed = await first_needed(data, workspace, event_log)
             await event_log.drop_older_than(int(keep.events * DAY * 1000), needed)
             await event_log.drop_older_than(int(max(keep.events * DAY, PINNED) * 1000), await event_log.end(0) + 1)
             await event_log.forget_counts(int(keep.counts * DAY * 1000))
-        except (OSError, apsw.Error) as error:
+        except (UserError, OSError, apsw.Error) as error:
             log.error("log.cannot_clean_up", error=f"{type(error).__name__}: {error}")
 
 
-async def _first_needed(data: Path, event_log: SqliteLog) -> int:
-    """The first offset that some destination has still to read, or will read again because it is parked."""
+async def first_needed(data: Path, workspace: Workspace, event_log: SqliteLog) -> int:
+    """
+    The first offset that some destination has still to read, or will read again because it is parked. One that has no
+    position yet, or none any more because delivery.db was lost, will begin where it was first switched on.
+    """
     end = await event_log.end(0) + 1
     try:
         reader = DeliveryReader(data / "delivery.db")
     except apsw.CantOpenError:
-        return end
+        return min([end, *(needed for one in workspace.destinations() for needed in _needed_by(one, None))])
     try:
         parked = reader.oldest_parked(0)
-        return min([end, *(watermark + 1 for watermark in reader.watermarks(0)), *([] if parked is None else [parked])])
+        needed = [needed for one in workspace.destinations() for needed in _needed_by(one, reader)]
+        return min([end, *needed, *([] if parked is None else [parked])])
     finally:
         reader.close()
+
+
+def _needed_by(config: DestinationConfig, reader: DeliveryReader | None) -> Iterator[int]:
+    """The next offset that it reads, and those of its detours. None if it is off, and has read all that concerns it."""
+    position = None if reader is None else reader.position(config.id, 0)
+    if position is None:
+        position = first_offset(config.changes, 0)
+    taken = spans(config.changes, 0)
+    if taken and (taken[-1][1] is None or position < taken[-1][1]):
+        yield position + 1
+    if reader is not None:
+        yield from (row.after + 1 for row in reader.detours(config.id, 0))
