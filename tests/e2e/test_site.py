@@ -21,7 +21,6 @@ from tests.running import PATIENCE, eventually
 from tests.sdks.tls import Certificate, certificate
 
 SNIPPET, BUNDLE = "", "/npm"
-PROMISE = 5.0  #: seconds
 
 ANA_HERSELF = {"u_name": "Ana Díaz", "u_email": ANA, "u_instrument": "Bandoneon"}
 SUR_ITSELF = {"o_account_name": "Orquesta Sur", "o_players": "34"}
@@ -172,7 +171,7 @@ def until_told(shop: Shop, labels: list[str]) -> None:
             settings = json.load(answer)["integrations"]["Segment.io"]
         return bool(settings["unbundledIntegrations"] == labels)
 
-    eventually(told, f"pages learn of {labels}", PROMISE)
+    eventually(told, f"pages learn of {labels}")
 
 
 def unbundled(visitor: Visitor) -> list[str]:
