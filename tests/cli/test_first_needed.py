@@ -78,9 +78,9 @@ def test_a_destination_that_is_off_needs_only_what_still_has_to_end(tmp_path: Pa
     assert needed(tmp_path / "a", positions=positions) == 10
     with Workspace.open(tmp_path / "b" / "data") as workspace:
         workspace.add_source("other", "other")
-        workspace.add_destination("webhook", "other", "never on", {}, DestinationState.off, {0: 2})
-        workspace.add_destination("webhook", "other", "was on", {}, DestinationState.on, {0: 2})
-        workspace.change_state("was on", DestinationState.off, "cli", "", {0: 4})
+        workspace.add_destination("webhook", "other", "never-on", {}, DestinationState.off, {0: 2})
+        workspace.add_destination("webhook", "other", "was-on", {}, DestinationState.on, {0: 2})
+        workspace.change_state("was-on", DestinationState.off, "cli", "", {0: 4})
     assert needed(tmp_path / "b", positions=positions) == 3, "one has not looked at what it got while it was on"
 
 
