@@ -21,6 +21,7 @@ from milonga.spec.read import read_stamped
 log = structlog.get_logger("milonga.delivery")
 
 AT_ONCE = 100  #: events of one read: between two reads the loop serves everybody else
+WHILE_PASSING = 400  #: of one read while a flood is passed by on its detour
 COUNT_AGAIN = 1.0  #: seconds between two looks at how much lies behind a full window
 LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
 REST = 0.05  #: seconds that a detour rests between two reads while the main reader is behind: others go first
@@ -61,6 +62,7 @@ class Reading:
         self._count_at: dict[int, float] = {}
         self._changed: dict[int, asyncio.Event] = {}
         self._behind: dict[int, bool] = {}  # whether there is more to be read at once
+        self._passing: dict[int, bool] = {}  # whether all that was read last was for detours, or for nobody
 
     async def run(self) -> None:
         """Until the work stops. Partitions, and detours, are read side by side."""
@@ -127,11 +129,13 @@ class Reading:
                 self._relieve(partition, window)
                 await self._look_ahead(partition)
                 await _wait_for(changed, LOOK_AGAIN)
-            elif items := await source.read(partition, window.read_to, min(AT_ONCE, work.limits.window - len(window))):
+            elif items := await source.read(partition, window.read_to, self._limit(partition, window)):
                 if items[-1].position.offset > known.upto:
                     known = self._known[partition] = known.further(work, partition, items[0].position.offset - 1)
                 self._behind[partition] = len(items) >= AT_ONCE
+                entered = len(window)
                 blocked = self._take(window, items, known)
+                self._passing[partition] = len(window) <= entered
                 self._wake()
                 if blocked:
                     await self._look_ahead(partition)
@@ -143,6 +147,11 @@ class Reading:
                 known = self._known[partition] = Known()
                 self._ends.pop(partition, None)
                 await source.wait(partition, window.read_to, 1.0)
+
+    def _limit(self, partition: int, window: Window) -> int:
+        """How many to read: more of those that cost nearly nothing."""
+        most = WHILE_PASSING if self._passing.get(partition) and self._work.detours else AT_ONCE
+        return min(most, self._work.limits.window - len(window))
 
     def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> bool:
         """True if it had to stop in front of one of them."""
