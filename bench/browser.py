@@ -19,7 +19,7 @@ STOCK: Final = BROWSER / "node_modules/@segment/analytics-next/dist/umd/standalo
 DELAYS: Final = {"on this machine": 0.0, "answers 50 ms later": 0.05}
 PATHS: Final = ("ours", "stock")
 PAIRS: Final = 8  #: loads of both builds in a round
-BUDGET: Final = 45.0  #: seconds, after which no further pair is begun
+SECONDS: Final = 13.0  #: for a round, however busy the machine: then there are fewer pairs
 MORE: Final = 1.05  #: target: at most so many times what Segment's own build takes
 LIMIT: Final = "Segment's own build, which asks for its settings first"
 
@@ -42,7 +42,7 @@ def browser(run: Run) -> Found:
             sync_playwright() as playwright,
             playwright.chromium.launch(executable_path=PROGRAM, args=ARGUMENTS) as chromium,
         ):
-            times, pairs = _times(PAIRS * run.rounds, chromium, server)
+            times, pairs = _times(run.rounds, chromium, server)
             version = chromium.version
     except Error as error:  # of Chromium, or of what drives it
         raise RuntimeError(str(error)) from error
@@ -76,29 +76,23 @@ def _sizes(assets: Path) -> list[Row]:
     ]
 
 
-def _times(count: int, chromium: Browser, server: Child) -> tuple[list[Row], int]:
+def _times(rounds: int, chromium: Browser, server: Child) -> tuple[list[Row], int]:
     """Rows, and how many pairs of loads there was time for."""
     for path in PATHS * 2:  # warms up Chromium
         _load(path, 0.0, chromium, server)
     took: dict[tuple[str, str], list[float]] = {(name, path): [] for name in DELAYS for path in PATHS}
     began, done = time.monotonic(), 0
-    while done < count and time.monotonic() - began < BUDGET:
+    while done < rounds * PAIRS and time.monotonic() - began < rounds * SECONDS:
         for name, delay in DELAYS.items():
             for path in PATHS if done % 2 else reversed(PATHS):
                 took[name, path].append(_load(path, delay, chromium, server))
         done += 1
-    rows = [
-        row(
-            f"script tag to first event, {name}",
-            took[name, "ours"],
-            "ms",
-            limit=took[name, "stock"],
-            limit_is=LIMIT,
-            at_most=MORE,
-            of="ratio",
-        )
-        for name in DELAYS
-    ]
+    rows = []
+    for name in DELAYS:
+        ours, stock = took[name, "ours"], took[name, "stock"]
+        what = f"script tag to first event, {name}"
+        rows.append(row(what, ours, "ms", limit=stock, limit_is=LIMIT, at_most=MORE, of="ratio"))
+        rows.append(row("  the quickest", [min(ours)], "ms", limit=[min(stock)]))
     return rows, done
 
 
