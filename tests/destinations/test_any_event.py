@@ -15,7 +15,13 @@ from tests.destinations.events import event, events, nested
 
 READY = {
     "totango": {"serviceId": "SP-1-01", "sdrToken": "hush"},
-    "webhook": {"url": "https://hooks.example.com/", "authorization": "hush"},
+    "webhook": {
+        "url": "https://hooks.example.com/",
+        "authorization": "hush",
+        "signingSecrets": "whsec_" + "c2VjcmV0" * 5,
+        "secretHeaders": '{"X-Api-Key": "hush"}',
+        "ordering": "properties.order_id",
+    },
 }
 totango_settings = st.fixed_dictionaries(
     {"serviceId": st.sampled_from(["SP-1-01", "SP-1-01", ""])},
