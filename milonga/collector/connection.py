@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
         request = self._turn
         assert request is not None  # noqa: S101
         self._turn = None
-        self._collector.room.give_back(len(request.body))
+        self._give_back(request)
         self._write(request, answer)
 
     def _trouble(self, error: BaseException) -> Answer:
@@ -264,9 +264,14 @@ class Connection(asyncio.Protocol):
 
     def _drop_waiting(self) -> None:
         for request in self._waiting:
-            self._collector.room.give_back(len(request.body))
+            self._give_back(request)
         self._waiting.clear()
         self._held = 0
+
+    def _give_back(self, request: Request) -> None:
+        """Its room, and its body with it: the reader knows the request until the next one begins, or for ever."""
+        self._collector.room.give_back(len(request.body))
+        request.body = b""
 
     # Answers
 

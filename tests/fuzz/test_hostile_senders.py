@@ -246,6 +246,15 @@ def test_senders_of_half_bodies_cannot_take_all_the_room(milonga: Milonga) -> No
         assert busy > 0
 
 
+def test_a_body_is_forgotten_with_its_answer_also_while_the_connection_stays(milonga: Milonga) -> None:
+    body = b" " * (4 * MIB) + OPEN + EVENT + b"]}"
+    with ExitStack() as open_ones, watched(milonga, 64 * MIB):
+        for _ in range(40):
+            connection = open_ones.enter_context(connect(milonga))
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200")
+
+
 VARIED: dict[str, Callable[[bytes], bytes]] = {
     "origins": lambda own: b"POST /v1/t HTTP/1.1\r\nHost: x\r\nOrigin: https://%b\r\nContent-Length: 0\r\n\r\n" % own,
     "preflights": lambda own: b"OPTIONS /v1/t HTTP/1.1\r\nHost: x\r\nOrigin: https://%b\r\n\r\n" % own,
