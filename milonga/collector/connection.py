@@ -18,6 +18,8 @@ from milonga.spec.limits import MAX_REQUEST
 
 PIPELINE: Final = 16  #: requests that wait their turn before reading pauses
 MOST_WAITING: Final = 1000  #: one read may bring as many; a sender of more is refused
+MAX_UNREAD: Final = 64 * 1024 * 1024  #: bytes of answers, of all connections, that their senders do not take
+TLS_BUFFER: Final = 16 * 1024  #: bytes of answers that wait for encryption; by default it would be 512 KiB for each
 MAX_LINGER: Final = 2 * MAX_REQUEST  #: bytes thrown away so that a sender who still sends can read its refusal
 
 
@@ -43,6 +45,17 @@ class Patience(Struct, frozen=True):
     tick: float = 1.0
 
 
+class Unread(Struct):
+    """
+    Answers that wait because their senders do not take them: scripts have 100 KB, and are anybody's to ask for.
+
+    held  bytes, of connections that are not writable at the moment
+    """
+
+    held: int = 0
+    limit: int = MAX_UNREAD
+
+
 class Connection(asyncio.Protocol):
     """Requests are answered one after the other, in their order."""
 
@@ -51,14 +64,20 @@ class Connection(asyncio.Protocol):
         collector: Collector,
         clock: Clock,
         patience: Patience,
+        unread: Unread,
         *,
         joined: Callable[["Connection"], Answer | None],
         left: Callable[["Connection"], None],
     ) -> None:
-        """joined  what to answer if there must not be one more connection"""
+        """
+        unread  of all connections together
+        joined  what to answer if there must not be one more connection
+        """
         self._collector = collector
         self._clock = clock
         self._patience = patience
+        self._all_unread = unread
+        self._unread = 0  # bytes, while not writable
         self._joined = joined
         self._left = left
         self._loop = asyncio.get_running_loop()
@@ -91,6 +110,8 @@ class Connection(asyncio.Protocol):
         self._deadline = self._clock.now + self._patience.idle
         name = transport.get_extra_info("peername")
         self._tls = transport.get_extra_info("sslcontext") is not None
+        if self._tls:
+            self._transport.set_write_buffer_limits(high=TLS_BUFFER)
         self._reader.peer = self._collector.proxies.peer(name[0] if name else None, secure=self._tls)
         if (answer := self._joined(self)) is not None:
             self._reader.end()
@@ -101,6 +122,7 @@ class Connection(asyncio.Protocol):
         self._reader.end()
         self._drop_waiting()
         self._asking = self._paused = False
+        self._now_unread(0)
         self._left(self)
 
     def data_received(self, data: bytes) -> None:
@@ -126,11 +148,19 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._writable = False
         self._deadline = self._clock.now + self._patience.take
+        self._now_unread(self._transport.get_write_buffer_size())
+        if self._all_unread.held > self._all_unread.limit:
+            self._transport.abort()
 
     def resume_writing(self) -> None:
         self._writable = True
+        self._now_unread(0)
         self._deadline = self._clock.now + self._patience.idle if self._turn is None else inf
         self._advance()
+
+    def _now_unread(self, size: int) -> None:
+        self._all_unread.held += size - self._unread
+        self._unread = size
 
     # Called by the server
 
@@ -291,7 +321,7 @@ class Connection(asyncio.Protocol):
                 b"" if request.bare else answer.body,
             )
         )
-        if not over:
+        if not over or self._transport.is_closing():
             return
         if self._refused:
             # Closed while data still arrive, the connection would be reset, and our answer lost on its way.

@@ -9,9 +9,11 @@ from typing import Final
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
-from milonga.collector.connection import Connection, Patience
+from milonga.collector.connection import Connection, Patience, Unread
+from milonga.collector.handshakes import MOST as MOST_HANDSHAKES
+from milonga.collector.handshakes import Handshakes
 from milonga.collector.reading import Clock
-from milonga.collector.tls import GOODBYE, HANDSHAKE, Tls
+from milonga.collector.tls import HANDSHAKE, Tls
 
 BACKLOG: Final = 2048  #: connections that wait to be accepted; beyond them the kernel makes clients wait
 GRACE: Final = 30.0  #: seconds requests under way may take to end when the server stops
@@ -43,9 +45,10 @@ class HttpServer:
         self._most_connections = most_connections
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
+        self._unread = Unread()
         self._all_left = asyncio.Event()
         self._stopping = False
-        self._server: asyncio.Server
+        self._server: asyncio.Server | Handshakes
         self._clock = Clock(0.0, b"")
         self._tick()
         name = listener.getsockname()
@@ -67,16 +70,15 @@ class HttpServer:
     ) -> "HttpServer":
         """OSError if the address cannot be had."""
         listener = _listen(host, port)
-        most = min(most_connections, _files() - OTHER_FILES)
+        files = _files() - OTHER_FILES
+        most_handshakes = 0 if tls is None else min(MOST_HANDSHAKES, files // 4)
+        most = min(most_connections, files - most_handshakes)
         server = cls(collector, listener, patience or Patience(), grace, most, tls)
-        server._server = await server._loop.create_server(
-            server._connect,
-            sock=listener,
-            backlog=BACKLOG,
-            ssl=None if tls is None else tls.context,
-            ssl_handshake_timeout=None if tls is None else handshake,
-            ssl_shutdown_timeout=None if tls is None else GOODBYE,
-        )
+        if tls is None:
+            server._server = await server._loop.create_server(server._connect, sock=listener, backlog=BACKLOG)
+        else:
+            listener.listen(BACKLOG)
+            server._server = Handshakes(listener, tls, server._connect, patience=handshake, most=most_handshakes)
         return server
 
     @property
@@ -114,7 +116,9 @@ class HttpServer:
         return True
 
     def _connect(self) -> Connection:
-        return Connection(self._collector, self._clock, self._patience, joined=self._joined, left=self._left)
+        return Connection(
+            self._collector, self._clock, self._patience, self._unread, joined=self._joined, left=self._left
+        )
 
     def _joined(self, connection: Connection) -> Answer | None:
         if self._stopping:
@@ -143,7 +147,7 @@ class HttpServer:
 def _files() -> int:
     """How many files this process may have open; the limit is raised as far as that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + OTHER_FILES
+    wanted = MOST_CONNECTIONS + MOST_HANDSHAKES + OTHER_FILES
     if soft != resource.RLIM_INFINITY and soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from milonga.collector.answers import answer_of
 from milonga.collector.connection import MOST_WAITING, Patience
 from milonga.collector.reading import MAX_HEAD, MAX_HEADERS
 from milonga.collector.server import HttpServer
@@ -547,6 +548,24 @@ def test_connections_beyond_the_bound_are_told_to_come_again(front: Front) -> No
         assert isinstance(server, HttpServer)
         wait_until(lambda: len(server._connections) == 1)
         assert send(server, "GET", "/healthz").status == 200
+
+
+def test_answers_that_nobody_takes_are_bounded_for_all_connections_together(front: Front) -> None:
+    script = answer_of(200, b"text/plain", b"x" * 20_000_000)
+    with Bench(serve=lambda _: script).listening(front) as server:
+        assert isinstance(server, HttpServer)
+        server._unread.limit = 50_000_000
+        asked = [connect(server) for _ in range(5)]
+        try:
+            for connection in asked:
+                connection.sendall(b"GET /script HTTP/1.1\r\nHost: x\r\n\r\n")
+            wait_until(lambda: len(server._connections) < len(asked))
+            wait_until(lambda: 0 < server._unread.held <= server._unread.limit)
+            assert send(server, "GET", "/healthz").status == 200
+        finally:
+            for connection in asked:
+                connection.close()
+        wait_until(lambda: server._unread.held == 0)
 
 
 def test_stopping_lets_a_body_arrive_and_closes_what_has_only_begun(front: Front) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPSConnection
 from pathlib import Path
@@ -145,6 +146,22 @@ def test_who_never_ends_the_handshake_is_cut_off(front: Front, tmp_path: Path) -
                 except ConnectionResetError:
                     pass
         assert ask(server, cert, "GET", "/healthz")[0] == 200
+
+
+def test_who_begins_many_handshakes_loses_the_oldest_and_keeps_nobody_out(
+    front: Front, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milonga.collector.server.MOST_HANDSHAKES", 5)
+    cert, key = make(tmp_path)
+    with Bench().listening(front, tls=Tls(cert, key), handshake=60) as server, ExitStack() as links:
+        begun = [links.enter_context(socket.create_connection((server.host, server.port), 60)) for _ in range(20)]
+        for link in begun[:15]:
+            with suppress(ConnectionResetError):
+                assert link.recv(1) == b""
+        assert ask(server, cert, "GET", "/healthz")[0] == 200
+        begun[-1].settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            begun[-1].recv(1)
 
 
 def test_a_new_certificate_is_taken_up_and_connections_go_on(front: Front, tmp_path: Path) -> None:
