@@ -30,6 +30,11 @@ _log = structlog.get_logger("milonga.workspace")
 
 _ENDS = msgspec.json.Decoder(dict[int, int])
 
+NOWHERE = ("https://nowhere.invalid",)
+"""
+Allowed origins of a source whose own cannot be read: no page has this one (RFC 2606), for the default would let in all.
+"""
+
 Secrets = dict[str, Sealed]
 """Of one version of one destination's settings, by name."""
 
@@ -58,11 +63,17 @@ def read_sources(db: apsw.Connection) -> tuple[Source, ...]:
 
 
 def source_settings(stored: str) -> tuple[SourceSettings, str]:
-    """From JSON, and "" or what of it cannot be used. Names it does not know are another version's, and passed by."""
+    """
+    From JSON, and "" or what of it cannot be used: that has its default, but allowed origins are NOWHERE then. Names it
+    does not know are another version's, and passed by.
+    """
     try:
         given = msgspec.json.decode(stored, type=dict[str, Any])
     except msgspec.DecodeError:
-        return SourceSettings(), "its stored settings are damaged, so it has the defaults."
+        trouble = "its stored settings are damaged, so it has the defaults."
+        if "origins" in stored:
+            return SourceSettings(origins=NOWHERE), f"{trouble} {_NO_PAGE}"
+        return SourceSettings(), trouble
     usable: dict[str, Any] = {}
     wrong: list[str] = []
     for name in given.keys() & {field.name for field in fields_of(SourceSettings)}:
@@ -72,8 +83,16 @@ def source_settings(stored: str) -> tuple[SourceSettings, str]:
         except msgspec.ValidationError:
             del usable[name]
             wrong.append(name)
+    if not wrong:
+        return msgspec.convert(usable, SourceSettings), ""
     trouble = f"what is stored for {', '.join(sorted(wrong))} is no possible value, so it has the default."
-    return msgspec.convert(usable, SourceSettings), trouble if wrong else ""
+    if "origins" in wrong:
+        usable["origins"] = NOWHERE
+        trouble = f"{trouble} {_NO_PAGE}"
+    return msgspec.convert(usable, SourceSettings), trouble
+
+
+_NO_PAGE = "Which web sites may send is not known any more, so none may."
 
 
 def read_browser_destinations(db: apsw.Connection, kinds: Mapping[str, Destination]) -> tuple[BrowserDestination, ...]:

@@ -10,7 +10,7 @@ import msgspec
 from milonga.workspace.database import fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import LONGEST_KEY, Source, SourceSettings, is_write_key
-from milonga.workspace.rows import read_sources
+from milonga.workspace.rows import NOWHERE, read_sources
 from milonga.workspace.settings import by_name, changed, differences, split
 
 KEY_LENGTH = 32
@@ -35,9 +35,17 @@ def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> S
 
 
 def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object]) -> None:
-    """Only what differs from the defaults is kept, so that a better default reaches those who never chose."""
+    """
+    Only what differs from the defaults is kept, so that a better default reaches those who never chose. UserError.
+    """
     source = source_named(db, name)
-    after = changed(source.settings, by_name(SourceSettings, changes, "A source"), f"Source {name}")
+    given = by_name(SourceSettings, changes, "A source")
+    if source.settings.origins == NOWHERE and "origins" not in given:
+        raise UserError(
+            f"Which web sites may send to {name} cannot be read any more. Say it as well, by origins=... or, to let "
+            "all send, --unset origins."
+        )
+    after = changed(source.settings, given, f"Source {name}")
     kept, _ = split(after)
     own = {one: kept[one] for one in differences(SourceSettings(), after)}
     db.execute("UPDATE source SET settings = ? WHERE id = ?", (msgspec.json.encode(own).decode(), source.id))

@@ -8,6 +8,7 @@ import apsw
 import pytest
 from structlog.testing import capture_logs
 
+from milonga.collector.origins import allows
 from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import BrowserDestination, DestinationState, Source, SourceSettings, is_write_key
@@ -130,8 +131,7 @@ def test_damaged_settings_are_the_defaults_with_a_warning_and_can_be_set_anew(da
     [
         ('"rateLimit":-5', "rateLimit"),
         ('"rateLimit":"5"', "rateLimit"),
-        ('"origins":["no origin"]', "origins"),
-        ('"origins":"https://a.example","ip":7', "ip, origins"),
+        ('"ip":7,"rateLimit":null', "ip, rateLimit"),
         ('"enabled":null', "enabled"),
     ],
 )
@@ -141,6 +141,30 @@ def test_of_damaged_settings_those_that_can_be_used_are(data: Path, wrong: str, 
         source = workspace.source("web")
         assert source.settings == SourceSettings(new_accounts_cap=9)
         assert f"what is stored for {named} is no possible value" in source.trouble
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"rateLimit":5,"origins":["https://a.example","no origin"]}',
+        '{"rateLimit":5,"origins":"https://a.example"}',
+        '{"rateLimit":5,"origins":null}',
+        '{"origins":["https://a.example"',
+    ],
+)
+def test_allowed_origins_that_cannot_be_read_allow_none_until_they_are_said_anew(data: Path, text: str) -> None:
+    set_stored(data, text)
+    with open_paper(data) as workspace:
+        source = workspace.source("web")
+        assert not any(allows(source.settings.origins, one) for one in ("https://a.example", "http://x", "null", ""))
+        assert source.trouble.endswith("Which web sites may send is not known any more, so none may.")
+        with pytest.raises(UserError, match="Say it as well, by origins="):
+            workspace.set_source("web", {"rateLimit": 6})
+        mended = workspace.set_source("web", {"origins": "https://a.example"})
+        assert (mended.settings.origins, mended.trouble) == (("https://a.example",), "")
+    set_stored(data, text)
+    with open_paper(data) as workspace:
+        assert workspace.set_source("web", {"origins": UNSET}).settings.origins == ()
 
 
 def test_settings_of_another_version_are_passed_by(data: Path) -> None:
