@@ -105,6 +105,29 @@ def test_a_page_that_was_left_before_its_group_event_was_through_repeats_on_the_
     assert [said(event) for event in repeats(collector)] == [("ada", "acme", {"name": "Ada"})]
 
 
+@pytest.mark.parametrize("kept", ["identify", "group"])
+def test_what_is_kept_from_totango_stays_so_if_the_page_is_left_before_it_was_through(
+    kept: str, visitor: Visitor, collector: Collector
+) -> None:
+    # A destination of the page that never ends, so that nothing is ever through.
+    never = (
+        "analytics.register({name: 'Never', type: 'destination', version: '1', isLoaded: () => true,"
+        " load: () => Promise.resolve(), %s: () => new Promise(() => 0)});"
+    )
+    others = {"identify": "analytics.group('acme');", "group": "analytics.identify('ada', {name: 'Ada'});"}
+    calls = {
+        "identify": "analytics.identify('ada', {name: 'Ada'}, {integrations: {Totango: false}})",
+        "group": "analytics.group('acme', {}, {integrations: {Totango: false}})",
+    }
+    tab = visitor.opens("snippet", others[kept])
+    collector.wait("group" if kept == "identify" else "identify")
+    tab.evaluate(f"async () => {{ await {never % kept} {calls[kept]} }}")
+    collector.wait(kept)
+    tab.goto("about:blank")
+    quiet(visitor, collector, "snippet")
+    assert not repeats(collector)
+
+
 @BOTH
 def test_a_repeat_that_takes_its_time_keeps_nothing_else_waiting(
     how: str, visitor: Visitor, collector: Collector

@@ -48,7 +48,8 @@ export function repeats(
   }
 
   function kept({ groupId, integrations }: SegmentEvent, through: boolean): void {
-    if (groupId) told.set(NO_USER, String(groupId), reaches(integrations), through)
+    const meant = reaches(integrations)
+    if (groupId) told.set(NO_USER, String(groupId), meant, through || !meant)
   }
 
   function settle({ user, anonymousId, traits }: Known, account: unknown): void {
@@ -75,7 +76,8 @@ export function repeats(
     identified: ({ userId, integrations, context }, traits, through) => {
       if (!userId) return
       const meant = reaches(integrations)
-      told.set(String(userId), NO_ACCOUNT, meant ? null : traits, through)
+      // What is kept back is so from the start: the page may be left before this is through.
+      told.set(String(userId), NO_ACCOUNT, meant ? null : traits, through || !meant)
       const account = saidAccount(context)
       if (meant && account) told.set(String(userId), String(account), traits, through)
     },
