@@ -168,8 +168,10 @@ def notes(one: Mapping[str, Any]) -> list[str]:
         said.append(f"Does not answer as it should: nothing is sent until {one['breakerUntil']}.")
     if one["breaker"] == "half_open" and one["state"] == DestinationState.on.value:
         said.append("Did not answer as it should: one request is out to see whether it is back.")
-    if one["lastFailure"] is not None and one["lastFailure"]["at"] > (one["lastDeliveredAt"] or ""):
-        said.append(f"Last failure {_failure(one)}.")
+    failure = one["lastFailure"]
+    if failure is not None and failure["at"] > (one["lastDeliveredAt"] or ""):
+        again = any(failure["reason"].rstrip(".") + "." == before for before in said)
+        said.append(f"Last failure {failure['at']}: {failure['code']}." if again else f"Last failure {_failure(one)}.")
     return said
 
 

@@ -96,7 +96,7 @@ class Totango:
     def page(self) -> str:
         """The most recently named accounts, and what is known of each."""
         shown = [_account(id_, account) for id_, account in islice(reversed(self.accounts.items()), SHOWN)]
-        numbers = ", ".join(f"{number:,} {what}" for what, number in self.summary().items())
+        numbers = ", ".join(_counted(number, what) for what, number in self.summary().items())
         rest = len(self.accounts) - len(shown)
         note = f"<p>{rest:,} accounts named longer ago are not shown.</p>" if rest else ""
         nothing = "" if shown else "<p>Nothing has arrived yet.</p>"
@@ -126,6 +126,11 @@ def _upsert(held: dict[K, V], key: K, new: V) -> V:
 def _set(held: dict[K, V], key: K, value: V) -> None:
     if key in held or len(held) < MAX_EACH:
         held[key] = value
+
+
+def _counted(number: int, what: str) -> str:
+    one = {"accounts": "account", "users": "user", "activities": "activity"}
+    return f"{number:,} {one[what] if number == 1 else what}"
 
 
 def _account(id_: str, account: Account) -> str:
@@ -160,15 +165,14 @@ _PAGE: Final = """<!doctype html>
 <meta name="viewport" content="width=device-width">
 <title>Pretend Totango</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 56rem; margin: 2rem auto;
-  padding: 0 1rem }}
+:root {{ color-scheme: light dark }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }}
 h1 {{ font-size: 1.4rem }}
 h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem }}
-small {{ color: #666; font-weight: normal }}
+small, th {{ font-weight: normal; opacity: .7 }}
 table {{ border-collapse: collapse; width: 100%; margin: 0 0 1rem; table-layout: fixed }}
-th, td {{ text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid #ddd;
+th, td {{ text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid #8884;
   overflow-wrap: anywhere }}
-th {{ color: #666; font-weight: normal }}
 </style>
 <h1>Pretend Totango</h1>
 <p>What Totango would hold after the requests that reached this stand-in: {numbers}. Reload to look again.</p>
