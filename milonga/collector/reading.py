@@ -20,6 +20,7 @@ from milonga.collector.trouble import trouble
 from milonga.spec.limits import MAX_REQUEST
 
 MAX_HEADERS: Final = 64  #: of different names
+_LISTS: Final = frozenset((b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto"))
 MAX_HEAD: Final = 16 * 1024  #: bytes of request line and headers; also of what is between two pieces of a body
 
 
@@ -171,7 +172,17 @@ class Reader:
         self._size += len(name) + len(value) + 4
         if self._size > MAX_HEAD:
             raise self._refused(answers.LARGE_HEAD)
-        self._fields[name.lower()] = value
+        name = name.lower()
+        self._fields[name] = self._with_former(name, value) if name in self._fields else value
+
+    def _with_former(self, name: bytes, value: bytes) -> bytes:
+        """
+        What a header that came before is worth now: of the lists that proxies lengthen, both lines make one. By two
+        hosts a cache in front and we could mean different ones. Source: RFC 9110, 5.3; RFC 9112, 3.2
+        """
+        if name == b"host":
+            raise self._refused(answers.BAD_HTTP)
+        return b"%b, %b" % (self._fields[name], value) if name in _LISTS else value
 
     def on_headers_complete(self) -> None:
         fields, request, parser = self._fields, self._request, self._parser

@@ -54,6 +54,21 @@ def test_requests_are_read_with_what_matters_of_their_headers() -> None:
     assert bench.collector.room.held == 2 * len(EVENT) + 5
 
 
+def test_two_lines_of_a_list_of_proxies_are_one_list() -> None:
+    lines = b"X-Forwarded-For: 203.0.113.9\r\nAccept: a\r\nx-forwarded-for: 10.0.0.2\r\nAccept: b"
+    (one,), refused, _ = read([request(EVENT, lines)])
+    assert refused is None
+    assert one.fields[b"x-forwarded-for"] == b"203.0.113.9, 10.0.0.2"
+    assert one.fields[b"accept"] == b"b"
+
+
+def test_a_request_for_two_hosts_is_refused() -> None:
+    found, refused, _ = read([request(EVENT, b"Host: one.example\r\nHost: two.example")])
+    assert found == []
+    assert refused is not None
+    assert refused.status == 400
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(min_value=0), max_size=20))
 @example(list(range(len(STREAM))))
