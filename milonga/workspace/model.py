@@ -14,7 +14,8 @@ from milonga.eventlog.api import Offset
 LONGEST_KEY: Final = 100
 
 _WRITE_KEY: Final = re.compile(rf"[!-9;-~]{{1,{LONGEST_KEY}}}")
-_ORIGIN: Final = re.compile(r"(?:[a-z][a-z0-9+.-]*://)?(?:(?:\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|\*")
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://(?:(?:\*\.)?[a-z0-9_.-]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?|null")
+_ANY: Final = ("*",)
 
 
 def is_write_key(text: str) -> bool:
@@ -46,7 +47,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         Meta(
             title="Allowed origins",
             description="Web sites whose pages may send, such as https://www.example.com; several separated by "
-            "commas, https://*.example.com for all below. Empty allows any.",
+            "commas, https://*.example.com for all below. Empty, or a lone *, allows any.",
         ),
     ] = ()
     ip: Annotated[
@@ -85,13 +86,18 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
     ] = 0
 
     def __post_init__(self) -> None:
-        """Origins as browsers write them: lower case, no slash at the end. ValueError for what is none."""
+        """
+        Origins as browsers write them: scheme and host, lower case, no slash at the end; a lone `*` is the empty list.
+        ValueError for what is none: it would fit no page, and so keep out all.
+        """
         origins = tuple(one.strip().lower().rstrip("/") for one in self.origins)
+        if origins == _ANY:
+            origins = ()
         for one in origins:
             if not _ORIGIN.fullmatch(one):
                 raise ValueError(
-                    f"origins: {one[:100]!r} is no origin. Write it like https://www.example.com, with a port if "
-                    "it has one and without a path; https://*.example.com for all below."
+                    f"origins: {one[:100]!r} is no origin. Write it like https://app.example.com, with a port if "
+                    "it has one and without a path; https://*.example.com for all below; a lone * for any."
                 )
         force_setattr(self, "origins", origins)
 

@@ -248,7 +248,8 @@ def _read(field: Field, given: object) -> Any:
         plain = field.secret or field.kind == YES_OR_NO or str(error).startswith("Invalid")
         detail = "" if plain else f" ({error})"
         got = "" if field.secret or text is None else f", not {text[:100]!r}"
-        raise UserError(f"{_called(field)} must be {field.kind}{got}.{detail}") from None
+        article = "a " if field.kind.startswith(("whole number", "number")) else ""
+        raise UserError(f"{_called(field)} must be {article}{field.kind}{got}.{detail}") from None
     if field.address and value:
         _check_address(field, value)
     return value

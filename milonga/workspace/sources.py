@@ -17,12 +17,17 @@ KEY_LENGTH = 32
 MOST_KEYS = 20  #: write keys of one source
 
 
-def source_named(db: apsw.Connection, name: str) -> Source:
-    """UserError if there is none."""
+def source_named(db: apsw.Connection, name: str, *, may_add: bool = False) -> Source:
+    """
+    UserError if there is none.
+
+    may_add  whether adding it would help, as where something is to hang on it
+    """
     for found in read_sources(db):
         if found.name == name:
             return found
-    raise UserError(f"There is no source called {name}. See `milonga sources list`, or `milonga sources add {name}`.")
+    add = f", or `milonga sources add {name}`" if may_add else ""
+    raise UserError(f"There is no source called {name}. See `milonga sources list`{add}.")
 
 
 def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> Source:

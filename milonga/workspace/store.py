@@ -198,7 +198,7 @@ class Workspace:
         wanted = by_name(of.settings, settings, of.label)
         whole = changed(of.settings(), wanted, of.label)
         with self._database.write() as db:
-            source_id = sources.source_named(db, source).id
+            source_id = sources.source_named(db, source, may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
                 raise UserError(f"There is a destination called {name} already. Give this one another with --name.")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))

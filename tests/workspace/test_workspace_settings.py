@@ -68,7 +68,7 @@ def test_text_becomes_a_value_of_the_settings_type(name: str, typed: object, mea
 @pytest.mark.parametrize(
     ("name", "typed", "told"),
     [
-        ("copies", "many", "copies (Copies) must be whole number, not 'many'."),
+        ("copies", "many", "copies (Copies) must be a whole number, not 'many'."),
         ("copies", "0", ">= 1"),
         ("colour", "maybe", "colour (Colour) must be true or false, not 'maybe'."),
         ("size", "A3", "size (Size) must be one of A4, A5, not 'A3'."),

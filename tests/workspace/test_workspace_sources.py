@@ -80,6 +80,8 @@ def test_only_what_was_chosen_is_stored_so_that_better_defaults_come_through(dat
         ("http://[::1]:8080", ("http://[::1]:8080",)),
         ("", ()),
         (" , ", ()),
+        ("*", ()),
+        (" * ,", ()),
     ],
 )
 def test_origins_are_kept_as_browsers_write_them(data: Path, typed: str, kept: tuple[str, ...]) -> None:
@@ -96,9 +98,16 @@ def test_origins_are_kept_as_browsers_write_them(data: Path, typed: str, kept: t
         ),
         ({"origins": "https://a b"}, "is no origin"),
         ({"origins": "https://"}, "is no origin"),
+        (
+            {"origins": "app.example.com"},
+            r"'app\.example\.com' is no origin\. Write it like https://app\.example\.com,",
+        ),
+        ({"origins": "https://a.example, localhost:3000"}, "'localhost:3000' is no origin"),
+        ({"origins": "https://a.example, *"}, r"'\*' is no origin.*a lone \* for any"),
+        ({"origins": "*.example.com"}, "is no origin"),
         ({"origins": '["https://a.example", 5]'}, "must be texts, separated by commas"),
-        ({"rateLimit": "-1"}, r"rateLimit \(Rate limit\) must be whole number"),
-        ({"rateLimit": "many"}, r"rateLimit \(Rate limit\) must be whole number, not 'many'"),
+        ({"rateLimit": "-1"}, r"rateLimit \(Rate limit\) must be a whole number"),
+        ({"rateLimit": "many"}, r"rateLimit \(Rate limit\) must be a whole number, not 'many'"),
         ({"ip": "sometimes"}, "must be one of always, auto, never"),
         ({"enabled": "perhaps"}, "must be true or false"),
         ({"rate": "5"}, r"A source has no setting called rate\. Did you mean rateLimit\?"),
