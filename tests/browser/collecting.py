@@ -20,7 +20,7 @@ STOCK: Final = Path(__file__).parents[2] / "browser/node_modules/@segment/analyt
 
 Event = dict[str, Any]
 
-TOTANGO: Final = {"name": "Totango", "heartbeat": False, "mode": "cloud"}
+TOTANGO: Final = {"name": "Totango", "heartbeat": False, "mode": "cloud", "fingerprint": "c0de"}
 
 
 class Collector:

@@ -91,6 +91,41 @@ def test_an_identify_after_group_is_not_repeated(how: str, visitor: Visitor, col
     assert not repeats(collector)
 
 
+@BOTH
+def test_it_is_repeated_once_to_another_service_also_if_the_page_says_nothing(
+    how: str, visitor: Visitor, collector: Collector
+) -> None:
+    visitor.opens(how, SIGN_IN)
+    collector.wait("identify", 2)
+    collector.destinations = [{**TOTANGO, "fingerprint": "beef"}]
+    quiet(visitor, collector, how)
+    collector.wait("identify", 3)
+    quiet(visitor, collector, how, count=2)
+    collector.destinations = [*collector.destinations, TOTANGO]  # one more service
+    quiet(visitor, collector, how, count=3)
+    collector.wait("identify", 4)
+    collector.destinations.reverse()
+    quiet(visitor, collector, how, count=4)
+    assert [said(event) for event in repeats(collector)] == [("ada", "acme", {"name": "Ada"})] * 3
+
+
+@pytest.mark.parametrize("kept", ["identify", "group"])
+def test_what_is_kept_from_totango_is_kept_from_another_service_too(
+    kept: str, visitor: Visitor, collector: Collector
+) -> None:
+    never = ", {integrations: {Totango: false}}"
+    quiet(
+        visitor,
+        collector,
+        "snippet",
+        f"analytics.identify('ada', {{name: 'Ada'}}{never if kept == 'identify' else ''});"
+        f"analytics.group('acme', {{}}{never if kept == 'group' else ''})",
+    )
+    collector.destinations = [{**TOTANGO, "fingerprint": "beef"}]
+    quiet(visitor, collector, "snippet", count=2)
+    assert not repeats(collector)
+
+
 def test_a_page_that_was_left_before_its_group_event_was_through_repeats_on_the_next(
     visitor: Visitor, collector: Collector
 ) -> None:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser
@@ -140,12 +141,15 @@ def test_the_browser_says_only_what_is_switched_on_and_reloaded_pages_obey_new_s
         page.click("#rehearsals button >> nth=0")  # on a page that was opened while it was off
         holds(ana, [*before, request(a="Rehearsal Cancelled", m="Calendar")])
 
+        old = told(shop)
         milonga.say("destinations", "set", "totango", "serviceId=SP-2-02", "trackNamedPages=false")
         shop.totango.clear()
         in_force(shop, ana)
+        eventually(lambda: told(shop) != old, "pages learn that the service is another")
         shop.totango.clear()
         ana.reloads()
-        holds(ana, [request(a="Viewed Calendar Page", m="Calendar")])
+        # The new service knows nothing of her yet.
+        holds(ana, [request(a="Viewed Calendar Page", m="Calendar"), request(**ANA_HERSELF)])
         assert {seen.params["sdr_s"] for seen in shop.activities()} == {"SP-2-02"}
         assert unbundled(ana) == ["Totango"]
 
@@ -165,13 +169,16 @@ def in_force(shop: Shop, visitor: Visitor) -> None:
 def until_told(shop: Shop, labels: list[str]) -> None:
     """Until pages opened now learn that these are on."""
 
-    def told() -> bool:
-        url = f"{shop.milonga.url}/v1/projects/{KEY}/settings"
-        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:  # noqa: S310
-            settings = json.load(answer)["integrations"]["Segment.io"]
-        return bool(settings["unbundledIntegrations"] == labels)
+    def learned() -> bool:
+        return bool(told(shop)["integrations"]["Segment.io"]["unbundledIntegrations"] == labels)
 
-    eventually(told, f"pages learn of {labels}")
+    eventually(learned, f"pages learn of {labels}")
+
+
+def told(shop: Shop) -> Any:
+    """What pages opened now learn."""
+    with urllib.request.urlopen(f"{shop.milonga.url}/v1/projects/{KEY}/settings", timeout=PATIENCE) as answer:  # noqa: S310
+        return json.load(answer)
 
 
 def unbundled(visitor: Visitor) -> list[str]:

@@ -21,3 +21,10 @@ export function totangos(settings: PluginSettings): Destination[] {
   const all = Array.isArray(settings.destinations) ? settings.destinations : []
   return all.filter((one) => one?.name === TOTANGO)
 }
+
+/** Of all of them, in any order; another text if one is exchanged for another. */
+export const services = (destinations: Destination[]) =>
+  destinations
+    .map(({ fingerprint }) => String(fingerprint))
+    .sort()
+    .join()

@@ -34,11 +34,15 @@ export interface Repeats {
 const NO_ACCOUNT = ''
 const NO_USER = ''
 
-/** sends  told of each repeat before it is sent: it is an identify like any other */
+/**
+ * services  which ones hear them: what others were told before, these have not heard
+ * sends     told of each repeat before it is sent: it is an identify like any other
+ */
 export function repeats(
   analytics: Analytics,
   contextOf: typeof Context,
   told: Tellings,
+  services: string,
   sends: (ctx: Context, traits: unknown) => void,
 ): Repeats {
   function known(): Known | undefined {
@@ -47,6 +51,9 @@ export function repeats(
     return id ? { user: String(id), anonymousId: user.anonymousId(), traits: { ...user.traits() } } : undefined
   }
 
+  // What is kept from Totango is so whichever service it is: only what was told depends on that.
+  const heard = (traits: unknown) => [services, traits]
+
   function kept({ groupId, integrations }: SegmentEvent, through: boolean): void {
     const meant = reaches(integrations)
     if (groupId) told.set(NO_USER, String(groupId), meant, through || !meant)
@@ -54,8 +61,9 @@ export function repeats(
 
   function settle({ user, anonymousId, traits }: Known, account: unknown): void {
     const id = String(account)
-    if (told.was(NO_USER, id, false) || told.was(user, NO_ACCOUNT, traits) || told.was(user, id, traits)) return
-    told.set(user, id, traits, false)
+    const what = heard(traits)
+    if (told.was(NO_USER, id, false) || told.was(user, NO_ACCOUNT, traits) || told.was(user, id, what)) return
+    told.set(user, id, what, false)
     const ctx = ownEvent(analytics, contextOf, account, { type: 'identify', userId: user, traits })
     ctx.event.anonymousId = anonymousId as string
     ctx.event.messageId = `again-${ctx.id}`
@@ -79,7 +87,7 @@ export function repeats(
       // What is kept back is so from the start: the page may be left before this is through.
       told.set(String(userId), NO_ACCOUNT, meant ? null : traits, through || !meant)
       const account = saidAccount(context)
-      if (meant && account) told.set(String(userId), String(account), traits, through)
+      if (meant && account) told.set(String(userId), String(account), heard(traits), through)
     },
     grouping: (event) => kept(event, false),
     grouped: (event, who) => {

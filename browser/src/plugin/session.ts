@@ -6,7 +6,7 @@ import { categoryOf } from './category'
 import { type Device, startDevice } from './device'
 import { guarded } from './guard'
 import { heartbeats, isHeartbeat, type SendSettings, sendHeartbeat } from './heartbeat'
-import { totangos } from './integrations'
+import { services, totangos } from './integrations'
 import { type Known, repeats } from './repeat'
 import type { DeviceSettings, PluginSettings } from './settings'
 import { tellings } from './told'
@@ -38,7 +38,9 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
   const ours = totangos(settings)
   const inDevice = ours.find(({ mode, paused }) => mode === 'device' && !paused) as DeviceSettings | undefined
   const repeat = ours.length
-    ? repeats(analytics, contextOf, tellings(analytics, send().apiKey), (ctx, traits) => moments.set(ctx, { traits }))
+    ? repeats(analytics, contextOf, tellings(analytics, send().apiKey), services(ours), (ctx, traits) =>
+        moments.set(ctx, { traits }),
+      )
     : undefined
   if (ours.some(({ mode, heartbeat }) => heartbeat && mode !== 'device')) heartbeats(analytics, contextOf, () => module)
   const device: Device | undefined =

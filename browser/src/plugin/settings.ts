@@ -5,6 +5,8 @@ export interface Destination {
   name: string
   mode?: 'cloud' | 'device'
   heartbeat?: boolean
+  /** Changes with the service behind it, which then knows nothing of what the one before was told. */
+  fingerprint?: string
   /** Its events are kept for it, so that none may reach it past the server. */
   paused?: boolean
 }

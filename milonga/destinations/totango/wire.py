@@ -46,12 +46,13 @@ def request(part: str, settings: Settings, account: str, user: str | None, rest:
     if settings.sdr_token:
         params[TOKEN] = settings.sdr_token
         secrets = _SECRETS
-    url = _address(settings.endpoint, settings.region)
+    url = address(settings.endpoint, settings.region)
     return Request(part=part, method="POST", url=url, body=Form(params), secrets=secrets)
 
 
 @lru_cache(maxsize=64)
-def _address(endpoint: str, region: str) -> str:
+def address(endpoint: str, region: str) -> str:
+    """Where requests go."""
     if not endpoint:
         return f"https://{HOSTS[region]}{PATH}"
     parts = urlsplit(endpoint)
