@@ -27,6 +27,13 @@ def data_directory(given: str | Path) -> Path:
     return Path(given)
 
 
+def an_id(given: str) -> str:
+    """Wrong use (exit 2) if nothing is given: an empty variable in a script is no id that is not kept."""
+    if not given.strip():
+        raise typer.BadParameter("It is empty. Name an id.")
+    return given
+
+
 DataOption: TypeAlias = Annotated[
     Path,
     typer.Option("--data", envvar="MILONGA_DATA", parser=data_directory, metavar="DIR", help="Data directory."),

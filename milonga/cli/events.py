@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, fail, note, told
+from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, an_id, fail, note, told
 from milonga.cli.facts import Facts, facts_of
 from milonga.cli.search import SCAN, Found, Wanted, find
 from milonga.cli.terminal import Column, clean, json_text, one_line, print_json, print_table, terminal_width
@@ -37,11 +37,13 @@ def _event_type(given: str) -> str:
 Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.", min=1, max=10_000)]
 Type = Annotated[str | None, typer.Option("--type", parser=_event_type, metavar="TYPE", help="Such as track.")]
 Name = Annotated[str | None, typer.Option("--name", help="Exact name of a track, page or screen call.")]
-User = Annotated[str | None, typer.Option("--user", metavar="ID", help="Only of this user.")]
-Account = Annotated[str | None, typer.Option("--account", metavar="ID", help="Only of this account.")]
+User = Annotated[str | None, typer.Option("--user", parser=an_id, metavar="ID", help="Only of this user.")]
+Account = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
 NoAccount = Annotated[bool, typer.Option("--no-account", help="Only those that name no account.")]
 Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
-MessageId = Annotated[str | None, typer.Option("--message-id", metavar="ID", help="Only with this message id.")]
+MessageId = Annotated[
+    str | None, typer.Option("--message-id", parser=an_id, metavar="ID", help="Only with this message id.")
+]
 Scan = Annotated[int, typer.Option("--scan", help="Look through the newest so many, at most.", min=1)]
 
 COLUMNS = (
@@ -83,12 +85,14 @@ def list_(
 
 @app.command()
 def show(
-    message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")], data: DataOption = DATA, json: JsonOption = False
+    message_id: Annotated[str, typer.Argument(parser=an_id, metavar="MESSAGE_ID")],
+    data: DataOption = DATA,
+    json: JsonOption = False,
 ) -> None:
     """Show events with this message id as they arrived, and what the collector found out. Always JSON."""
     with facts_of(data) as facts:
         found = [
-            _row(facts, stored) | {"event": read_stamped(stored.event).received}
+            _row(facts, stored) | {"sender": stored.event.stamp.ip, "event": read_stamped(stored.event).received}
             for stored in facts.log.by_message_id(message_id)
         ]
     if found or json:

@@ -1,26 +1,36 @@
 """`milonga explain`: what became of an event, in words."""
 
+import json as json_
+import re
 from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, fail
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, fail
 from milonga.cli.facts import Facts, facts_of
 from milonga.cli.search import Wanted
-from milonga.cli.summary import summary, tell, why_nothing
+from milonga.cli.summary import discarded, summary, tell, why_nothing
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
-from milonga.outcomes.words import instant
+from milonga.outcomes.words import instant, sentence
 
 MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
+MOST_DISCARDS: Final = 10_000  #: samples of discarded events looked through for one that never entered it
+DISCARDS_SHOWN: Final = 20  #: by `milonga events discarded`, unless told otherwise
 
 VALUE: Final = " " * 7
 
 
 def command(
-    message_id: Annotated[str | None, typer.Argument(metavar="[MESSAGE_ID]", help="The SDK's message id.")] = None,
-    user: Annotated[str | None, typer.Option("--user", metavar="ID", help="All events of a user.")] = None,
-    account: Annotated[str | None, typer.Option("--account", metavar="ID", help="All events of an account.")] = None,
+    message_id: Annotated[
+        str | None, typer.Argument(parser=an_id, metavar="[MESSAGE_ID]", help="The SDK's message id.")
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option("--user", parser=an_id, metavar="ID", help="All events of a user.")
+    ] = None,
+    account: Annotated[
+        str | None, typer.Option("--account", parser=an_id, metavar="ID", help="All events of an account.")
+    ] = None,
     limit: Annotated[int, typer.Option(help="With --user and --account: the newest so many.", min=1, max=1000)] = 20,
     only_summary: Annotated[
         bool, typer.Option("--summary", help="With --user and --account: how many of what, no single events.")
@@ -45,7 +55,8 @@ def _one(facts: Facts, message_id: str, *, json: bool) -> None:
     if not found:
         since = facts.log.since()
         kept = f"The log keeps events since {instant(since)}." if since else "The log is empty."
-        fail(clean(f"No event with message id {message_id} is kept. {kept} Ids are case-sensitive."))
+        why = _discarded(facts, message_id) or "\n".join(["Ids are case-sensitive.", *discarded(facts)])
+        fail(f"No event with message id {clean(message_id)} is kept. {kept} {why}")
     if not json:
         _print(facts, found)
 
@@ -55,6 +66,19 @@ def _letters(facts: Facts, message_id: str) -> list[Stored]:
     letters = [] if facts.delivery is None else facts.delivery.dead_letters(limit=MOST_LETTERS)
     mine = {one.position: one.event for one in letters if one.event.stamp.message_id == message_id}
     return [Stored(position, event) for position, event in mine.items()]
+
+
+def _discarded(facts: Facts, message_id: str) -> str:
+    """Where it is among the samples of what was not accepted, and why that was; "" if it is not."""
+    forms = {json_.dumps(message_id, ensure_ascii=ascii_).encode(errors="replace") for ascii_ in (True, False)}
+    named = re.compile(rb'"messageId"\s*:\s*(?:%b)' % b"|".join(map(re.escape, forms)))
+    for number, one in enumerate(facts.log.discards(MOST_DISCARDS), 1):
+        if named.search(one.excerpt):
+            source = f" from source {facts.source(one.source)}" if one.source else ""
+            more = f" --limit {number}" if number > DISCARDS_SHOWN else ""
+            why = f"It was discarded as it came, {instant(one.at)}{source}: {one.code}. {sentence(one.reason)}"
+            return f"{clean(why)}\n`milonga events discarded{more}` shows it."
+    return ""
 
 
 def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json: bool) -> None:

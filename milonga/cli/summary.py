@@ -140,10 +140,16 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
         if wanted.account is not None:
             skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")
             yield f"Skipped as missing_group_id so far: {skipped:,}. `milonga events list --no-account` shows them."
+    for said in discarded(facts):
+        yield f"\n{said}"
+
+
+def discarded(facts: Facts) -> Iterator[str]:
+    """A sentence on what was not accepted, if there is any."""
     discards: Counter[str] = Counter()
     for count in facts.log.counts(0, AFTER_ALL):
         if count.name.startswith(DISCARDED):
             discards[count.name.removeprefix(DISCARDED)] += count.n
     if discards:
         codes = ", ".join(f"{n:,} {code}" for code, n in discards.most_common())
-        yield f"\nDiscarded as they came: {discards.total():,} ({codes}). `milonga events discarded` shows some."
+        yield f"Discarded as they came: {discards.total():,} ({codes}). `milonga events discarded` shows some."

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from milonga.outcomes.words import instant, sentence
+from milonga.outcomes.words import OF_SETTINGS, REFUSED_ALL, instant, sentence
 from milonga.workspace.model import DestinationState, StateChange
 
 
@@ -105,7 +105,8 @@ def _paused(waits: Waits) -> Cause:
     why = f"The destination is paused since {instant(change.at)}: {sentence(change.reason or 'by hand')}"
     match change.by:
         case "settings":
-            return Cause("paused", why, f"Mend it with `milonga destinations set {waits.destination} ...`: it goes on.")
+            fix = REFUSED_ALL.get(waits.failed_code or waits.code, OF_SETTINGS)
+            return Cause("paused", why, fix.format(name=waits.destination))
         case "workspace":
             return Cause("paused", why)  # its reason says what to do
         case _:

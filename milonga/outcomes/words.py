@@ -35,6 +35,15 @@ PIPELINE: Final = {
 }
 """(why, fix) of the codes that come from the pipeline itself rather than from a destination."""
 
+REFUSED_ALL: Final = {
+    "forbidden_address": "Restart the server with `milonga serve --allow-private-destinations`, or set a public "
+    "address with `milonga destinations set {name} ...`: it goes on by itself.",
+}
+"""What to do where nothing can be sent, by the code of the failure; {name} is the destination's."""
+
+OF_SETTINGS: Final = "Mend it with `milonga destinations set {name} ...`: it goes on."
+"""The same for every other failure that the destination's settings are blamed for."""
+
 SKIPPED: Final = {
     "disabled": "The sender excluded this destination in the event's `integrations`",
     "unsupported_type": "This destination has no use for this type of call",

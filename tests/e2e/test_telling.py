@@ -115,6 +115,42 @@ def test_an_event_that_is_not_there_is_said_so_in_words(milonga: Milonga) -> Non
         assert (nothing.returncode, nothing.stdout.strip()) == (1, "[]")
         assert nothing.stderr
     assert milonga.run("explain").returncode == 2
+    for words in (("explain", "--account", ""), ("explain", "--user", " "), ("explain", ""), ("events", "show", "")):
+        empty = quick(milonga, *words)
+        assert (empty.returncode, empty.stdout) == (2, "")
+        assert "It is empty. Name an id." in empty.stderr
+    for option in ("--account", "--user", "--message-id"):
+        assert quick(milonga, "events", "list", option, "").returncode == 2
+
+
+def test_an_event_that_was_discarded_is_explained_as_such(milonga: Milonga) -> None:
+    send(milonga, {"type": "track", "event": "no ids", "messageId": 'm-"é"'}, {"type": "nonsense", "messageId": "m-2"})
+    done = milonga.run("explain", 'm-"é"')
+    assert done.returncode == 1
+    assert re.search(r"discarded as it came, 2\S+Z from source web: no_user_anon_id\. .*userId", done.stderr), (
+        done.stderr
+    )
+    assert "`milonga events discarded` shows it." in done.stderr
+    other = quick(milonga, "explain", "m-")
+    assert "Discarded as they came: 2 (" in other.stderr
+    assert "It was discarded" not in other.stderr
+    send(milonga, *({"type": "track", "event": f"no ids {n}"} for n in range(30)))
+    hinted = quick(milonga, "explain", "m-2").stderr
+    (limit,) = re.findall(r"events discarded --limit (\d+)`", hinted)
+    shown = json.loads(quick(milonga, "events", "discarded", "--limit", limit, "--json").stdout)["newest"]
+    assert "m-2" in shown[-1]["excerpt"]
+
+
+def test_an_event_is_shown_with_the_address_that_stands_in_for_its_own(milonga: Milonga) -> None:
+    direct = track(1, "ada", "acme")
+    direct["context"]["direct"] = True
+    send(milonga, direct, track(2, "ada", "acme"))
+    (shown,) = milonga.ask("events", "show", "m-1")
+    assert shown["sender"] == "127.0.0.1"
+    assert "ip" not in shown["event"]["context"]
+    assert set(shown) <= documented("explain.md")
+    (silent,) = milonga.ask("events", "show", "m-2")
+    assert silent["sender"] is None
 
 
 def test_events_lists_shows_and_tails_what_arrived(milonga: Milonga) -> None:

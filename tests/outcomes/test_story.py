@@ -135,6 +135,23 @@ def test_a_pause_says_how_it_ends(by: str, fix: str) -> None:
     assert bool(fix) == bool(at["fix"])
 
 
+@pytest.mark.parametrize(
+    ("code", "fix"),
+    [
+        ("forbidden_address", "milonga serve --allow-private-destinations"),
+        ("bad_url", "Mend it with `milonga destinations set prod ...`"),
+        ("http_401", "Mend it with `milonga destinations set prod ...`"),
+    ],
+)
+def test_a_pause_is_mended_where_its_cause_is(code: str, fix: str) -> None:
+    change = StateChange(at=AT, state=DestinationState.paused, by="settings", reason="Refused all.", end={})
+    for known in ({"code": code}, {"failed_at": AT, "failed_code": code}):
+        at = told(waits=waits(change=change, **known))
+        assert fix in at["fix"]
+        assert "milonga destinations set prod ..." in at["fix"]
+        assert ("--allow-private-destinations" in at["fix"]) is (code == "forbidden_address")
+
+
 def test_what_failed_is_said_once() -> None:
     change = StateChange(at=AT, state=DestinationState.paused, by="settings", reason="Answered 401.", end={})
     at = told(waits=waits(change=change, code="http_401", reason="Answered 401."))
