@@ -41,6 +41,7 @@ DAY = 86_400  #: seconds
 PINNED = 7 * DAY + 3600
 """Seconds that what is not delivered keeps its events in the log, at most: long enough for delivery to end them."""
 CLEAN_UP = 60.0  #: seconds between two looks for segments that may go
+TELL = 2.0  #: seconds between two times that the log is told of what was refused: longer than its own tick
 
 
 class Keep(Struct, frozen=True, kw_only=True):
@@ -117,6 +118,7 @@ async def collect(
         chores = [
             asyncio.create_task(followed.follow()),
             asyncio.create_task(_clean_up(data, workspace, event_log, keep)),
+            asyncio.create_task(_tell_refused(collector)),
         ]
         try:
             try:
@@ -132,6 +134,7 @@ async def collect(
         finally:
             for chore in chores:
                 chore.cancel()
+            collector.tell_refused()
             await event_log.close()
 
 
@@ -148,6 +151,12 @@ async def _know_accounts(accounts: NewAccounts, folder: Path, stop: asyncio.Even
         accounts.know(await asyncio.to_thread(accounts.filter_of, stored(), lambda: time.sleep(0.001)))
     except (OSError, apsw.Error) as error:
         log.error("accounts.unreadable", error=f"{type(error).__name__}: {error}", then="no account counts as new")
+
+
+async def _tell_refused(collector: Collector) -> None:
+    while True:
+        await asyncio.sleep(TELL)
+        collector.tell_refused()
 
 
 def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 RETRY_AFTER: Final = 2
 """Seconds a sender is asked to wait after a 503. Whole seconds, as Python's and Java's SDKs read them."""
@@ -17,12 +17,14 @@ class Answer(Struct, frozen=True):
     """
     headers  names in lower case
     head     status line and headers as HTTP/1.1 writes them, for whoever writes them himself
+    code     of a refusal
     """
 
     status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
     head: bytes
+    code: str = ""
 
 
 def _json(status: int, value: object, *headers: tuple[bytes, bytes]) -> Answer:
@@ -55,7 +57,8 @@ def _headed(status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> Ans
 
 def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:
     """`error` is for Ruby's SDK, `code` and `message` for Python's."""
-    return _json(status, {"success": False, "error": message, "code": code, "message": message}, *headers)
+    answer = _json(status, {"success": False, "error": message, "code": code, "message": message}, *headers)
+    return structs.replace(answer, code=code)
 
 
 def too_many(seconds: int) -> Answer:

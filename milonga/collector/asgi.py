@@ -68,15 +68,14 @@ class TrackingApp:
         if isinstance(route, Answer):
             return route
         if int(request.fields.get(b"content-length", b"0")) > MAX_REQUEST:
-            self._collector.count("refused")
-            return answers.TOO_LARGE
+            return self._collector.refuse(answers.TOO_LARGE, request)
         message = await receive()
         if message["type"] != "http.request":
             return None
         if message.get("more_body", False):
             return await self._answer_chunks(route, request, message, receive)
         request.body = message.get("body", b"")  # by far the most: all of it was there already
-        if (answer := self._hold(0, request.body, request.authorization)) is not None:
+        if (answer := self._hold(0, request.body, request)) is not None:
             return answer
         try:
             return await self._collector.handle(route, request)
@@ -88,10 +87,9 @@ class TrackingApp:
         try:
             try:
                 async with asyncio.timeout(self._body_timeout):
-                    body = await self._gather(chunks, request.authorization, message, receive)
+                    body = await self._gather(chunks, request, message, receive)
             except TimeoutError:
-                self._collector.count("refused")
-                return answers.SLOW_BODY
+                return self._collector.refuse(answers.SLOW_BODY, request)
             if not isinstance(body, bytes):
                 return body
             request.body = body
@@ -100,13 +98,13 @@ class TrackingApp:
             self._collector.room.give_back(sum(map(len, chunks)))
 
     async def _gather(
-        self, chunks: list[bytes], authorization: bytes | None, message: Message, receive: Receive
+        self, chunks: list[bytes], request: Request, message: Message, receive: Receive
     ) -> bytes | Answer | None:
         """The body, from this message on; `chunks` are what it holds, also if it is given up."""
         held = 0
         while message["type"] == "http.request":
             chunk: bytes = message.get("body", b"")
-            if (answer := self._hold(held, chunk, authorization)) is not None:
+            if (answer := self._hold(held, chunk, request)) is not None:
                 return answer
             chunks.append(chunk)
             held += len(chunk)
@@ -115,10 +113,9 @@ class TrackingApp:
             message = await receive()
         return None
 
-    def _hold(self, held: int, chunk: bytes, authorization: bytes | None) -> Answer | None:
+    def _hold(self, held: int, chunk: bytes, request: Request) -> Answer | None:
         """Take room for a chunk of a body of which `held` bytes are there; what to answer if that cannot be."""
         if held + len(chunk) > MAX_REQUEST:
-            self._collector.count("refused")
-            return answers.TOO_LARGE
-        taken = self._collector.room.take(len(chunk), lambda: self._collector.knows(authorization))
+            return self._collector.refuse(answers.TOO_LARGE, request)
+        taken = self._collector.room.take(len(chunk), lambda: self._collector.knows(request.authorization))
         return None if taken else self._collector.busy()

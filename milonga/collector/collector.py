@@ -18,6 +18,7 @@ from milonga.collector.counts import Counts, What
 from milonga.collector.origins import allows, preflight
 from milonga.collector.pixel import Query, Unreadable
 from milonga.collector.proxies import Proxies
+from milonga.collector.refusals import KEY_SHOWN, Refusals, shown
 from milonga.collector.request import Request
 from milonga.collector.room import MAX_HELD, Room
 from milonga.collector.routes import Kind, Route
@@ -109,6 +110,7 @@ class Collector:
         self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
         self._unpacking = asyncio.Lock()  # likewise, for the room of what is unpacked is taken only then
         self.counts = Counts()
+        self._refusals = Refusals(monotonic)
 
     async def handle(self, route: Route, request: Request) -> Answer:
         """Raises nothing of its own but what log and ledger raise beyond LogFull."""
@@ -143,14 +145,14 @@ class Collector:
         """The key comes only with the event itself, so here it is enough if any source would take it."""
         origin = request.fields.get(b"origin", b"").decode("latin-1")
         if origin and not self._allows_origin(origin):
-            self.count("origin_not_allowed")
+            self._wrong_site(origin)
             return answers.ORIGIN_NOT_ALLOWED
         return preflight(request.fields.get(b"access-control-request-headers", b""))
 
     def _fetch(self, route: Route, request: Request) -> Answer:
         front = self.proxies.front(request.fields, request.peer)
         if front is None:
-            return self._refuse(answers.INVALID_HOST)
+            return self.refuse(answers.INVALID_HOST, request)
         host, secure = front
         return self._serve(
             Ask(
@@ -186,6 +188,10 @@ class Collector:
         if self._notice is not None:
             self._notice(what, number)
 
+    def tell_refused(self) -> None:
+        """To be called every few seconds, and at the end: what was refused goes to the ledger and to the log."""
+        self._refusals.tell(self._ledger, int(self._clock() * 1000))
+
     def _take(self, implied: EventType | None, request: Request) -> Begun:
         if not self._ready():
             return answers.NOT_READY
@@ -193,7 +199,7 @@ class Collector:
         # A header's key is judged before the body is read, so that strangers cost little; it goes before the body's.
         source = None if key is None else self._source_of(key)
         if key is not None and source is None:
-            return self._unknown_key()
+            return self._unknown_key(key, request)
         if request.encoding is None:
             return self._read(implied, source, request, request.body)
         return self._unpack(implied, source, request, request.encoding)
@@ -209,11 +215,11 @@ class Collector:
                 async with self._unpacking:
                     body = await asyncio.to_thread(unpack, body, encoding)
         except UnknownEncoding:
-            return self._refuse(answers.UNKNOWN_ENCODING)
+            return self.refuse(answers.UNKNOWN_ENCODING, request)
         except Broken:
-            return self._refuse(answers.BROKEN_GZIP)
+            return self.refuse(answers.BROKEN_GZIP, request)
         except TooLarge:
-            return self._refuse(answers.TOO_LARGE)
+            return self.refuse(answers.TOO_LARGE, request)
         if not self.room.take(len(body), lambda: source is not None):
             return self.busy()
         try:
@@ -236,16 +242,16 @@ class Collector:
                 async with self._mending:
                     decoded = await asyncio.to_thread(decode_mended, body, implied)
         except NotJson as error:
-            return self._refuse(answers.refusal(400, "invalid_json", str(error)))
+            return self.refuse(answers.refusal(400, "invalid_json", str(error)), request)
         return await self._end(self._judge(source, request, decoded))
 
     def _judge(self, source: Source | None, request: Request, decoded: Decoded, by_pixel: bool = False) -> Begun:
         if source is None:
             if decoded.write_key is None:
-                return self._refuse(answers.NO_WRITE_KEY)
+                return self.refuse(answers.NO_WRITE_KEY, request)
             source = self._source_of(decoded.write_key)
             if source is None:
-                return self._unknown_key()
+                return self._unknown_key(decoded.write_key, request)
         settings = source.settings
         if settings.origins and not self._is_allowed(settings.origins, request):
             return self._wrong_origin(source, request, decoded)
@@ -256,6 +262,7 @@ class Collector:
             if too_many is not None:
                 self.count("rate_limited")
                 if not by_pixel:  # nobody sends a picture's address again
+                    self._refusals.add("rate_limited", source)
                     return too_many
                 return self._keep_none(source, all_as("rate_limited", "The source's rate limit is reached", decoded))
         received_at = int(self._clock() * 1000)
@@ -305,14 +312,16 @@ class Collector:
         except (Unreadable, NotJson) as error:
             source = None if query is None else self._source_of(query.write_key or "")
             if source is None:
-                return self._refuse(answers.NO_WRITE_KEY)
+                return self.refuse(answers.NO_WRITE_KEY, request)
             excerpt = request.target[:MAX_EXCERPT]
             return self._keep_none(source, [Rejected(code="malformed_json", reason=str(error), excerpt=excerpt)])
         key = key_in_header(request.authorization) or decoded.write_key or query.write_key
         if key is None:
-            return self._refuse(answers.NO_WRITE_KEY)
+            return self.refuse(answers.NO_WRITE_KEY, request)
         source = self._source_of(key)
-        return self._unknown_key() if source is None else self._judge(source, request, decoded, by_pixel=True)
+        if source is None:
+            return self._unknown_key(key, request)
+        return self._judge(source, request, decoded, by_pixel=True)
 
     @staticmethod
     def _is_allowed(origins: tuple[str, ...], request: Request) -> bool:
@@ -322,8 +331,8 @@ class Collector:
 
     async def _wrong_origin(self, source: Source, request: Request, decoded: Decoded) -> Answer:
         """In the books, for nobody else tells the owner why a site of his is silent."""
-        self.count("origin_not_allowed")
         origin = request.fields[b"origin"][:100].decode("latin-1")
+        self._wrong_site(origin, source)
         reason = f"Expected an allowed origin, got {origin!r}"
         found = all_as("origin_not_allowed", reason, decoded)
         with suppress(LogFull):  # it is refused in any case
@@ -363,16 +372,29 @@ class Collector:
 
     def _log_full(self) -> Answer:
         self.count("log_full")
+        self._refusals.add("log_full")
         return answers.LOG_FULL
 
     def busy(self) -> Answer:
         self.count("busy")
+        self._refusals.add("busy")
         return answers.BUSY
 
-    def _unknown_key(self) -> Answer:
+    def _unknown_key(self, key: str, request: Request) -> Answer:
         self.count("unknown_write_key")
+        self._refusals.add("unknown_write_key", sender=f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
         return answers.OK if self._accept_unknown else answers.UNKNOWN_WRITE_KEY
 
-    def _refuse(self, answer: Answer) -> Answer:
+    def _wrong_site(self, origin: str, source: Source | None = None) -> None:
+        self.count("origin_not_allowed")
+        self._refusals.add("origin_not_allowed", source, shown(origin))
+
+    def refuse(self, answer: Answer, request: Request) -> Answer:
+        """Count it, too."""
         self.count("refused")
+        self._refusals.add(answer.code, sender=self._sender(request))
         return answer
+
+    def _sender(self, request: Request) -> str:
+        """As far as it can be told."""
+        return shown(self.proxies.sender(request.fields, request.peer) or "an unknown address")

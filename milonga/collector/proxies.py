@@ -49,6 +49,11 @@ class Proxies:
             return None
         return _ipv4(peer.address if found is None else found)
 
+    def sender(self, fields: Fields, peer: Peer) -> str | None:
+        """Its address, also an IPv6 one, for people to read; where a proxy does not tell it, the proxy's."""
+        found = self._sender(fields)[0] if peer.trusted else None
+        return peer.address if found is None else found
+
     def front(self, fields: Fields, peer: Peer) -> tuple[str, bool] | None:
         """Host, with port, by which the sender knows us, and whether by https. None if it is no host."""
         if self._public is not None:

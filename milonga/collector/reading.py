@@ -140,8 +140,7 @@ class Reader:
         self.deadline = self.latest = inf
 
     def _refused(self, answer: Answer) -> Refused:
-        self._collector.count("refused")
-        return self._to_sender(answer)
+        return self._to_sender(self._collector.refuse(answer, self._request))
 
     def _to_sender(self, answer: Answer) -> Refused:
         """For the request that is being read: once it has a target, its method is known, too."""

@@ -110,9 +110,32 @@ class Discard(Struct, frozen=True, kw_only=True):
     count: int = 1
 
 
+class Refusal(Struct, frozen=True, kw_only=True):
+    """
+    Requests that were refused, of which nothing was read that could be kept.
+
+    source  id of the source; 0 if none is known
+    at      unix milliseconds
+    code    of the answer, such as `unknown_write_key`
+    count   requests
+    """
+
+    source: int
+    at: int
+    code: str
+    count: int
+
+
 class Ledger(Protocol):
     """Counts of what the collector did not keep: a discard is answered with 200 only once it is counted here."""
 
     async def discard(self, discards: Sequence[Discard]) -> None:
         """Durable on return. Every one is counted; of each code a bounded number is kept to look at."""
+        ...
+
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        """
+        Durable within a second or so: nobody was promised that they are kept. It costs a write: collect them for some
+        seconds.
+        """
         ...

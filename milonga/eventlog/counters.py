@@ -1,5 +1,5 @@
 """
-What was accepted, dropped as a duplicate, or discarded, per minute and source: first in the active segment, so
+What was accepted, dropped as a duplicate, discarded or refused, per minute and source: first in the active segment, so
 that it is durable with the events; then, when the segment is sealed, added to `counters.db`.
 """
 
@@ -15,6 +15,7 @@ from milonga.eventlog.aside import DAMAGED
 ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
 DISCARDED = "discarded:"  #: followed by the code
+REFUSED = "refused:"  #: followed by the code; counts requests, all others count events
 MINUTE = 60_000  #: milliseconds
 SAMPLES = 100  #: discarded events kept to look at, of each code, in each segment
 CODES = 20  #: codes with samples in each segment
@@ -39,8 +40,8 @@ ADD = "INSERT INTO counters VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET n = n 
 class Count(NamedTuple):
     """
     minute  unix milliseconds / 60,000
-    source  id; 0 for discards with an unknown write key
-    name    ACCEPTED, DUPLICATE, or DISCARDED and the code
+    source  id; 0 where no source is known, as with an unknown write key
+    name    ACCEPTED, DUPLICATE, or DISCARDED or REFUSED and the code
     """
 
     minute: int

@@ -68,8 +68,9 @@ class EventLookup:
 
     def counts(self, since: int, until: int) -> list[Count]:
         """
-        What was accepted, dropped or discarded from minute `since` up to but not including `until`, both unix
-        milliseconds / 60,000. Accepted and duplicates appear here within about a second, discards at once.
+        What was accepted, dropped, discarded or refused from minute `since` up to but not including `until`, both unix
+        milliseconds / 60,000. Accepted and duplicates appear here within about a second, refused requests
+        within some three, discards at once.
         """
         total: dict[tuple[int, int, str], int] = {}
         for _ in range(10):

@@ -9,11 +9,12 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
 from milonga.eventlog.active import open_active
-from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
 from milonga.eventlog.keeper import Keeper, Sealed
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.reader import SqliteLogReader
@@ -169,6 +170,10 @@ class SqliteLog:
         answer: asyncio.Future[None] = self._loop.create_future()
         self._submit(Discarding(discards, sum(len(discard.excerpt) for discard in discards), answer))
         await answer
+
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        """See Ledger."""
+        self._writer.submit(partial(self._writer.count_refused, tuple(refusals)))
 
     def _submit(self, work: Appending | Discarding) -> None:
         if self._closed:

@@ -22,11 +22,11 @@ import structlog
 from msgspec import Struct
 
 from milonga.eventlog.active import ROW_OVERHEAD, ActiveSegment
-from milonga.eventlog.api import Discard, Duplicate, LogFull, Offset, Position
+from milonga.eventlog.api import Discard, Duplicate, LogFull, Offset, Position, Refusal
 from milonga.eventlog.aside import with_companions
 from milonga.eventlog.bell import Bells
 from milonga.eventlog.checkpoint import Checkpointer
-from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE
+from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE, REFUSED
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.record import Record
 from milonga.eventlog.room import Room
@@ -307,6 +307,11 @@ class Writer:
             for (minute, source), n in Counter(counted).items():
                 active.count(minute, source, name, n)
         return answers
+
+    def count_refused(self, refusals: Sequence[Refusal]) -> None:
+        """Written with the next counters that are due."""
+        for refusal in refusals:
+            self._active.count(refusal.at // MINUTE, refusal.source, REFUSED + refusal.code, refusal.count)
 
     @property
     def refuses(self) -> bool:

@@ -16,7 +16,7 @@ from msgspec import structs
 from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
 from milonga.collector.server import HttpServer
-from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Stored
+from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
 from milonga.identity.message_id import new_message_id
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
@@ -110,12 +110,16 @@ class RecordingLog:
 class RecordingLedger:
     def __init__(self) -> None:
         self.discards: list[Discard] = []
+        self.refusals: list[Refusal] = []
         self.full = False
 
     async def discard(self, discards: Sequence[Discard]) -> None:
         if self.full:
             raise LogFull
         self.discards.extend(discards)
+
+    def refused(self, refusals: Sequence[Refusal]) -> None:
+        self.refusals.extend(refusals)
 
 
 class Answered:

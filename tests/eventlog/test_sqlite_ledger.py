@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from milonga.eventlog import keeper as keeper_module
-from milonga.eventlog.api import Discard
+from milonga.eventlog.api import Discard, Refusal
 from milonga.eventlog.counters import MINUTE, SAMPLES, Count
 from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.segment import list_segments
@@ -80,6 +80,35 @@ def test_a_discard_is_counted_on_return_and_the_rest_soon(folder: Path, clock: C
             }
 
         await poll(are_counted)
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_refused_requests_are_counted_soon_with_no_event_and_outlive_segments_and_restarts(
+    folder: Path, clock: Clock, make: Events
+) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=1))
+        log.refused([Refusal(source=0, at=clock.now, code="unknown_write_key", count=40)])
+
+        async def is_counted() -> bool:
+            return everything(folder) == {(0, "refused:unknown_write_key"): 40}
+
+        await poll(is_counted)
+        for _ in range(3):
+            log.refused([Refusal(source=1, at=clock.now, code="rate_limited", count=2)])
+            await log.append([make.one()])
+        log.refused([Refusal(source=0, at=clock.now, code="unknown_write_key", count=2)])
+        await log.close()  # what was counted last is written now
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=1))
+        await log.trim(0, 2)
+        assert everything(folder) == {
+            (0, "refused:unknown_write_key"): 42,
+            (1, "accepted"): 3,
+            (1, "refused:rate_limited"): 6,
+        }
+        log.refused([])
         await log.close()
 
     asyncio.run(run())
