@@ -33,8 +33,7 @@
 
   /** The page's section is its category, and Totango's module for what follows. */
   function tellPage() {
-    if (page.section) tell("page", page.section, page.page);
-    else tell("page", page.page);
+    tell("page", page.section, page.page);
   }
 
   /** To another page, once the SDK has what was said; what it could not send by then it sends from there. */
@@ -48,24 +47,30 @@
 
   function signIn(user, account) {
     tell("identify", user, USERS[user]);
-    tell("group", account, ACCOUNTS[account]);
+    tell("group", account, traits(account));
     tell("track", "Signed In");
-    remember({ user, account });
+    remember({ ...session, user, account });
     leave("calendar");
   }
 
   function switchTo(account) {
-    tell("group", account, ACCOUNTS[account]);
+    tell("group", account, traits(account));
     tell("track", "Orchestra Switched");
     remember({ ...session, account });
     showWho();
+    showPlan();
   }
 
   function signOut() {
     tell("track", "Signed Out");
     tell("reset");
-    remember({});
+    remember({ plans: session.plans }); // they are the orchestras', whoever is there
     leave("./");
+  }
+
+  /** Of an account, with the plan that somebody has chosen here. */
+  function traits(account) {
+    return { ...ACCOUNTS[account], ...(session.plans?.[account] && { plan: session.plans[account] }) };
   }
 
   function remember(now) {
@@ -84,23 +89,47 @@
     return found;
   }
 
+  function changePlan(form) {
+    const { account } = session;
+    if (!account) {
+      report(form, "Sign in first: a plan is an orchestra's.");
+      return;
+    }
+    const plan = form.elements.plan.value;
+    remember({ ...session, plans: { ...session.plans, [account]: plan } });
+    tell("group", account, traits(account));
+    tell("track", "Plan Changed", { plan });
+    report(form, `${ACCOUNTS[account].name}: ${plan} from now on.`);
+  }
+
+  /** What an activity does here. Each gives what is to be reported of it. */
   const AFTERWARDS = {
     "Rehearsal Cancelled": (button) => {
       button.closest("li").classList.add("gone");
       button.disabled = true;
+      return "The rehearsal is off.";
     },
     "Rehearsal Planned": (form) => {
       const { day, room } = properties(form);
       const line = document.createElement("li");
       line.textContent = `${day}, ${room}`;
       document.querySelector("#rehearsals").append(line);
+      return `It is in the calendar: ${day}, ${room}.`;
     },
+    "Score Opened": (button) => `${button.dataset.title} is on the stand.`,
+    "Parts Printed": (button) => `${button.dataset.parts} parts are being printed.`,
+    "Member Invited": (form) => `An invitation is on its way. Plays: ${properties(form).instrument}.`,
   };
 
   function act(element) {
     const name = element.dataset.track;
     tell("track", name, properties(element));
-    if (AFTERWARDS[name]) AFTERWARDS[name](element);
+    report(element, AFTERWARDS[name](element));
+  }
+
+  /** In the line for it on the card where it was done. */
+  function report(element, text) {
+    element.closest(".card").querySelector(".status").textContent = text;
   }
 
   document.addEventListener("click", (event) => {
@@ -112,12 +141,7 @@
     const form = event.target;
     if (form.dataset.track) act(form);
     else if (form.id === "sign-in") signIn(form.elements.user.value, form.elements.account.value);
-    else if (form.id === "plan-change") {
-      const account = { ...ACCOUNTS[session.account], plan: form.elements.plan.value };
-      if (!session.account) return;
-      tell("group", session.account, account);
-      tell("track", "Plan Changed", { plan: account.plan });
-    }
+    else if (form.id === "plan-change") changePlan(form);
   });
 
   // -- Showing
@@ -152,8 +176,8 @@
       choice.addEventListener("change", () => switchTo(choice.value));
       const out = element("button", { className: "quiet", id: "sign-out", type: "button" }, "Sign out");
       out.addEventListener("click", signOut);
-      who.append(USERS[session.user].name, choice, out);
-    } else if (page.section) {
+      who.append(element("span", { className: "name" }, USERS[session.user].name), choice, out);
+    } else if (!document.querySelector("#sign-in")) {
       who.append(element("a", { href: "./" }, "Sign in"));
     }
     const form = document.querySelector("#sign-in");
@@ -171,8 +195,15 @@
     }
     const people = document.querySelector("#people");
     if (people) for (const { name, instrument } of Object.values(USERS)) people.append(element("li", {}, `${name}, ${instrument}`));
-    const plan = document.querySelector("#plan-change");
-    if (plan) plan.elements.plan.value = session.account ? ACCOUNTS[session.account].plan : "Free";
+    for (const card of document.querySelectorAll(".card:has(button)")) card.append(element("p", { className: "status", role: "status" }));
+    showPlan();
+  }
+
+  function showPlan() {
+    const form = document.querySelector("#plan-change");
+    if (!form) return;
+    form.elements.plan.value = session.account ? traits(session.account).plan : "Free";
+    report(form, "");
   }
 
   function toldBefore() {

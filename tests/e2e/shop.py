@@ -74,11 +74,6 @@ class Shop(Struct, frozen=True):
     url: str
     way: str
 
-    @property
-    def no_category(self) -> str:
-        """Totango's module for what is done on the first page, which has no section: from its address."""
-        return self.way.strip("/") or "Application"
-
     def sent(self) -> Counter[Params]:
         """What the pretend Totango was told, but for heartbeats and what only a browser adds."""
         return Counter(params(seen) for seen in self.activities())

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from milonga.destinations.pretend import Seen
 from tests.chromium import chromium
 from tests.e2e.shop import ANA, KEY, NORTE, SERVICE, SUR, Params, Shop, Visitor, opened, request
 from tests.running import PATIENCE, eventually
@@ -47,12 +48,12 @@ def viewed(section: str, name: str, account: str = SUR) -> list[Params]:
     ]
 
 
-def signed_in(shop: Shop) -> list[Params]:
+def signed_in() -> list[Params]:
     """Identify came before group, so its traits follow the account."""
     return [
         request(**SUR_ITSELF, o_Status="Paying"),
         request(**ANA_HERSELF),
-        request(a="Signed In", m=shop.no_category),
+        request(a="Signed In", m="Welcome"),
         *viewed("Calendar", "Week"),
     ]
 
@@ -93,7 +94,7 @@ def test_a_whole_visit_is_in_totango_and_went_to_no_other_host(
         holds(
             ana,
             [
-                *signed_in(shop),
+                *signed_in(),
                 request(a="Rehearsal Planned", m="Calendar"),
                 request(a="Rehearsal Cancelled", m="Calendar"),
                 *viewed("Library", "Scores"),
@@ -125,13 +126,13 @@ def test_the_browser_says_only_what_is_switched_on_and_reloaded_pages_obey_new_s
     with opened(tmp_path, SNIPPET) as shop, Visitor(browser, shop) as ana:
         page, milonga = ana.page, shop.milonga
         ana.signs_in()
-        holds(ana, before := signed_in(shop))
+        holds(ana, signed_in())
         assert unbundled(ana) == ["Totango"]
 
         milonga.say("destinations", "disable", "totango")
-        page.click("text=Plan it")
-        ana.until(lambda: shop.events()[-1].get("event") == "Rehearsal Planned", "it is kept")
+        until_off(shop, ana)
         until_told(shop, [])
+        before = list(shop.sent().elements())
         ana.reloads()
         ana.until(lambda: shop.events()[-1]["type"] == "page", "it is kept")
         assert unbundled(ana) == []
@@ -166,6 +167,20 @@ def in_force(shop: Shop, visitor: Visitor) -> None:
     visitor.until(used, "the new Service ID")
 
 
+def until_off(shop: Shop, visitor: Visitor) -> None:
+    """Click until nothing comes of it within a second: that takes up to five."""
+
+    def off() -> bool:
+        sent, kept = len(shop.activities()), len(shop.events())
+        visitor.page.click("text=Plan it")
+        visitor.until(lambda: len(shop.events()) > kept, "it is kept")
+        with suppress(AssertionError):
+            eventually(lambda: len(shop.activities()) > sent, "it came", 1.0)
+        return len(shop.activities()) == sent
+
+    visitor.until(off, "Totango is off")
+
+
 def until_told(shop: Shop, labels: list[str]) -> None:
     """Until pages opened now learn that these are on."""
 
@@ -192,7 +207,7 @@ def test_a_tab_closed_in_mid_flight_loses_nothing(browser: Browser, tmp_path: Pa
     with opened(tmp_path, way) as shop, Visitor(browser, shop) as ana:
         ana.signs_in()
         ana.goes_to("Library")
-        holds(ana, before := [*signed_in(shop), *viewed("Library", "Scores")])
+        holds(ana, before := [*signed_in(), *viewed("Library", "Scores")])
 
         def tracks() -> int:
             return sum(url.endswith("/v1/t") for url in ana.asked)
@@ -226,7 +241,7 @@ def test_a_killed_server_is_clicked_on_and_everything_arrives_once(browser: Brow
     with opened(tmp_path, way) as shop, Visitor(browser, shop) as ana:
         ana.signs_in()
         ana.goes_to("Library")
-        holds(ana, before := [*signed_in(shop), *viewed("Library", "Scores")])
+        holds(ana, before := [*signed_in(), *viewed("Library", "Scores")])
         clicks = 0
         for number in range(12):
             if number == 4:
@@ -246,7 +261,7 @@ def test_a_page_in_use_sends_a_heartbeat_a_minute_until_that_is_switched_off(bro
         ana.uses_it_for_a_minute()
         ana.until(lambda: heartbeats(shop) == [(SUR, ANA, "Calendar", "POST")], "a heartbeat")
         ana.page.click("text=Plan it")
-        holds(ana, [*signed_in(shop), request(a="Rehearsal Planned", m="Calendar")])
+        holds(ana, [*signed_in(), request(a="Rehearsal Planned", m="Calendar")])
 
         shop.milonga.say("destinations", "set", "totango", "disableHeartbeat=true")
 
@@ -262,6 +277,51 @@ def test_a_page_in_use_sends_a_heartbeat_a_minute_until_that_is_switched_off(bro
         ana.page.click("text=Plan it")
         ana.until(lambda: shop.events()[-1].get("event") == "Rehearsal Planned", "it is kept")
         assert [event.get("event") for event in shop.events()[before:]] == ["Rehearsal Planned"]
+
+
+@pytest.mark.parametrize("way", [SNIPPET, BUNDLE], ids=["snippet", "npm"])
+def test_a_chosen_plan_stays_that_of_its_orchestra_and_every_click_is_answered(
+    browser: Browser, tmp_path: Path, way: str
+) -> None:
+    with opened(tmp_path, way) as shop, Visitor(browser, shop) as ana:
+        page = ana.page
+        ana.opens("billing")
+        page.click("text=Change plan")
+        assert "Sign in first" in page.inner_text("#plan-change [role=status]")
+        ana.signs_in()
+        ana.goes_to("Members")
+        page.click("#invite button")
+        assert "Bandoneon" in page.inner_text("#invite [role=status]")
+        ana.goes_to("Billing")
+        page.check("[value=Canceled]")
+        page.click("text=Change plan")
+        assert page.inner_text("#plan-change [role=status]") == "Orquesta Sur: Canceled from now on."
+        page.select_option("#account", NORTE)
+        assert (page.input_value("[name=plan]:checked"), page.inner_text("[role=status]")) == ("Free", "")
+        page.select_option("#account", SUR)
+        assert page.input_value("[name=plan]:checked") == "Canceled"
+        ana.signs_out()
+        ana.signs_in()
+        ana.until(lambda: shop.names().count("Signed In") == 2, "signed in again")
+        ana.until(shop.settled, "an outcome for every event")
+        plans = [(seen.params["sdr_o"], seen.params["sdr_o.Status"]) for seen in statuses(shop)]
+        assert plans == [(SUR, "Paying"), (SUR, "Canceled"), (NORTE, "Free"), (SUR, "Canceled"), (SUR, "Canceled")]
+
+
+def statuses(shop: Shop) -> list[Seen]:
+    return [seen for seen in shop.activities() if "sdr_o.Status" in seen.params]
+
+
+def test_the_header_has_room_on_a_phone(browser: Browser, tmp_path: Path) -> None:
+    with opened(tmp_path, SNIPPET) as shop, Visitor(browser, shop) as ana:
+        ana.page.set_viewport_size({"width": 360, "height": 740})
+        ana.signs_in(NORTE)
+        tops = ana.page.evaluate(
+            "[...document.querySelectorAll('.brand, nav a, #account, #sign-out')].map((one) => {"
+            " const box = one.getBoundingClientRect(); return Math.round((box.top + box.bottom) / 20) })"
+        )
+        assert len(set(tops)) == 2, tops
+        assert ana.page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def heartbeats(shop: Shop) -> list[tuple[str, ...]]:
@@ -282,7 +342,7 @@ def test_in_device_mode_the_page_sends_what_it_can_itself_and_nothing_counts_twi
         page = ana.page
         page.route("**/totango.js", lambda route: route.abort())  # as an ad blocker does: the server sends for it
         ana.signs_in()
-        holds(ana, before := signed_in(shop))
+        holds(ana, before := signed_in())
         assert by_page(shop) == []
 
         page.unroute_all()
