@@ -32,6 +32,7 @@ from milonga.workspace.store import Workspace
 NAME: Final = "demo"  #: of the source and its write key
 SERVICE: Final = "SP-00000-01"
 HERE: Final = "http://127.0.0.1:"  #: where the pretend Totango is, without the port
+CLICKED: Final = "orquesta-sur"  #: account of the sample site, the one that its form has chosen
 PATIENCE: Final = 20.0  #: seconds for the server to start, for the SDK to send, and for the requests to come
 GRACE: Final = 2.0  #: seconds the server gets to finish
 
@@ -313,6 +314,8 @@ def _python() -> str:
 
 
 def _farewell(data: Path, port: int, fake: str, place: str) -> str:
+    explain = f"{_program()} explain --data {shlex.quote(str(data))}"
+    clicked = f"And of what you do on the sample site:\n\n  {explain} --account {CLICKED}\n\n"
     return f"""
 Sample site to click in   {place}
 Milonga takes events at   http://127.0.0.1:{port}   (write key: {NAME})
@@ -335,6 +338,6 @@ Or from Python ({_python()}):
 
 What became of it:
 
-  {_program()} explain --data {shlex.quote(str(data))} --user {session.USER}
+  {explain} --user {session.USER}
 
-Ctrl-C ends the demo."""
+{clicked if place.startswith("http") else ""}Ctrl-C ends the demo."""

@@ -1,5 +1,6 @@
 """The main job of the README: one command, a real SDK session, what Totango received, and an end whenever one likes."""
 
+import json
 import os
 import re
 import shlex
@@ -124,8 +125,14 @@ def test_the_commands_it_prints_can_be_typed_where_it_was_started(tmp_path: Path
         code = "\n".join(line[2:] for line in text.split("):\n\n")[1].split("\n\nWhat")[0].splitlines())
         done = typed([*shlex.split(python), "-c", code])
         assert done.returncode == 0, done.stderr
-        (explain,) = re.findall(r"^  (\S+ explain .*)$", text, re.MULTILINE)
+        explain, clicked = re.findall(r"^  (\S+ explain .*)$", text, re.MULTILINE)
         eventually(lambda: typed([shell, "-c", explain]).stdout.count("totango: delivered") >= 5, "explained")
+        assert clicked.endswith(" --account orquesta-sur")
+        group = {"type": "group", "userId": "ana", "groupId": "orquesta-sur", "writeKey": "demo"}
+        (milonga,) = re.findall(r"^Milonga takes events at +(\S+)", text, re.MULTILINE)
+        with urllib.request.urlopen(f"{milonga}/v1/g", json.dumps(group).encode(), PATIENCE):  # noqa: S310
+            pass
+        eventually(lambda: "totango: delivered" in typed([shell, "-c", clicked]).stdout, "explained")
         started.signal(signal.SIGTERM)
         assert started.ended(ENDS)[0] == 0
 
