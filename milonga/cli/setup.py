@@ -73,9 +73,16 @@ export const analytics = AnalyticsBrowser.load(
 );"""
 
 
+ACCOUNT: Final = (
+    'Every call but group needs context.groupId, its account: in Node context: { groupId: "acme" }, '
+    'in Python context={"groupId": "acme"}; others: docs/compatibility.md.'
+)
+"""What no set-up does by itself, and without which Totango gets nothing. One line."""
+
+
 class Lines(Struct, frozen=True):
     """
-    sdk   by the name of its package
+    sdk   by the name of its package, or what stands in for one
     text  what to write instead of what Segment's own documentation says
     tls   it speaks https only
     """
@@ -86,7 +93,7 @@ class Lines(Struct, frozen=True):
 
 
 def sdks(write_key: str, at: Address) -> tuple[Lines, ...]:
-    """Of servers and phones. Versions, and what of it was run: docs/compatibility.md."""
+    """Of servers and phones, and a pixel. Versions, and what of it was run: docs/compatibility.md."""
     key, url, host = write_key, at.url, at.host
     name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "443")
     return (
@@ -125,5 +132,10 @@ def sdks(write_key: str, at: Address) -> tuple[Lines, ...]:
             "C#: Analytics-CSharp",
             f'new Analytics(new Configuration("{key}", apiHost: "{host}/v1", cdnHost: "{host}/v1"))',
             tls=True,
+        ),
+        Lines(
+            "Pixel, such as in an e-mail",
+            f'<img src="{url}/v1/pixel/track?writeKey={key}&amp;userId=USER&amp;event=Email%20opened'
+            '&amp;context.groupId=ACCOUNT" width="1" height="1" alt="">',
         ),
     )

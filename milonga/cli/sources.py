@@ -51,6 +51,10 @@ def add(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: Jso
         return
     typer.echo(f"Added source {name}. Its write key: {source.write_keys[0]}")
     typer.echo(IN_FORCE)
+    typer.echo(
+        f"What to paste: `milonga sources snippet {name}` for a web site, `milonga sources setup {name}` for servers, "
+        "phones and pixels."
+    )
 
 
 @app.command("list")
@@ -216,7 +220,7 @@ def snippet(
 def setup_(
     name: Name, host: Host = LOCAL, write_key: OfKeys = None, data: DataOption = DATA, json: JsonOption = False
 ) -> None:
-    """Print how servers and phones are set up: Segment's SDKs, with this host."""
+    """Print how servers, phones and pixels are set up: Segment's SDKs, with this host."""
     with opened(data) as workspace:
         key = _chosen(workspace.source(name), write_key)
         at = setup.address_of(host)
@@ -226,9 +230,10 @@ def setup_(
         return
     for one in found:
         typer.echo(f"{one.sdk}{' (https only)' if one.tls and not at.secure else ''}\n  {one.text}\n")
-    typer.echo(f"Browsers: milonga sources snippet {name} --host {at.url}")
+    typer.echo(f"Browsers: milonga sources snippet {name} --host {at.url}\n")
     if not at.secure:
         note("Most phones, Ruby and PHP speak https only: docs/operate.md says how to serve it.")
+    typer.echo(setup.ACCOUNT)
 
 
 def _change(data: Path, name: str, changes: Mapping[str, object], what: str, *, json: bool) -> None:

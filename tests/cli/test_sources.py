@@ -68,6 +68,8 @@ def test_a_source_is_added_listed_and_removed(tmp_path: Path) -> None:
     assert len(key) == 32
     assert f"Its write key: {key}\n" in done.stdout
     assert "within 5 seconds" in done.stdout
+    assert "`milonga sources snippet web`" in done.stdout
+    assert "`milonga sources setup web`" in done.stdout
     table = milonga("sources", "list", *data).stdout
     assert "web" in table
     assert key in table
@@ -294,6 +296,12 @@ def test_every_sdk_of_servers_and_phones_is_set_up_in_one_line(data: tuple[str, 
     done = milonga("sources", "setup", "web", *data)
     assert "Kotlin: analytics-kotlin (https only)" in done.stdout
     assert "docs/operate.md" in done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Every call but group needs context.groupId")
+    compared = (ROOT / "docs/compatibility.md").read_text()
+    for form in ('context: { groupId: "acme" }', 'context={"groupId": "acme"}'):
+        assert form in last
+        assert form in compared
 
 
 # The docs

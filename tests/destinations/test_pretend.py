@@ -400,6 +400,31 @@ def test_the_page_shows_what_totango_would_hold_and_escapes_it_all() -> None:
         assert hidden not in page
 
 
+def test_the_page_names_the_service_and_warns_when_there_are_several() -> None:
+    async def act(fake: Pretend[Totango], client: Client) -> None:
+        async def page() -> str:
+            return (await client.ask("GET", "/")).body.decode()
+
+        assert "<h1>Pretend Totango</h1>" in await page()
+        await client.post(sdr_s="SP-1-01", sdr_o="acme")
+        await client.post(sdr_s="SP-1-01")
+        one = await page()
+        assert "<h1>Pretend Totango: service SP-1-01</h1>" in one
+        assert "class=warning" not in one
+        await client.post(sdr_s="<SP-2>", sdr_o="acme")
+        two = await page()
+        assert "<h1>Pretend Totango: services SP-1-01, &lt;SP-2&gt;</h1>" in two
+        assert "Requests named 2 Service IDs: SP-1-01 (2), &lt;SP-2&gt; (1)." in two
+        assert "<SP-2>" not in two
+        for number in range(200):
+            await client.post(sdr_s=f"SP-{number}")
+        assert "and 95 more</h1>" in await page()
+        await client.ask("DELETE", "/_requests")
+        assert "<h1>Pretend Totango</h1>" in await page()
+
+    with_totango(act)
+
+
 def test_everything_is_an_upsert() -> None:
     async def act(fake: Pretend[Totango], client: Client) -> None:
         await client.post(sdr_o="acme", sdr_o__Status="Free", sdr_o__x="1")

@@ -1,7 +1,9 @@
 """What the commands tell about events: explain, events, dead."""
 
+import html
 import json
 import re
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,25 @@ def test_explain_finds_all_events_of_an_id_over_all_sources(milonga: Milonga) ->
     assert sorted((story["source"], story["userId"]) for story in stories) == [("app", "bob"), ("web", "ada")]
     assert len(milonga.ask("explain", "--account", "acme")) == 2
     assert "No destination is connected" in milonga.say("explain", "--user", "bob")
+
+
+def test_the_pixel_that_sources_setup_prints_arrives_with_its_account(milonga: Milonga) -> None:
+    printed = milonga.ask("sources", "setup", "web", "--host", milonga.url)
+    (pixel,) = [one["text"] for one in printed if "pixel" in one["text"]]
+    (address,) = re.findall(r'src="([^"]+)"', pixel)
+    assert address.startswith(f"{milonga.url}/")
+    connection = HTTPConnection("127.0.0.1", milonga.port, timeout=60)
+    connection.request("GET", html.unescape(address).removeprefix(milonga.url))
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/gif")
+    connection.close()
+    (event,) = milonga.ask("events", "list")
+    assert (event["type"], event["name"], event["user"], event["account"]) == (
+        "track",
+        "Email opened",
+        "USER",
+        "ACCOUNT",
+    )
 
 
 def documented(page: str) -> set[str]:

@@ -24,7 +24,9 @@ SCRIPT: Final = Path(__file__).with_name("fake_collector.js")
 MAX_ACCOUNTS: Final = 10_000  #: the least recently named is forgotten
 MAX_EACH: Final = 500  #: attributes, users or activities of one account
 MAX_TEXT: Final = 1_000  #: characters of a name or value; the real one keeps less
+MAX_SERVICES: Final = 100  #: further ones are not told apart
 SHOWN: Final = 50  #: of anything, on the page
+NAMED: Final = 5  #: services in the heading
 
 
 class User(Struct):
@@ -40,7 +42,11 @@ class Account(Struct):
 
 
 class Totango:
-    """What Totango would hold; the least recently named account first."""
+    """
+    What Totango would hold; the least recently named account first.
+
+    services  how many requests named each, in the order they came
+    """
 
     usual: Reply = Reply(200, "image/gif", GIF)
 
@@ -48,6 +54,7 @@ class Totango:
         script = Reply(200, "text/javascript; charset=utf-8", SCRIPT.read_bytes(), {"cache-control": "no-cache"})
         self.files: Mapping[str, Reply] = {"/totango.js": script}
         self.accounts: dict[str, Account] = {}
+        self.services: dict[str, int] = {}
 
     def params(self, call: Call) -> Mapping[str, Any] | None:
         """Query and form together, as GET and POST are equal to Totango; the form wins."""
@@ -63,6 +70,9 @@ class Totango:
     def keep(self, seen: Seen) -> None:
         """Everything is an upsert. Without an account nothing is kept, and nothing is said about it either."""
         params = seen.params
+        service = params.get("sdr_s", "")[:MAX_TEXT]
+        if service and (service in self.services or len(self.services) < MAX_SERVICES):
+            self.services[service] = self.services.get(service, 0) + 1
         id_, user_id = params.get("sdr_o", ""), params.get("sdr_u", "")
         if not 0 < len(id_) <= MAX_TEXT:
             return
@@ -92,6 +102,7 @@ class Totango:
 
     def clear(self) -> None:
         self.accounts.clear()
+        self.services.clear()
 
     def page(self) -> str:
         """The most recently named accounts, and what is known of each."""
@@ -100,7 +111,8 @@ class Totango:
         rest = len(self.accounts) - len(shown)
         note = f"<p>{rest:,} accounts named longer ago are not shown.</p>" if rest else ""
         nothing = "" if shown else "<p>Nothing has arrived yet.</p>"
-        return _PAGE.format(numbers=numbers, body="".join(shown) + nothing + note)
+        heading, warning = _services(self.services)
+        return _PAGE.format(heading=heading, warning=warning, numbers=numbers, body="".join(shown) + nothing + note)
 
 
 def PretendTotango(  # noqa: N802 - reads as what it makes
@@ -131,6 +143,22 @@ def _set(held: dict[K, V], key: K, value: V) -> None:
 def _counted(number: int, what: str) -> str:
     one = {"accounts": "account", "users": "user", "activities": "activity"}
     return f"{number:,} {one[what] if number == 1 else what}"
+
+
+def _services(services: Mapping[str, int]) -> tuple[str, str]:
+    """For the heading, and a warning if there is more than one: the real one keeps them apart. HTML."""
+    if not services:
+        return "", ""
+    named = ", ".join(escape(service) for service in islice(services, NAMED))
+    rest = len(services) - NAMED
+    heading = f": {'service' if len(services) == 1 else 'services'} {named}{f' and {rest:,} more' if rest > 0 else ''}"
+    if len(services) == 1:
+        return heading, ""
+    counts = ", ".join(f"{escape(service)} ({number:,})" for service, number in islice(services.items(), SHOWN))
+    return heading, (
+        f"<p class=warning>Requests named {len(services):,} Service IDs: {counts}. Totango would keep their accounts "
+        "apart; here they are in one. If you meant one, look at <code>serviceId</code> of your destinations.</p>"
+    )
 
 
 def _account(id_: str, account: Account) -> str:
@@ -169,13 +197,15 @@ _PAGE: Final = """<!doctype html>
 body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 56rem; margin: 2rem auto; padding: 0 1rem }}
 h1 {{ font-size: 1.4rem }}
 h2 {{ font-size: 1.1rem; margin: 2rem 0 .5rem }}
+.warning {{ border-left: .25rem solid #c60; padding: .25rem .75rem; overflow-wrap: anywhere }}
 small, th {{ font-weight: normal; opacity: .7 }}
 table {{ border-collapse: collapse; width: 100%; margin: 0 0 1rem; table-layout: fixed }}
 th, td {{ text-align: left; vertical-align: top; padding: .25rem .5rem; border-bottom: 1px solid #8884;
   overflow-wrap: anywhere }}
 </style>
-<h1>Pretend Totango</h1>
+<h1>Pretend Totango{heading}</h1>
 <p>What Totango would hold after the requests that reached this stand-in: {numbers}. Reload to look again.</p>
+{warning}
 {body}
 </html>
 """
