@@ -11,9 +11,10 @@ import typer
 from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, an_id, fail, note, told
 from milonga.cli.facts import Facts, facts_of
 from milonga.cli.search import SCAN, Found, Wanted, find
-from milonga.cli.terminal import Column, clean, json_text, one_line, print_json, print_table, terminal_width
+from milonga.cli.terminal import Column, clean, folded, json_text, one_line, print_json, print_table, terminal_width
+from milonga.collector.refusals import HELP
 from milonga.eventlog.api import START, Discard, Stored
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.outcomes.explain import name_of
@@ -106,14 +107,19 @@ def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = Fal
     """What was not accepted: how many by code, in all and as far back as counts go, and the newest to look at."""
     with facts_of(data) as facts:
         totals: Counter[tuple[str, str]] = Counter()
+        refused = 0
         for count in facts.log.counts(0, AFTER_ALL):
             if count.name.startswith(DISCARDED):
                 totals[_source(facts, count.source) or "", count.name.removeprefix(DISCARDED)] += count.n
+            elif count.name.startswith(REFUSED):
+                refused += count.n
         samples = [_discard(facts, discard) for discard in facts.log.discards(limit)]
     counts = [{"source": source or None, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
     if json:
         print_json({"counts": counts, "newest": samples})
         return
+    if refused:
+        note(f"Requests refused as a whole: {refused:,}. See `milonga events counts`.")
     if not counts:
         typer.echo("Nothing was discarded.")
         return
@@ -135,7 +141,7 @@ def counts(
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
-    """How many events each source sent: accepted, dropped as duplicates, discarded by code."""
+    """How many events each source sent: accepted, dropped as duplicates, discarded; and its refused requests."""
     since = 0 if hours is None else int(milliseconds() - hours * HOUR)
     with facts_of(data) as facts:
         by_source: dict[int, Counter[str]] = {}
@@ -149,16 +155,36 @@ def counts(
         typer.echo("Nothing arrived.")
         return
     print_table(
-        ("source", "accepted", "duplicates", "discarded", "by code"),
+        ("source", "accepted", "duplicates", "discarded", "refused", "by code"),
         [
             [
-                str(row["source"] or "unknown"),
-                *(f"{row[name]:,}" for name in ("accepted", "duplicates", "discarded")),
-                ", ".join(f"{n:,} {code}" for code, n in row["discardedByCode"].items()) or "-",
+                str(row["source"] or "(not known)"),
+                *(f"{row[name]:,}" for name in ("accepted", "duplicates", "discarded", "refused")),
+                "; ".join(
+                    f"{what} {', '.join(f'{n:,} {code}' for code, n in row[by].items())}"
+                    for what, by in (("discarded", "discardedByCode"), ("refused", "refusedByCode"))
+                    if row[by]
+                )
+                or "-",
             ]
             for row in rows
         ],
     )
+    _help({code for row in rows for code in row["refusedByCode"]})
+
+
+def _help(codes: set[str]) -> None:
+    """What to do about refused requests."""
+    if not codes:
+        return
+    said = [f"{code}: {HELP.get(code, 'see docs/tracking-api.md')}" for code in sorted(codes)]
+    said.append(
+        "Refused are requests, not events; none of their events is kept. The server's log names the latest (`refused`)."
+    )
+    typer.echo("")
+    for line in said:
+        for part in folded(line, terminal_width()):
+            typer.echo(part)
 
 
 @app.command()
@@ -233,7 +259,7 @@ def _say_if_cut(found: Found) -> None:
 
 
 def _source(facts: Facts, number: int) -> str | None:
-    """None: the write key was unknown."""
+    """None: it is not known, as with an unknown write key."""
     return facts.source(number) if number else None
 
 
@@ -264,13 +290,18 @@ def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
 
 
 def _counts(source: str | None, counts: Counter[str]) -> dict[str, Any]:
-    codes = {name.removeprefix(DISCARDED): n for name, n in counts.most_common() if name.startswith(DISCARDED)}
+    def by_code(prefix: str) -> dict[str, int]:
+        return {name.removeprefix(prefix): n for name, n in counts.most_common() if name.startswith(prefix)}
+
+    codes, refused = by_code(DISCARDED), by_code(REFUSED)
     return {
         "source": source,
         "accepted": counts[ACCEPTED],
         "duplicates": counts[DUPLICATE],
         "discarded": sum(codes.values()),
         "discardedByCode": codes,
+        "refused": sum(refused.values()),
+        "refusedByCode": refused,
     }
 
 

@@ -9,10 +9,11 @@ import typer
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, fail
 from milonga.cli.facts import Facts, facts_of
 from milonga.cli.search import Wanted
-from milonga.cli.summary import discarded, summary, tell, why_nothing
+from milonga.cli.summary import discarded, refused, summary, tell, why_nothing, why_silent
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
 from milonga.outcomes.words import instant, sentence
+from milonga.workspace.commands import milliseconds
 
 MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
 MOST_DISCARDS: Final = 10_000  #: samples of discarded events looked through for one that never entered it
@@ -55,7 +56,9 @@ def _one(facts: Facts, message_id: str, *, json: bool) -> None:
     if not found:
         since = facts.log.since()
         kept = f"The log keeps events since {instant(since)}." if since else "The log is empty."
-        why = _discarded(facts, message_id) or "\n".join(["Ids are case-sensitive.", *discarded(facts)])
+        why = _discarded(facts, message_id) or "\n".join(
+            ["Ids are case-sensitive.", *discarded(facts), *refused(facts)]
+        )
         fail(f"No event with message id {clean(message_id)} is kept. {kept} {why}")
     if not json:
         _print(facts, found)
@@ -98,6 +101,8 @@ def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json:
     tell(told)
     if not facts.server_runs:
         typer.echo(f"  {NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
+    for said in why_silent(facts, found[0], milliseconds()):
+        typer.echo(f"  {said}")
     if only_summary:
         return
     many = f"{told['events']:,}{' or more' if told['more'] else ''}"

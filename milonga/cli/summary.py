@@ -12,13 +12,15 @@ from milonga.cli.facts import Facts, Place, is_never, waits_again, was_business_
 from milonga.cli.search import SCAN, Wanted, candidates
 from milonga.cli.terminal import clean
 from milonga.eventlog.api import Stored
-from milonga.eventlog.counters import DISCARDED
+from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.words import instant
+from milonga.workspace.commands import milliseconds
 
 MOST: Final = 10_000  #: events counted
 AT_ONCE: Final = 500
+HOUR: Final = 60 * MINUTE  #: milliseconds; who sent nothing for so long is silent
 NEVER: Final = "(from before it was added, or while it was off)"
 
 Ended = tuple[str, str]
@@ -140,7 +142,7 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
         if wanted.account is not None:
             skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")
             yield f"Skipped as missing_group_id so far: {skipped:,}. `milonga events list --no-account` shows them."
-    for said in discarded(facts):
+    for said in (*discarded(facts), *refused(facts)):
         yield f"\n{said}"
 
 
@@ -153,3 +155,25 @@ def discarded(facts: Facts) -> Iterator[str]:
     if discards:
         codes = ", ".join(f"{n:,} {code}" for code, n in discards.most_common())
         yield f"Discarded as they came: {discards.total():,} ({codes}). `milonga events discarded` shows some."
+
+
+def refused(facts: Facts) -> Iterator[str]:
+    """A sentence on the requests of a day that were not let in, if there were any. Whose they were nobody can tell."""
+    requests = 0
+    for count in facts.log.counts((milliseconds() - 24 * HOUR) // MINUTE, AFTER_ALL):
+        if count.name.startswith(REFUSED):
+            requests += count.n
+    if requests:
+        were = "request was" if requests == 1 else "requests were"
+        yield f"{requests:,} {were} refused in the last 24 hours: `milonga events counts`."
+
+
+def why_silent(facts: Facts, newest: Stored, now: int) -> Iterator[str]:
+    """
+    What may have become of later events. Sentences.
+
+    newest  of the account or user
+    now     unix milliseconds
+    """
+    if now - newest.event.stamp.received_at >= HOUR:
+        yield from refused(facts)
