@@ -45,6 +45,12 @@ Bytes above which a broken body is mended in a thread, so that nobody else waits
 seconds.
 """
 
+_MOST_MENDING: Final = 16
+"""Large broken bodies at once, the one that is mended included; beyond it 503: they would wait too long."""
+
+_MOST_STRANGERS_MENDING: Final = 2
+"""The same where the header names no key that a source has: whoever only costs time must not take everybody's."""
+
 _UNPACK_ASIDE: Final = 128 * 1024
 """Packed bytes above which a body is unpacked in a thread: the worst of 5 MiB takes a twentieth of a second."""
 
@@ -108,6 +114,7 @@ class Collector:
         self._rules = Rules(monotonic, accounts or NewAccounts())
         self.room = Room(max_held)
         self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
+        self._to_mend = 0
         self._unpacking = asyncio.Lock()  # likewise, for the room of what is unpacked is taken only then
         self.counts = Counts()
         self._refusals = Refusals(monotonic)
@@ -238,9 +245,10 @@ class Collector:
         try:
             if len(body) <= _MEND_ASIDE:
                 decoded = decode_mended(body, implied)
+            elif self._to_mend >= (_MOST_STRANGERS_MENDING if source is None else _MOST_MENDING):
+                return self.busy()
             else:
-                async with self._mending:
-                    decoded = await asyncio.to_thread(decode_mended, body, implied)
+                decoded = await self._mend_aside(implied, body)
         except NotJson as error:
             return self.refuse(answers.refusal(400, "invalid_json", str(error)), request)
         return await self._end(self._judge(source, request, decoded))
@@ -374,6 +382,14 @@ class Collector:
         self.count("log_full")
         self._refusals.add("log_full")
         return answers.LOG_FULL
+
+    async def _mend_aside(self, implied: EventType | None, body: bytes) -> Decoded:
+        self._to_mend += 1
+        try:
+            async with self._mending:
+                return await asyncio.to_thread(decode_mended, body, implied)
+        finally:
+            self._to_mend -= 1
 
     def busy(self) -> Answer:
         self.count("busy")

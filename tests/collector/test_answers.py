@@ -11,7 +11,7 @@ import pytest
 
 from milonga.collector.stamp import MOST_DISCARDS
 from milonga.spec.limits import MAX_BATCH, MAX_REQUEST
-from tests.collector.parts import Answered, Bench, track
+from tests.collector.parts import KEY, Answered, Bench, track
 
 
 def test_a_batch_keeps_the_good_and_counts_the_bad() -> None:
@@ -321,6 +321,17 @@ def test_a_large_broken_body_is_mended_too() -> None:
     assert answer.status == 200
     assert len(bench.events) == 1
     assert bench.codes == ["malformed_json"]
+
+
+def test_strangers_cannot_take_all_the_time_there_is_for_large_broken_bodies() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        broken = b'{"writeKey":"%b","batch":[%b,{}]} junk' % (KEY.encode(), b" " * 100_000)
+        asked = [bench.ask("POST", "/v1/b", broken, key=key) for key in (None, None, None, KEY)]
+        assert [answer.status for answer in await asyncio.gather(*asked)] == [200, 200, 503, 200]
+        assert (await bench.ask("POST", "/v1/b", broken, key=None)).status == 200
+
+    asyncio.run(scenario())
 
 
 def test_requests_reach_the_log_in_the_order_in_which_they_were_resolved() -> None:
