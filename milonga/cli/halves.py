@@ -127,18 +127,18 @@ async def collect(
             asyncio.create_task(_tell_refused(collector)),
         ]
         try:
-            try:
-                server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
-            except (OSError, UnicodeError) as error:
-                raise UserError(_why_not(listen.host, listen.port, error)) from error
             certificate = None if listen.tls is None else listen.tls[0]
-            try:
-                async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not):
+            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not):
+                try:
+                    server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
+                except (OSError, UnicodeError) as error:
+                    raise UserError(_why_not(listen.host, listen.port, error)) from error
+                try:
                     listening(server.url)
                     chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
                     await stop.wait()
-            finally:
-                await server.stop()
+                finally:
+                    await server.stop()
         finally:
             for chore in chores:
                 chore.cancel()

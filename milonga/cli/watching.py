@@ -93,7 +93,9 @@ async def watching(
     collected    what the collector has in memory, given the log's end
     why_not      (host, port, error, beginning of the options) -> why it cannot listen there, for a UserError
     """
-    figures = _Figures(Reading(data, data / LOG_FOLDER, certificate, time.time), event_log, collected)
+    reading = Reading(data, data / LOG_FOLDER, certificate, time.time)
+    await asyncio.to_thread(reading.begin)
+    figures = _Figures(reading, event_log, collected)
     posting = None if watch.alert_url is None else Posting(over_http(watch.alert_url, watch.allow_private))
     alerts = Alerts(data, watch.thresholds)
     listener: MetricsListener | None = None
@@ -128,17 +130,14 @@ def _page(figures: _Figures, alerts: Alerts) -> Page:
 
 async def _judge(figures: _Figures, alerts: Alerts, posting: Posting | None, every: float) -> None:
     """
-    The first look is where counting begins; what has waited for the start gets a while to leave before it is judged.
-    Whatever goes wrong here, the server goes on.
+    What has waited for the start gets a while to leave before it is judged. Whatever goes wrong here, the server goes
+    on.
     """
-    began = False
     while True:
+        await asyncio.sleep(every)
         try:
-            now = await figures.now()
-            for message in await asyncio.to_thread(alerts.judge, now) if began else ():
+            for message in await asyncio.to_thread(alerts.judge, await figures.now()):
                 if posting is not None:
                     posting.put(message)
-            began = True
         except Exception as error:
             log.error("alerts.failed", error=f"{type(error).__name__}: {error}")
-        await asyncio.sleep(every)

@@ -65,7 +65,7 @@ def message(change: Change, at: float, thresholds: Thresholds, host: str) -> dic
         "value": change.value,
         "threshold": None if rule is None or rule.threshold is None else rule.threshold(thresholds),
         "says": change.says,
-        "fix": rule.fix if rule is not None and change.firing else "",
+        "fix": rule.fix.replace("NAME", alert.name) if rule is not None and change.firing else "",
         "host": host,
         "text": f"Milonga on {host}: {alert.rule}{about} {state}. {change.says}",
     }

@@ -6,6 +6,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
+import structlog
+
+_log = structlog.get_logger("milonga.metrics")
+
 MOST_ASKERS: Final = 16  #: at once; more are shut out
 MOST_HEAD: Final = 8 * 1024  #: bytes of a request's head
 PATIENCE: Final = 10.0  #: seconds for one request and its answer
@@ -70,7 +74,11 @@ class MetricsListener:
         if asked[2].partition(b"?")[0] != b"/metrics":
             return _answer(b"404 Not Found", b"Metrics are at /metrics.\n")
         accept = _ACCEPT.search(head)
-        body, kind = await self._page("" if accept is None else accept[1].decode("latin-1").strip())
+        try:
+            body, kind = await self._page("" if accept is None else accept[1].decode("latin-1").strip())
+        except Exception as error:
+            _log.error("metrics.failed", error=f"{type(error).__name__}: {error}")
+            return _answer(b"500 Internal Server Error", b"They cannot be had now; the server's log says why.\n")
         return _answer(b"200 OK", body, kind.encode("latin-1"), bare=asked[1] == b"HEAD")
 
 

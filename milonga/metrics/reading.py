@@ -32,6 +32,7 @@ from milonga.workspace.store import Workspace
 _log = structlog.get_logger("milonga.metrics")
 
 LATELY: Final = 15  #: minutes that a destination's rate of success is counted over
+COUNT_AGAIN: Final = 60.0  #: seconds between two counts of dead letters: of 100,000 it takes a tenth of a second
 WORTH_NOTHING: Final = "too_late"
 """The code of what expires because it was worth sending only at once (milonga.outcomes.words): no failure."""
 
@@ -69,12 +70,14 @@ class Reading:
         self._sources: tuple[Source, ...] = ()
         self._configs: tuple[DestinationConfig, ...] = ()
         self._held: dict[int, _Held] = {}
+        self._dead: dict[int, tuple[float, int]] = {}
         self._ends: float | None = None
         self._cert_seen: tuple[int, int] | None = None
         self._unreadable: set[str] = set()
         self.started = clock()
         minute = int(self.started // 60)
-        self._arrived: Running[tuple[int, str]] = Running(minute, DAY)
+        self._saw_day = False
+        self._arrived: Running[tuple[int, str]] = Running(minute)
         self._ended: Running[Ended] = Running(minute)
         self._took: Running[tuple[int, int]] = Running(minute)
 
@@ -82,25 +85,21 @@ class Reading:
         if self._workspace is not None:
             self._workspace.close()
 
+    def begin(self) -> None:
+        """Where all counting begins: to be called before events are taken. Quick."""
+        self._look(int(self._clock() // 60))
+
     def figures(self, collected: Collected) -> Figures:
-        """As of now; the first call is where all counting begins."""
+        """As of now."""
         now = self._clock()
         minute = int(now // 60)
         with self._part("workspace"):
             self._read_workspace()
-        with self._part("log"):
-            rows = self._lookup.counts(self._arrived.reads_from(minute), AFTER_ALL)
-            self._arrived.look(minute, ((one.minute, (one.source, one.name), one.n) for one in rows))
-        with self._part("outcomes"):
-            self._outcomes.unreadable.clear()
-            counts, took = self._outcomes.minutes(min(self._ended.reads_from(minute), self._took.reads_from(minute)))
-            self._ended.look(minute, ((at, (place, state, code), n) for at, place, state, code, n in counts))
-            self._took.look(minute, ((at, (place, bucket), n) for at, place, bucket, n in took))
-            for name, error in self._outcomes.unreadable.items():
-                raise UserError(f"outcomes/{name}: {error}")
+        self._look(minute, 0 if self._saw_day else DAY)
+        self._saw_day = True
         with self._part("delivery"):
             self._held = self._read_delivery(collected.end)
-        disk = os.statvfs(self._data)
+        disk = os.statvfs(self._log_folder)
         return Figures(
             at=now,
             started=self.started,
@@ -114,6 +113,23 @@ class Reading:
             certificate_ends=self._certificate_ends(),
             unreadable=frozenset(self._unreadable),
         )
+
+    def _look(self, minute: int, back: int = 0) -> None:
+        """
+        What was counted.
+
+        back  minutes for which it is asked when a source last sent, if more than the others need
+        """
+        with self._part("log"):
+            rows = self._lookup.counts(min(self._arrived.reads_from(minute), minute - back), AFTER_ALL)
+            self._arrived.look(minute, ((one.minute, (one.source, one.name), one.n) for one in rows))
+        with self._part("outcomes"):
+            self._outcomes.unreadable.clear()
+            counts, took = self._outcomes.minutes(min(self._ended.reads_from(minute), self._took.reads_from(minute)))
+            self._ended.look(minute, ((at, (place, state, code), n) for at, place, state, code, n in counts))
+            self._took.look(minute, ((at, (place, bucket), n) for at, place, bucket, n in took))
+            for name, error in self._outcomes.unreadable.items():
+                raise UserError(f"outcomes/{name}: {error}")
 
     @contextmanager
     def _part(self, name: str) -> Iterator[None]:
@@ -205,12 +221,20 @@ class Reading:
             waiting=health.waiting,
             unread=0 if off else max(0, end - read),
             parked=0 if reader is None else reader.parked_count(number),
-            dead=0 if reader is None else reader.dead_count(number),
+            dead=0 if reader is None else self._dead_letters(number, reader),
             oldest_waiting_at=None if off else oldest,
             breaker=health.breaker,
             last_delivered_at=_seconds(health.last_delivered_at),
             last_failure_at=_seconds(health.last_failure_at),
         )
+
+    def _dead_letters(self, number: int, reader: DeliveryReader) -> int:
+        at, n = self._dead.get(number, (0.0, 0))
+        now = self._clock()
+        if not 0 <= now - at < COUNT_AGAIN:
+            n = reader.dead_count(number)
+            self._dead[number] = (now, n)
+        return n
 
     def _arrival(self, offset: int) -> float | None:
         """When this event arrived, unix seconds; None if the log cannot say."""

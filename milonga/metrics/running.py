@@ -20,14 +20,11 @@ class Running(Generic[K]):
     last    key -> the newest minute with any, of those looked at
     """
 
-    def __init__(self, now: int, back: int = LATE) -> None:
-        """
-        now   minute
-        back  minutes that the first look goes back, for `last`
-        """
+    def __init__(self, now: int) -> None:
+        """now  minute"""
         self.totals: dict[K, int] = {}
         self.last: dict[K, int] = {}
-        self._since = now - back
+        self._since = now - LATE
         self._seen: dict[K, int] | None = None
         self._rows: list[tuple[int, K, int]] = []
 
@@ -36,7 +33,7 @@ class Running(Generic[K]):
         return min(self._since, now - LATE)
 
     def look(self, now: int, rows: Rows[K]) -> None:
-        """rows  all there are from `reads_from(now)` on"""
+        """rows  all there are from `reads_from(now)` on; of older ones only `last` takes notice"""
         self._rows = list(rows)
         seen = self._sums(self._since)
         for key, n in seen.items():

@@ -116,7 +116,7 @@ def histogram(took: Mapping[int, int]) -> Histogram:
     ends = [(bounds(bucket), n) for bucket, n in took.items()]
     up_to = tuple(sum(n for (_, below), n in ends if below <= round(step * 1000)) for step in STEPS)
     seconds = sum((low + below - 1) / 2000 * n for (low, below), n in ends)
-    return Histogram(up_to, sum(took.values()), seconds)
+    return Histogram(up_to, sum(took.values()), round(seconds, 3))
 
 
 def _since_oldest(figures: Figures) -> Iterator[tuple[tuple[str, ...], float]]:
@@ -285,7 +285,7 @@ METRICS: Final = (
     Metric(
         "milonga_dead_letters",
         "gauge",
-        "Events that the receiver refused for good, kept until somebody resends or discards them.",
+        "Events refused for good, kept until somebody resends or discards them. Counted once a minute.",
         ("destination",),
         _of_each(lambda one: one.dead),
     ),
