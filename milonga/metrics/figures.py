@@ -12,6 +12,7 @@ class SourceFigures(Struct, frozen=True, kw_only=True):
     enabled        by its settings
     accepted, duplicates  events since the server's start
     discarded      code -> events since the server's start
+    refused        code -> requests since the server's start
     last_accepted  unix seconds, to the minute; None if none was within a day before the start, or since
     """
 
@@ -20,6 +21,7 @@ class SourceFigures(Struct, frozen=True, kw_only=True):
     accepted: int = 0
     duplicates: int = 0
     discarded: Mapping[str, int] = {}
+    refused: Mapping[str, int] = {}
     last_accepted: float | None = None
 
 
@@ -75,7 +77,7 @@ class Collected(Struct, frozen=True, kw_only=True):
 class Figures(Struct, frozen=True, kw_only=True):
     """
     at, started       unix seconds: this moment, and the server's start
-    unknown_key       code -> events of no source that were discarded, since the server's start
+    nobody            discarded and refused where no source is known, as with an unknown write key
     disk_free, disk_reserve  bytes of the data directory's disk, and those that the log leaves to delivery
     sizes             part of the data directory -> bytes
     certificate_ends  unix seconds; None without TLS, or if its file cannot be read
@@ -87,7 +89,7 @@ class Figures(Struct, frozen=True, kw_only=True):
     started: float = 0.0
     sources: tuple[SourceFigures, ...] = ()
     destinations: tuple[DestinationFigures, ...] = ()
-    unknown_key: Mapping[str, int] = {}
+    nobody: SourceFigures = SourceFigures(name="")
     collected: Collected = Collected()
     disk_free: int = 0
     disk_reserve: int = 0

@@ -17,7 +17,7 @@ from milonga.delivery.rows import Health
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import first_offset
 from milonga.eventlog.api import Position, Stored
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.room import reserve_of
 from milonga.metrics.figures import Collected, DestinationFigures, Figures, SourceFigures
@@ -105,7 +105,7 @@ class Reading:
             started=self.started,
             sources=tuple(self._source(one) for one in self._sources),
             destinations=tuple(self._destination(one, minute) for one in self._configs),
-            unknown_key=self._discards(0),
+            nobody=SourceFigures(name="", discarded=self._by_code(0, DISCARDED), refused=self._by_code(0, REFUSED)),
             collected=collected,
             disk_free=disk.f_bavail * disk.f_frsize,
             disk_reserve=reserve_of(disk.f_blocks * disk.f_frsize),
@@ -159,15 +159,14 @@ class Reading:
             enabled=source.settings.enabled,
             accepted=self._arrived.totals.get((source.id, ACCEPTED), 0),
             duplicates=self._arrived.totals.get((source.id, DUPLICATE), 0),
-            discarded=self._discards(source.id),
+            discarded=self._by_code(source.id, DISCARDED),
+            refused=self._by_code(source.id, REFUSED),
             last_accepted=None if last is None else last * 60.0,
         )
 
-    def _discards(self, source: int) -> dict[str, int]:
+    def _by_code(self, source: int, kind: str) -> dict[str, int]:
         totals = self._arrived.totals.items()
-        return {
-            name.removeprefix(DISCARDED): n for (of, name), n in totals if of == source and name.startswith(DISCARDED)
-        }
+        return {name.removeprefix(kind): n for (of, name), n in totals if of == source and name.startswith(kind)}
 
     # Destinations
 

@@ -13,14 +13,14 @@ from msgspec import Struct
 from milonga import __version__
 from milonga.collector.counts import What
 from milonga.delivery.breaker import State as Breaker
-from milonga.metrics.figures import PARTS, DestinationFigures, Figures
+from milonga.metrics.figures import PARTS, DestinationFigures, Figures, SourceFigures
 from milonga.outcomes.latency import bounds
 from milonga.outcomes.model import State
 from milonga.workspace.model import DestinationState
 
 MOST_CODES: Final = 50  #: of one source or destination; a receiver that answers with ever new ones fills OTHER
 OTHER: Final = "(other)"
-UNKNOWN: Final = "(unknown)"  #: the source of what came with a write key that no source has
+UNKNOWN: Final = "(unknown)"  #: the source where none is known, as with an unknown write key
 STEPS: Final = tuple(2**exponent / 1000 for exponent in (*range(2, 17), 18, 20, 22, 24, 26))
 """Seconds: 4 ms to about 19 hours. Powers of two, for the counts on disk have their bounds there."""
 
@@ -94,10 +94,15 @@ def _few(counts: Mapping[C, int], most: int, other: Callable[[C], C]) -> dict[C,
     return few
 
 
-def _discarded(figures: Figures) -> Values:
-    for name, codes in ((UNKNOWN, figures.unknown_key), *((one.name, one.discarded) for one in figures.sources)):
-        for code, n in _few(codes, MOST_CODES, lambda _: OTHER).items():
-            yield (name, code), n
+def _by_code(codes: Callable[[SourceFigures], Mapping[str, int]]) -> Callable[[Figures], Values]:
+    """Of each source, and of none."""
+
+    def values(figures: Figures) -> Values:
+        for one in (figures.nobody, *figures.sources):
+            for code, n in _few(codes(one), MOST_CODES, lambda _: OTHER).items():
+                yield (one.name or UNKNOWN, code), n
+
+    return values
 
 
 def _outcomes(figures: Figures) -> Values:
@@ -156,9 +161,9 @@ METRICS: Final = (
     Metric(
         "milonga_events_discarded_total",
         "counter",
-        "Events not kept, by the code of why. Those with an unknown write key have the source (unknown).",
+        "Events read and not kept, by the code of why. Where no source is known, it is (unknown).",
         ("source", "code"),
-        _discarded,
+        _by_code(lambda one: one.discarded),
     ),
     Metric(
         "milonga_source_last_accepted_timestamp_seconds",
@@ -181,6 +186,14 @@ METRICS: Final = (
         "error of the sender's), busy, log_full, trouble (a fault of ours); the last three were answered 503.",
         ("reason",),
         lambda f: (((reason,), f.collected.counts.get(reason, 0)) for reason in REASONS),
+    ),
+    Metric(
+        "milonga_source_refused_total",
+        "counter",
+        "Of these requests, those that somebody can do something about, by source and the code of the answer; some "
+        "seconds later. Where no source is known, it is (unknown).",
+        ("source", "code"),
+        _by_code(lambda one: one.refused),
     ),
     Metric(
         "milonga_accounts_new_total",

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from milonga.delivery.rows import DeadLetter, Health
 from milonga.delivery.store import DeliveryStore
-from milonga.eventlog.api import Discard, Position
+from milonga.eventlog.api import Discard, Position, Refusal
 from milonga.eventlog.counters import ACCEPTED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.sqlite import SqliteLog
@@ -113,6 +113,7 @@ def test_counting_begins_with_the_server_and_goes_on_over_hours(place: Place) ->
         place.end(1, State.delivered)
         place.reading.begin()
         assert (await place.figures()).sources[0].accepted == 0
+        place.log.refused([Refusal(source=place.source, at=place.ms, code="rate_limited", count=5)])
         await place.take(3)
         place.end(2, State.dead, "http_400")
         place.end(3, State.delivered, took=3_000)
@@ -127,7 +128,8 @@ def test_counting_begins_with_the_server_and_goes_on_over_hours(place: Place) ->
             now = await place.figures()
             (source,), (hook,) = now.sources, now.destinations
             assert (source.accepted, source.duplicates, source.discarded) == (1, 0, {"invalid_type": 4})
-            assert now.unknown_key == {"unknown_write_key": 1}
+            assert source.refused == {"rate_limited": 5}
+            assert (now.nobody.discarded, now.nobody.refused) == ({"unknown_write_key": 1}, {})
             assert {key: n for key, n in hook.outcomes.items() if n} == {
                 (State.delivered, ""): 1,
                 (State.dead, "http_400"): 1,

@@ -33,7 +33,14 @@ def samples(now: Figures) -> dict[tuple[str, tuple[str, ...]], float]:
 
 def full() -> Figures:
     """With a value for every metric there is."""
-    source = SourceFigures(name="web", accepted=5, duplicates=2, discarded={"invalid_type": 1}, last_accepted=AT - 60)
+    source = SourceFigures(
+        name="web",
+        accepted=5,
+        duplicates=2,
+        discarded={"invalid_type": 1},
+        refused={"rate_limited": 8},
+        last_accepted=AT - 60,
+    )
     one = destination(
         outcomes={(State.delivered, ""): 4, (State.dead, "http_400"): 1},
         took={bucket_of(20): 3, bucket_of(5_000): 1},
@@ -49,7 +56,7 @@ def full() -> Figures:
     return figures(
         sources=(source,),
         destinations=(one,),
-        unknown_key={"unknown_write_key": 6},
+        nobody=SourceFigures(name="", discarded={"unknown_write_key": 6}, refused={"invalid_json": 7}),
         sizes={"log": 1000},
         certificate_ends=AT + 86_400,
         unreadable=frozenset({"outcomes"}),
@@ -62,6 +69,8 @@ def test_prometheus_reads_every_metric_with_its_value() -> None:
     assert read["milonga_events_accepted_total", ("web",)] == 5
     assert read["milonga_events_discarded_total", ("unknown_write_key", "(unknown)")] == 6
     assert read["milonga_requests_refused_total", ("refused",)] == 3
+    assert read["milonga_source_refused_total", ("rate_limited", "web")] == 8
+    assert read["milonga_source_refused_total", ("invalid_json", "(unknown)")] == 7
     assert read["milonga_outcomes_total", ("http_400", "totango", "dead")] == 1
     assert read["milonga_oldest_waiting_seconds", ("totango",)] == 12.5
     assert read["milonga_destination_state", ("totango", "on")] == 1
