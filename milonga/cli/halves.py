@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import apsw
 import structlog
@@ -17,8 +18,10 @@ from msgspec import Struct
 from milonga.cli.common import LOG_FOLDER
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
+from milonga.cli.watching import Watch, watching
 from milonga.collector.cdn import Cdn
 from milonga.collector.collector import Collector
+from milonga.collector.counts import What
 from milonga.collector.proxies import Proxies
 from milonga.collector.server import HttpServer
 from milonga.collector.tls import Tls
@@ -31,6 +34,7 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
 from milonga.identity.new_accounts import NewAccounts
+from milonga.metrics.figures import Collected
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.store import Workspace
@@ -81,6 +85,7 @@ async def collect(
     *,
     accept_unknown: bool,
     keep: Keep,
+    watch: Watch,
     stop: asyncio.Event,
     listening: Callable[[str], None],
 ) -> None:
@@ -91,6 +96,7 @@ async def collect(
 
     UserError if it cannot listen there.
     """
+    watch.check()
     with Workspace.open(data) as workspace:
         try:
             proxies = Proxies(listen.trusted_proxies, listen.public_url)
@@ -121,21 +127,33 @@ async def collect(
             asyncio.create_task(_tell_refused(collector)),
         ]
         try:
-            try:
-                server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
-            except (OSError, UnicodeError) as error:
-                raise UserError(_why_not(listen.host, listen.port, error)) from error
-            try:
-                listening(server.url)
-                chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
-                await stop.wait()
-            finally:
-                await server.stop()
+            certificate = None if listen.tls is None else listen.tls[0]
+            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not):
+                try:
+                    server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
+                except (OSError, UnicodeError) as error:
+                    raise UserError(_why_not(listen.host, listen.port, error)) from error
+                try:
+                    listening(server.url)
+                    chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
+                    await stop.wait()
+                finally:
+                    await server.stop()
         finally:
             for chore in chores:
                 chore.cancel()
             collector.tell_refused()
             await event_log.close()
+
+
+def _collected(collector: Collector, event_log: SqliteLog) -> Callable[[int], Collected]:
+    """What it has in memory, given the log's end."""
+
+    def collected(end: int) -> Collected:
+        counts = {what: collector.counts[what] for what in get_args(What)}
+        return Collected(counts=counts, held=collector.room.held, writable=event_log.writable, end=end)
+
+    return collected
 
 
 async def _know_accounts(accounts: NewAccounts, folder: Path, stop: asyncio.Event) -> None:
@@ -159,18 +177,23 @@ async def _tell_refused(collector: Collector) -> None:
         collector.tell_refused()
 
 
-def _why_not(host: str, port: int, error: OSError | UnicodeError) -> str:
-    """Why it cannot listen there, and what to do."""
-    ours = "--host takes an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them."
+def _why_not(host: str, port: int, error: OSError | UnicodeError, which: str = "--") -> str:
+    """
+    Why it cannot listen there, and what to do.
+
+    which  how the options begin that say where
+    """
+    ours = f"{which}host takes an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all of them."
     if isinstance(error, socket.gaierror | UnicodeError):
         return f"{host!r} is neither an address nor a name that can be resolved. {ours}"
     match error.errno:
         case errno.EADDRINUSE:
-            return f"Port {port} of {host} is in use by another program. Choose another with --port; 0 is any free one."
+            used = f"Port {port} of {host} is in use by another program."
+            return f"{used} Choose another with {which}port; 0 is any free one."
         case errno.EADDRNOTAVAIL:
             return f"{host} is not an address of this machine. {ours}"
         case errno.EACCES:
-            return f"This user may not listen on port {port}. Choose one from 1024 up with --port."
+            return f"This user may not listen on port {port}. Choose one from 1024 up with {which}port."
         case _:
             return f"Milonga cannot listen on {host}, port {port}: {error.strerror}."
 

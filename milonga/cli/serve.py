@@ -14,15 +14,18 @@ from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
 from milonga.cli.halves import Keep, Listen, collect, deliver
 from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
+from milonga.cli.watching import Watch
 from milonga.delivery.store import NewerStore
 from milonga.destinations.registry import HalfDone
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
+from milonga.metrics.rules import Thresholds
 from milonga.outcomes.files import NewerOutcomes
 from milonga.workspace.errors import UserError
 from milonga.workspace.lock import DataLock, holders
 
 KEEP = Keep()
+LIMITS = Thresholds()
 SERVER = "serve"
 REFUSALS = (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError, OSError, apsw.Error)
 """Ends that a person can do something about; everything else is a fault of ours and shows where."""
@@ -81,6 +84,34 @@ def command(
     keep_counts: Annotated[
         float, typer.Option(metavar="DAYS", help="Keep the counts per minute so long.", min=0.01)
     ] = KEEP.counts,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Serve metrics for Prometheus on this port, at /metrics; 0 takes any.", min=0, max=65535),
+    ] = None,
+    metrics_host: Annotated[
+        str, typer.Option(help="Address of the metrics: plain HTTP without a password, for your own network.")
+    ] = "127.0.0.1",
+    alert_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", envvar="MILONGA_ALERT_URL", help="Post alerts here, as JSON; all are logged."),
+    ] = None,
+    alert_no_traffic: Annotated[
+        float, typer.Option(metavar="MINUTES", help="Alert when a source falls silent so long; 0: never.", min=0)
+    ] = LIMITS.no_traffic,
+    alert_success: Annotated[
+        float, typer.Option(metavar="PERCENT", help="Alert when less is delivered; 0: never.", min=0, max=100)
+    ] = LIMITS.success,
+    alert_backlog: Annotated[
+        float, typer.Option(metavar="MINUTES", help="Alert when an event waits so long; 0: never.", min=0)
+    ] = LIMITS.backlog,
+    alert_disk: Annotated[
+        float,
+        typer.Option(metavar="TIMES", help="Alert when less is free than so many times the reserve; 0: never.", min=0),
+    ] = LIMITS.disk,
+    alert_certificate: Annotated[
+        float, typer.Option(metavar="DAYS", help="Alert when the certificate is valid no longer; 0: never.", min=0)
+    ] = LIMITS.certificate,
+    alert_every: Annotated[float, typer.Option(hidden=True, min=0.05, help="Seconds between two looks.")] = 60.0,
     role: Annotated[Role, typer.Option(hidden=True)] = Role.all,
     lock_file: Annotated[int | None, typer.Option(hidden=True)] = None,
     life: Annotated[int | None, typer.Option(hidden=True)] = None,
@@ -97,7 +128,20 @@ def command(
         public_url=public_url,
         trusted_proxies=tuple(trusted_proxy or ()),
     )
-    serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep)
+    watch = Watch(
+        metrics=None if metrics_port is None else (metrics_host, metrics_port),
+        alert_url=alert_url or None,
+        allow_private=allow_private_destinations,
+        thresholds=Thresholds(
+            no_traffic=alert_no_traffic,
+            success=alert_success,
+            backlog=alert_backlog,
+            disk=alert_disk,
+            certificate=alert_certificate,
+        ),
+        every=alert_every,
+    )
+    serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep, watch)
     with told():
         lock = _locked(data, role, lock_file)
     trouble = ""
@@ -149,10 +193,11 @@ class Serving:
         unknown_key: UnknownKey,
         role: Role,
         keep: Keep,
+        watch: Watch,
     ) -> None:
         self._data, self._listen, self._allow_private = data, listen, allow_private
         self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
-        self._keep = keep
+        self._keep, self._watch = keep, watch
 
     async def run(self, lock: DataLock, life: int | None) -> None:
         """Both halves side by side; if one fails, the other stops too and the error comes out."""
@@ -185,6 +230,7 @@ class Serving:
                 self._listen,
                 accept_unknown=self._accept_unknown,
                 keep=self._keep,
+                watch=self._watch,
                 stop=stop,
                 listening=self._announce,
             )

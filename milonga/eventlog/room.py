@@ -50,5 +50,9 @@ class Room:
         disk = os.statvfs(self._folder)
         self._free = disk.f_bavail * disk.f_frsize
         if self._reserve is None:
-            size = disk.f_blocks * disk.f_frsize
-            self._reserve = max(min(LEAST, size // 2), min(MOST, size // PART))
+            self._reserve = reserve_of(disk.f_blocks * disk.f_frsize)
+
+
+def reserve_of(size: int) -> int:
+    """Bytes to leave free on a disk of this size."""
+    return max(min(LEAST, size // 2), min(MOST, size // PART))

@@ -317,6 +317,21 @@ class OutcomeReader:
             found.setdefault(destination, Counter())[bucket] += n
         return {destination: Latencies(counts) for destination, counts in found.items()}
 
+    def minutes(self, since: int) -> tuple[list[Row], list[LatencyRow]]:
+        """All counts from this minute (unix seconds / 60) on. Of the files, only those that may hold any are opened."""
+        gone, counts, took = rolled(self._folder, since)
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row], list[LatencyRow]]]:
+            newest = next(db.execute("SELECT newest_at FROM about"))[0]
+            yield newest, list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,))), _latencies(db, since)
+
+        for newest, more, their in self._of_each(ask, without=gone):
+            counts += more
+            took += their
+            if newest < since * 60:
+                break
+        return counts, took
+
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
         return min(
