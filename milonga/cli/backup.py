@@ -113,9 +113,11 @@ def _disk_told() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UserError(f"{error.filename or 'The disk'}: {error.strerror}. Nothing is left of it.") from error
+        raise UserError(f"{error.filename or 'The disk'}: {error.strerror}. What was begun is removed.") from error
     except apsw.Error as error:
-        raise UserError(f"A file cannot be copied: {error} ({type(error).__name__}). Nothing is left of it.") from error
+        raise UserError(
+            f"A file cannot be copied: {error} ({type(error).__name__}). What was begun is removed."
+        ) from error
 
 
 def _told_of(manifest: Manifest) -> dict[str, object]:
@@ -224,7 +226,8 @@ def _clear(data: Path) -> None:
     for folder in (data / LOG, data / OUTCOMES, data):
         for path in folder.glob("*.db"):
             if NAMES.fullmatch(path.relative_to(data).as_posix()) and path.name != database.NAME:
-                path.unlink()
+                for part in with_companions(path):
+                    part.unlink(missing_ok=True)
         if folder != data and folder.exists():
             folder.rmdir()
     (data / database.NAME).unlink()
@@ -260,7 +263,7 @@ def key_words(data: Path, was: str | None = None) -> tuple[str, bool]:
     found = f"{keys.where} holds another ({key.id})" if key is not None else f"{keys.where} is not there"
     before = "" if was is None else f" (it was in {was})"
     words = (
-        f"Its secrets need the key {' and '.join(sorted(ids))}{before}, and {found}. Put the key file there, or name it with "
-        "MILONGA_KEY_FILE; until then the destinations that have secrets are paused and keep what arrives."
+        f"Its secrets need the key {' and '.join(sorted(ids))}{before}, and {found}. Put the key file there, or name "
+        "it with MILONGA_KEY_FILE; until then the destinations that have secrets are paused and keep what arrives."
     )
     return words, False

@@ -23,6 +23,7 @@ from milonga.cli.common import DATA, DataOption, JsonOption, exists, server_runs
 from milonga.cli.copying import DELIVERY
 from milonga.cli.terminal import clean, print_json
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.workspace.database import NAME, is_unfinished
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.store import Workspace
@@ -73,12 +74,14 @@ def _checked(data: Path) -> tuple[Report, int]:
     else:
         usable = False
         report.problem(
-            "workspace.db",
+            NAME,
             "is missing",
             lost="sources, destinations, settings: nothing is taken in or delivered",
             count=None,
             fix='Put back a copy: docs/operate.md, "A damaged workspace".',
         )
+    if is_unfinished(data / NAME):
+        return report, 0
     with_delivery = check_delivery(report, data)
     outcomes = check_outcomes(report, data)
     check_counts(report, data)

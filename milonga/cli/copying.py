@@ -97,6 +97,7 @@ class Copied:
 def copy(data: Path, taker: Taker) -> Copied:
     """UserError if there is nothing that could be copied, or a newer Milonga wrote it."""
     copied = Copied()
+    _check_workspace(data)
     try:
         _copy_settled(data, taker, copied)
         _copy_outcomes(data, taker, copied)
@@ -106,11 +107,26 @@ def copy(data: Path, taker: Taker) -> Copied:
     except UnknownFormat as error:
         raise UserError(f"{error}. Use the Milonga that wrote it.") from error
     if database.NAME in copied.left_out:
-        raise UserError(
-            f"{data / database.NAME} cannot be read ({copied.left_out[database.NAME]}): without it a backup is worth "
-            'nothing. docs/operate.md, "A damaged workspace", says what to do. `milonga check` looks at the rest.'
-        )
+        raise _no_workspace(data, copied.left_out[database.NAME])
     return copied
+
+
+def _check_workspace(data: Path) -> None:
+    """Before anything is copied."""
+    path = data / database.NAME
+    if database.is_unfinished(path):
+        raise UserError(f"A backup is being restored into {data}, or that was cut short: there is nothing to back up.")
+    try:
+        snapshot(path).close()
+    except (apsw.CantOpenError, *UNREADABLE) as error:
+        raise _no_workspace(data, str(error)) from error
+
+
+def _no_workspace(data: Path, why: str) -> UserError:
+    return UserError(
+        f"{data / database.NAME} cannot be read ({why}): without it a backup is worth nothing. docs/operate.md, "
+        '"A damaged workspace", says what to do. `milonga check` looks at the rest.'
+    )
 
 
 def copy_database(source: apsw.Connection, path: Path) -> None:
