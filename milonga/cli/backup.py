@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, Final
-from urllib.parse import quote
 
 import apsw
 import typer
@@ -25,7 +24,8 @@ from milonga.cli.archive import (
     take_out,
 )
 from milonga.cli.common import DATA, DataOption, JsonOption, exists, note, told
-from milonga.cli.copying import LOG, OUTCOMES, copy, known_formats
+from milonga.cli.copying import copy
+from milonga.cli.formats import LOG, OUTCOMES, known_formats, read_only
 from milonga.cli.terminal import print_json
 from milonga.eventlog.aside import with_companions
 from milonga.eventlog.room import MB, Room
@@ -235,11 +235,8 @@ def _clear(data: Path) -> None:
 
 def key_ids(workspace: Path) -> set[str]:
     """Of the keys that the secrets in there are sealed with."""
-    with closing(apsw.Connection(f"file:{quote(str(workspace))}", flags=READ_ONLY)) as db:
+    with closing(read_only(workspace)) as db:
         return {row[0] for row in db.execute("SELECT key_id FROM secret WHERE sealed IS NOT NULL")}
-
-
-READ_ONLY: Final = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
 
 
 def key_words(data: Path, was: str | None = None) -> tuple[str, bool]:

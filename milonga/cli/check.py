@@ -20,7 +20,7 @@ from milonga.cli.checking import (
     check_workspace,
 )
 from milonga.cli.common import DATA, DataOption, JsonOption, exists, server_runs, told
-from milonga.cli.copying import DELIVERY
+from milonga.cli.formats import DELIVERY
 from milonga.cli.terminal import clean, print_json
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.workspace.database import NAME, is_unfinished

@@ -6,13 +6,14 @@ a few hundred events at a time.
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
+from itertools import zip_longest
 from pathlib import Path
 from typing import Final
 
 import apsw
 
 from milonga.cli.checking import INDEX_FIX, Checked, Ranges, Report, faults_of, newer, only_indexes, open_file, size_of
-from milonga.cli.copying import DELIVERY, LOG, OUTCOMES
+from milonga.cli.formats import DELIVERY, LOG, OUTCOMES
 from milonga.delivery.detours import account_of
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, gap_end, spans
@@ -118,7 +119,7 @@ class LogCheck:
     def run(self) -> None:
         try:
             firsts = list_segments(self._folder)
-            for first, after in zip(firsts, [*firsts[1:], None], strict=True):
+            for first, after in zip_longest(firsts, firsts[1:]):
                 self._check_segment(first, after)
             end = self._end()
             self._check_positions(firsts[0] if firsts else None, end)

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 import apsw
 import msgspec
 from msgspec import Struct
 
-from milonga.cli.copying import DELIVERY, LOG, OUTCOMES, kind_of, known_formats
+from milonga.cli.formats import DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.delivery.rows import event_of, keys_of
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE
@@ -92,7 +91,7 @@ class Ranges:
 
 def open_file(path: Path) -> apsw.Connection:
     """To read, beside a writer. apsw.NotADBError if it is empty; apsw.CantOpenError if it is gone."""
-    connection = apsw.Connection(f"file:{quote(str(path))}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    connection = read_only(path)
     try:
         connection.set_busy_timeout(PATIENCE)
         connection.pragma("cache_size", -CACHE)

@@ -22,27 +22,20 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
-from urllib.parse import quote
 
 import apsw
 
-from milonga.delivery import store
+from milonga.cli.formats import COUNTERS, DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.eventlog.aside import DAMAGED, UNREADABLE
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.segment import list_segments, newest, open_settled, path_of
 from milonga.outcomes import files as outcome_files
-from milonga.spec.stored import FORMAT
 from milonga.workspace import database
 from milonga.workspace.errors import UserError
-from milonga.workspace.migrate import migrations
 
 PATIENCE: Final = 20_000  #: milliseconds to wait for the delivery process's commit
 CACHE: Final = 2_000  #: kibibytes of a file being read
 STEP: Final = 64  #: pages copied at once
-
-LOG, OUTCOMES = "log", "outcomes"  #: folders
-DELIVERY = "delivery.db"
-COUNTERS = "counters.db"
 
 
 class Taker(Protocol):
@@ -60,23 +53,6 @@ class Taker(Protocol):
 
     def drop(self, name: str) -> None:
         """It is not wanted after all."""
-
-
-def kind_of(name: str) -> str:
-    """Of a file of the data directory: workspace, delivery, log, outcomes; "" for counts, which have no format."""
-    if name.endswith(COUNTERS):
-        return ""
-    return name.split("/", 1)[0].removesuffix(".db")
-
-
-def known_formats() -> dict[str, int]:
-    """Kind of file -> the newest format that this Milonga reads (`PRAGMA user_version`)."""
-    return {
-        "workspace": migrations()[-1].version,
-        "delivery": store.SCHEMA_VERSION,
-        LOG: FORMAT,
-        OUTCOMES: outcome_files.SCHEMA_VERSION,
-    }
 
 
 class Copied:
@@ -105,7 +81,7 @@ def copy(data: Path, taker: Taker) -> Copied:
             for name, connection in snapshots:
                 _add(taker, name, connection, copied)
     except UnknownFormat as error:
-        raise UserError(f"{error}. Use the Milonga that wrote it.") from error
+        raise UserError(str(error)) from error
     if database.NAME in copied.left_out:
         raise _no_workspace(data, copied.left_out[database.NAME])
     return copied
@@ -146,7 +122,7 @@ def copy_database(source: apsw.Connection, path: Path) -> None:
 
 def snapshot(path: Path) -> apsw.Connection:
     """In a read transaction. apsw.CantOpenError if it is not there, apsw.NotADBError if it is empty or no database."""
-    connection = apsw.Connection(f"file:{quote(str(path))}", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    connection = read_only(path)
     try:
         connection.set_busy_timeout(PATIENCE)
         if path.stat().st_size == 0:
