@@ -113,6 +113,7 @@ class LogCheck:
         self._remembered = START if delivery is None else delivery.highest(0)
         oldest = self._reader.oldest()
         self._kept_since = None if oldest is None else oldest * 1000
+        self._spans = {config.id: spans(config.changes, 0) for config in configs}
         self._vanished = {config.id: Ranges() for config in configs}
         self.events = 0
 
@@ -180,10 +181,11 @@ class LogCheck:
         for items in _read(connection, first, last):
             ended = self._ended.between(items[0].position.offset, items[-1].position.offset)
             offsets = {offset for offset, _ in ended}
+            events = [item for item in items if isinstance(item, Stored)]
+            count += len(events)
+            self._check_standings(events, ended)
             for item in items:
                 if isinstance(item, Stored):
-                    count += 1
-                    self._check_standing(item, ended)
                     continue
                 told += 1
                 lost += item.position.offset not in offsets
@@ -213,29 +215,39 @@ class LogCheck:
 
     # What delivery and the outcomes say
 
-    def _check_standing(self, item: Stored, ended: set[tuple[Offset, int]]) -> None:
-        """What every destination has passed must have ended, or wait in a place of its own."""
-        offset, stamp = item.position.offset, item.event.stamp
+    def _check_standings(self, events: Sequence[Stored], ended: set[tuple[Offset, int]]) -> None:
+        """What a destination has passed must have ended, or wait in a place of its own."""
+        doubtful = [
+            (item, config.id)
+            for item in events
+            for config in self._configs
+            if (item.position.offset, config.id) not in ended and self._has_passed(config, item)
+        ]
+        doubtful = [(item, number) for item, number in doubtful if not self._waits(item, number)]
+        if not doubtful:
+            return
+        # Again, and last: what has left its place meanwhile has an outcome by now.
+        by_now = self._reader.of_many([item.position for item, _ in doubtful])
+        for item, number in doubtful:
+            if all(outcome.destination != number for outcome in by_now.get(item.position, ())):
+                self._vanished[number].add(item.position.offset)
+
+    def _has_passed(self, config: DestinationConfig, item: Stored) -> bool:
+        """Whether it must have an outcome by all that its position says, and one that would still be kept."""
+        offset, stamp, position = item.position.offset, item.event.stamp, self._positions.get(config.id)
+        if position is None or offset > position or stamp.source != config.source:
+            return False
         if self._kept_since is None or stamp.received_at < self._kept_since:
-            return  # its outcome may be too old to be kept
-        for config in self._configs:
-            position = self._positions.get(config.id)
-            if position is None or offset > position or stamp.source != config.source or (offset, config.id) in ended:
-                continue
-            if fate(spans(config.changes, 0), offset) is Fate.never or self._waits(item, config.id):
-                continue
-            self._vanished[config.id].add(offset)
+            return False
+        return fate(self._spans[config.id], offset) is not Fate.never
 
     def _waits(self, item: Stored, destination: int) -> bool:
-        """In this order: what leaves its place has an outcome by then."""
-        position, delivery = item.position, self._delivery
-        assert delivery is not None  # noqa: S101 - there is a position
-        if delivery.parked(destination, position) is not None:
+        """Parked, or in a detour."""
+        assert self._delivery is not None  # noqa: S101 - there is a position
+        if self._delivery.parked(destination, item.position) is not None:
             return True
-        behind = delivery.behind(destination, position, account_of(item.event.stamp))
-        if behind is None or behind < position.offset:
-            return True
-        return any(outcome.destination == destination for outcome in self._reader.of(position))
+        behind = self._delivery.behind(destination, item.position, account_of(item.event.stamp))
+        return behind is None or behind < item.position.offset
 
     def _end(self) -> Offset:
         """Newest offset, as of now."""
