@@ -122,8 +122,8 @@ class LogCheck:
             firsts = list_segments(self._folder)
             for first, after in zip_longest(firsts, firsts[1:]):
                 self._check_segment(first, after)
-            end = self._end()
-            self._check_positions(firsts[0] if firsts else None, end)
+            ended = self._reader.end(0)  # before the log's own end, which grows
+            self._check_positions(firsts[0] if firsts else None, self._end(), ended)
             self._tell_vanished()
         finally:
             self._ended.close()
@@ -256,17 +256,18 @@ class LogCheck:
                 return newest(connection, first)
         return START
 
-    def _check_positions(self, begin: Offset | None, end: Offset) -> None:
+    def _check_positions(self, begin: Offset | None, end: Offset, ended: Offset) -> None:
+        """ended  highest offset that has an outcome"""
         if begin is None:
             begin = end + 1
-        beyond = self._ended.beyond(end)
-        if self._remembered > end or beyond:
+        if max(self._remembered, ended) > end:
+            beyond, highest = self._ended.beyond(end), max(self._remembered, ended)
             self._report.problem(
                 LOG,
-                f"ends at offset {end}, but delivery remembers offset {self._remembered}, and {beyond:,} outcomes are "
+                f"ends at offset {end}, but delivery remembers offset {highest}, and {beyond:,} outcomes are "
                 "of later events: segments are gone, or an older copy was put back",
                 lost=f"events behind offset {end} that were not delivered yet; the log goes on behind them",
-                count=max(self._remembered - end, 0) or None,
+                count=highest - end,
                 fix="Put back the whole directory from one backup, never single files; or go on.",
             )
         if self._delivery is None:

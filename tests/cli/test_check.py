@@ -48,6 +48,10 @@ def garbage(path: Path) -> None:
     path.write_bytes(b"no database " * 2_000)
 
 
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
 def one_byte_of_an_event(path: Path) -> None:
     found = bytearray(path.read_bytes())
     found[found.index(b'"type":"track"') + 9] ^= 1
@@ -84,7 +88,7 @@ CASES: dict[str, tuple[str, Spoil, str, str, int | None]] = {
     "delivery.db is garbage": ("delivery.db", garbage, "cannot be read", "Restart the server", None),
     "an older file of outcomes is garbage": ("outcomes/00000001.db", garbage, "cannot be read", "delete it", None),
     "the newest outcomes are garbage": ("outcomes/00000002.db", garbage, "cannot be read", "Restart the server", None),
-    "the newest outcomes are empty": ("outcomes/00000002.db", lambda p: p.write_bytes(b""), "it is empty", "", None),
+    "the newest outcomes are empty": ("outcomes/00000002.db", empty, "it is empty", "", None),
     "a segment is garbage": (FIRST, garbage, "cannot be read", "Nothing brings them back", 0),
     "the newest segment is garbage": (LAST, garbage, "cannot be read", "Restart the server", None),
     "an event has a wrong byte": (MIDDLE, one_byte_of_an_event, "the checksum does not fit", "passes by them", 1),

@@ -76,6 +76,7 @@ def test_a_backup_under_load_loses_nothing_that_was_acknowledged(
     before = dict(load.acknowledged)
     milonga.say("backup", str(tmp_path / name))
     load.goes_on()
+    assert milonga.run("check").returncode == 0, "a check beside all this finds nothing wrong"
     load.stop()
     assert milonga.stop() == 0
 
