@@ -392,6 +392,31 @@ def test_delivery_and_outcomes_are_of_one_moment_while_both_are_written(
     assert len(seen) == 3
 
 
+def test_no_file_is_of_a_moment_before_that_of_one_that_rests_on_it(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is not older than positions and outcomes, the workspace not older than anything that names its ids."""
+    taken: list[str] = []
+
+    def noted(path: Path) -> apsw.Connection:
+        taken.append(path.relative_to(data).as_posix())
+        return snapshot(path)
+
+    monkeypatch.setattr(copying, "snapshot", noted)
+    (tmp_path / "b").mkdir()
+    copy(data, Making(tmp_path / "b", tar=False))
+    assert taken[1:] == [
+        *(f"log/{first:016d}.db" for first in (1, 26, 51, 76)),
+        "outcomes/00000001.db",
+        "log/counters.db",
+        "delivery.db",
+        "outcomes/00000002.db",
+        "outcomes/counters.db",
+        "log/0000000000000101.db",
+        "workspace.db",
+    ]
+
+
 def position_of(data: Path) -> int:
     with contextlib.closing(DeliveryReader(data / "delivery.db")) as reader:
         return reader.position(1, 0) or 0
