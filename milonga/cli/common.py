@@ -11,6 +11,7 @@ import apsw
 import typer
 
 from milonga.eventlog.reader import SqliteLogReader
+from milonga.eventlog.record import UnknownFormat
 from milonga.workspace import database
 from milonga.workspace.errors import UserError
 from milonga.workspace.lock import holders
@@ -68,10 +69,10 @@ def note(message: str) -> None:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """A UserError within ends the command in words."""
+    """A UserError within, or a log that a newer Milonga wrote, ends the command in words."""
     try:
         yield
-    except UserError as error:
+    except (UserError, UnknownFormat) as error:
         fail(str(error))
 
 

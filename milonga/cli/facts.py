@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from milonga.cli.ahead import Ahead
 from milonga.cli.common import LOG_FOLDER, note, opened, server_runs
+from milonga.cli.formats import refuse_newer
 from milonga.delivery.detours import account_of
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
@@ -249,6 +250,7 @@ def _removed(workspace: Workspace, former: FormerDestination) -> Place:
 def facts_of(data: Path) -> Iterator[Facts]:
     """For one command. UserErrors within are told."""
     with opened(data) as workspace:
+        refuse_newer(data)
         facts = Facts(data, workspace)
         try:
             yield facts

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from milonga import __version__
-from milonga.cli import dead, demo, destinations, events, explain, fake, serve, sources, translate
+from milonga.cli import backup, check, dead, demo, destinations, events, explain, fake, serve, sources, translate
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
@@ -15,6 +15,9 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.command)
 app.add_typer(dead.app, name="dead")
+app.command("check")(check.command)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("translate")(translate.translate)
 app.command("fake")(fake.fake)
 

@@ -112,4 +112,7 @@ def missing(offset: Offset, reason: str) -> Damaged:
 
 def check_format(version: object, path: object) -> None:
     if version != FORMAT:
-        raise UnknownFormat(f"{path} has format {version}; this Milonga reads format {FORMAT}")
+        raise UnknownFormat(
+            f"{path} has format {version}; this Milonga reads format {FORMAT}. Use the version that wrote it. Nothing "
+            "was changed."
+        )

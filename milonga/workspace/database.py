@@ -13,6 +13,8 @@ from milonga.workspace.migrate import migrate, switch_to_wal
 
 NAME = "workspace.db"
 PATIENCE = 5_000  #: milliseconds to wait for another process's write
+UNFINISHED = b"Milonga: a restore into this directory has not been finished.\n".ljust(4_096)
+"""Stands in place of the file while a backup is restored, so that nobody begins with what is not complete."""
 
 Value: TypeAlias = str | int | bytes | None
 
@@ -80,8 +82,22 @@ class Database:
         self.db.close()
 
 
+def is_unfinished(path: Path) -> bool:
+    """See UNFINISHED."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(UNFINISHED)) == UNFINISHED
+    except OSError:
+        return False
+
+
 def _in_words(error: apsw.Error, path: Path) -> UserError:
     match error:
+        case apsw.NotADBError() if is_unfinished(path):
+            return UserError(
+                f"A backup is being restored into {path.parent}, or that was cut short. Wait for it, or restore it "
+                "again into the same directory: that removes what there is of it."
+            )
         case apsw.BusyError():
             return UserError(
                 f"{path} has been locked by another process for over {PATIENCE // 1000} seconds. Try again."

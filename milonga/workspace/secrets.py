@@ -85,6 +85,11 @@ class KeyProvider:
         self._read: tuple[object, Key] | None = None
 
     @property
+    def given(self) -> bool:
+        """Whether the key itself is in the environment."""
+        return bool(self._given)
+
+    @property
     def where(self) -> str:
         """For people."""
         return "the environment variable MILONGA_KEY" if self._given else f"the key file {self.path}"

@@ -7,7 +7,7 @@ import apsw
 import pytest
 
 from milonga.workspace.errors import UserError
-from milonga.workspace.migrate import Migration, migrate, migrations, version_of
+from milonga.workspace.migrate import COPIES, Migration, copies_of, migrate, migrations, version_of
 from milonga.workspace.model import DestinationState
 from tests.workspace.paper import Settings, open_paper
 
@@ -94,3 +94,48 @@ def test_opening_again_changes_nothing(tmp_path: Path) -> None:
     before = (tmp_path / "data" / "workspace.db").read_bytes()
     open_paper(tmp_path / "data").close()
     assert (tmp_path / "data" / "workspace.db").read_bytes() == before
+
+
+def test_a_copy_from_before_is_kept_and_an_older_milonga_can_go_on_with_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    version_1(data)
+    with open_paper(data) as workspace:
+        workspace.add_source("later", "third-key")
+    (copy,) = copies_of(data / "workspace.db")
+    assert copy.name == "workspace.db.before-2"
+    assert copy.stat().st_mode & 0o077 == 0
+    with apsw.Connection(f"file:{copy}?immutable=1", flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI) as db:
+        assert version_of(db) == 1
+        assert db.execute("PRAGMA integrity_check").get == "ok"
+        assert db.execute("SELECT group_concat(name) FROM source").get == "web"
+        assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'command'").get == 0
+    db.close()
+
+
+def test_a_new_workspace_and_one_that_is_up_to_date_are_not_copied(tmp_path: Path) -> None:
+    open_paper(tmp_path / "data").close()
+    open_paper(tmp_path / "data").close()
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["workspace.db"]
+
+
+def test_only_the_newest_copies_are_kept(tmp_path: Path) -> None:
+    db = apsw.Connection(str(tmp_path / "some.db"))
+    steps = tuple(Migration(n, f"000{n}-step.sql", f"CREATE TABLE t{n} (x);") for n in range(1, 8))
+    for n in range(1, 8):
+        migrate(db, steps[:n])
+    db.close()
+    assert [path.name for path in copies_of(tmp_path / "some.db")] == [f"some.db.before-{n}" for n in (5, 6, 7)]
+    assert COPIES == 3
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_without_room_for_the_copy_nothing_is_migrated(tmp_path: Path) -> None:
+    db = apsw.Connection(str(tmp_path / "some.db"))
+    steps = tuple(Migration(n, f"000{n}-step.sql", f"CREATE TABLE t{n} (x);") for n in (1, 2))
+    migrate(db, steps[:1])
+    (tmp_path / "some.db.before-2" / "in-the-way").mkdir(parents=True)
+    with pytest.raises(UserError, match=r"a copy of it cannot be written.*Nothing was changed"):
+        migrate(db, steps)
+    assert version_of(db) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["some.db", "some.db.before-2"]
+    db.close()
