@@ -1,7 +1,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
 from tests.browser.collecting import KEY, Collector, Site, listening
+from tests.running import eventually
 
 REPO: Final = Path(__file__).parents[2]
 BROWSER: Final = REPO / "browser"
@@ -97,6 +98,15 @@ class Visitor:
         if ready:
             tab.evaluate("new Promise(resolve => analytics.ready(resolve))")
         return tab
+
+    def until(self, what: Callable[[], bool], says: str) -> None:
+        """As `eventually`, for what the browser tells: it does so only while it is asked something."""
+
+        def looked() -> bool:
+            self.context.pages[-1].wait_for_timeout(20)
+            return what()
+
+        eventually(looked, says)
 
     def _script(self, how: str) -> str:
         if how == "npm":

@@ -213,6 +213,8 @@ def test_nothing_is_repeated_where(
     collector.destinations = list(destinations)
     visitor.options = options
     quiet(visitor, collector, "snippet", calls)
+    collector.wait("identify")
+    collector.wait("group")
     assert (len(collector.named("identify")), len(collector.named("group"))) == (1, 1), why
 
 

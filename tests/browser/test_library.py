@@ -220,10 +220,10 @@ def test_a_start_that_fails_tells_nobody(how: str, visitor: Visitor, collector: 
     tab.wait_for_load_state("networkidle")
     assert collector.events == []
     if how == "snippet":
-        eventually(lambda: any("Failed to load Analytics.js" in line for line in lines), "the console says so")
+        visitor.until(lambda: any("Failed to load Analytics.js" in line for line in lines), "the console says so")
     visitor.errors = [error for error in visitor.errors if how == "snippet"]
     if how == "stock":  # which is why it is not served
-        eventually(lambda: "api.segment.io" in visitor.hosts, "Segment's own build tells Segment")
+        visitor.until(lambda: "api.segment.io" in visitor.hosts, "Segment's own build tells Segment")
         visitor.hosts.discard("api.segment.io")
 
 
@@ -232,7 +232,7 @@ def test_a_fault_of_ours_costs_the_page_no_event(visitor: Visitor, collector: Co
     tab.evaluate("() => { analytics.group = () => { throw new Error('ours') } }")
     tab.evaluate("analytics.track('t')")
     collector.wait("t")
-    assert visitor.errors
+    visitor.until(lambda: len(visitor.errors) > 0, "the page's console tells of it")
     assert all("[milonga] Error: ours" in error for error in visitor.errors)
     visitor.errors.clear()
 
@@ -256,5 +256,5 @@ def test_a_policy_that_keeps_events_back_is_told_with_the_way_out(visitor: Visit
     policy = '<meta http-equiv="Content-Security-Policy" content="connect-src \'self\'">'
     visitor.opens("snippet", f"document.head.insertAdjacentHTML('beforeend', `{policy}`); analytics.track('t')")
     wanted = f"allow {collector.url} in its connect-src."
-    eventually(lambda: any(wanted in line for line in lines), "the console says what to allow")
+    visitor.until(lambda: any(wanted in line for line in lines), "the console says what to allow")
     assert not any("classic" in line for line in collector.asked)

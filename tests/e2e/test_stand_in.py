@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -35,6 +36,8 @@ class Script:
 
     def __init__(self, page: Page, totango: Receiving) -> None:
         self.page, self._totango = page, totango
+        self._asked: list[str] = []  # random numbers of the images, in the order in which the page asked
+        page.on("request", lambda request: self._asked.extend(parse_qs(urlsplit(request.url).query).get("r", [])))
 
     def load(self, options: dict[str, Any], *stack: dict[str, Any]) -> None:
         self.page.goto(f"{self._totango.url}/_summary")
@@ -55,10 +58,10 @@ class Script:
         return self.page.evaluate(f"() => {{ const it = totango.{code}; return it instanceof Image ? 'image' : it }}")
 
     def got(self, count: int) -> list[Seen]:
-        """What Totango received, oldest first; no more than that."""
+        """What Totango received, and no more than that, in the order in which the page asked: images overtake."""
         eventually(lambda: self._totango.received() >= count, f"{count} requests")
         self.page.evaluate("() => fetch('/_summary')")  # by then all images that were asked for have been, too
-        found = self._totango.requests()
+        found = sorted(self._totango.requests(), key=lambda seen: self._asked.index(seen.params["r"]))
         assert len(found) == count, [seen.params for seen in found]
         return found
 

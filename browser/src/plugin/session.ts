@@ -73,9 +73,10 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
   }
 
   /** Of an event that the last page could not send: what is known now, if the user is still the same. */
-  function stranger({ userId }: SegmentEvent): Moment {
-    const same = (userId ?? null) === (analytics.user().id() ?? null)
-    return { account: same ? analytics.group().id() : undefined }
+  function stranger({ type, userId, groupId }: SegmentEvent): Moment {
+    if ((userId ?? null) !== (analytics.user().id() ?? null)) return {}
+    const account = analytics.group().id()
+    return { account, known: type === 'group' && groupId === account ? repeat?.known() : undefined }
   }
 
   return (ctx) => {
@@ -88,6 +89,7 @@ export function startSession(settings: PluginSettings, analytics: Analytics, con
     }
     const context = (event.context ??= {}) as Record<string, unknown>
     const moment = moments.get(ctx) ?? stranger(event)
+    moments.set(ctx, moment)
     let account: unknown = event.groupId
     if (event.type !== 'group') {
       account = saidAccount(context)
