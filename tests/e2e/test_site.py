@@ -5,6 +5,7 @@ request, with Segment's snippet and with the bundled SDK, over http and over TLS
 
 import json
 import os
+import re
 import signal
 import urllib.request
 from collections import Counter
@@ -23,6 +24,7 @@ from tests.running import PATIENCE, eventually
 from tests.sdks.tls import Certificate, certificate
 
 SNIPPET, BUNDLE = "", "/npm"
+BEAT = re.compile(r'"messageId":"(hb-[^"]+)"')
 
 ANA_HERSELF = {"u_name": "Ana Díaz", "u_email": ANA, "u_instrument": "Bandoneon"}
 SUR_ITSELF = {"o_account_name": "Orquesta Sur", "o_players": "34"}
@@ -196,6 +198,11 @@ def told(shop: Shop) -> Any:
         return json.load(answer)
 
 
+def told_of_totango(shop: Shop) -> dict[str, Any]:
+    (found,) = told(shop)["remotePlugins"][0]["settings"]["destinations"]
+    return dict(found)
+
+
 def unbundled(visitor: Visitor) -> list[str]:
     """What the page believes the server to deliver to."""
     return list(visitor.shop.events()[-1]["_metadata"]["unbundled"])
@@ -256,6 +263,8 @@ def test_a_killed_server_is_clicked_on_and_everything_arrives_once(browser: Brow
 
 def test_a_page_in_use_sends_a_heartbeat_a_minute_until_that_is_switched_off(browser: Browser, tmp_path: Path) -> None:
     with opened(tmp_path, SNIPPET, settings={"disableHeartbeat": False}) as shop, Visitor(browser, shop) as ana:
+        beats: set[str] = set()  # that the page has sent, by message id
+        ana.context.on("request", lambda request: beats.update(BEAT.findall(request.post_data or "")))
         ana.context.clock.install()
         ana.signs_in()
         ana.uses_it_for_a_minute()
@@ -270,8 +279,11 @@ def test_a_page_in_use_sends_a_heartbeat_a_minute_until_that_is_switched_off(bro
             return "heartbeat_disabled" in shop.ends()
 
         ana.until(skipped, "the heartbeat of a page that was opened before is skipped")
+        eventually(lambda: not told_of_totango(shop)["heartbeat"], "pages opened now are told")
+        ana.until(lambda: beats <= {event["messageId"] for event in shop.events()}, "all of them have come")
+        pages = [event["type"] for event in shop.events()].count("page")
         ana.reloads()
-        ana.until(lambda: shop.events()[-1]["type"] == "page", "it is kept")
+        ana.until(lambda: [event["type"] for event in shop.events()].count("page") > pages, "it is kept")
         before = len(shop.events())
         ana.uses_it_for_a_minute()
         ana.page.click("text=Plan it")

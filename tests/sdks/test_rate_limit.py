@@ -1,5 +1,7 @@
 """A source's own rate limit, met by a real SDK; the gate only writes down."""
 
+import json
+from http.client import HTTPConnection
 from typing import Any
 
 import segment.analytics as segment
@@ -13,12 +15,23 @@ from tests.sdks.session import by_name, held
 BURST = 10  #: seconds' worth of events that may come at once
 
 
+def status_of_one_more(milonga: Milonga) -> int:
+    """Of a request with an event of another account."""
+    event = {"writeKey": "k-limited", "userId": "bob", "event": "one more"}
+    connection = HTTPConnection("127.0.0.1", milonga.port)
+    connection.request("POST", "/v1/track", json.dumps(event))
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 def test_python_waits_as_it_is_asked_and_loses_nothing(
     milonga: Milonga, gate: Gate, totango: Receiving, account: str
 ) -> None:
     """Not in order: this SDK puts a batch that was refused with Retry-After behind what else it has to send."""
     add_source(milonga, totango, "limited", "k-limited")
     milonga.say("sources", "set", "limited", "rateLimit=1")
+    eventually(lambda: status_of_one_more(milonga) == 429, "the limit is in force, and used up")
     expected = [{"sdr_a": f"e-{number}", "sdr_m": "Load"} for number in range(BURST + 5)]
     errors: list[Any] = []
     client = segment.Client(
