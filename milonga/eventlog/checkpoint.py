@@ -80,6 +80,8 @@ class Checkpointer:
                     connection = connection or open_to_write(path, cache=256)
                     rest = _copy(connection)
                     self._rest_is_small = rest <= REST and path == self._path
+            except apsw.BusyError:
+                pass  # the writer is at it, or the keeper: the segment has just been sealed
             except (apsw.Error, OSError) as error:
                 log.warning("checkpoint_failed", segment=str(path), error=str(error))
             finally:
