@@ -30,8 +30,8 @@ from milonga.delivery.sender import Sender
 from milonga.destinations import registry
 from milonga.destinations.contract import Answer, Skip
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
 from milonga.spec.read import read_stamped
 from milonga.workspace.store import Workspace
 

@@ -9,7 +9,7 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Behind
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped

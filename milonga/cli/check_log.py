@@ -21,7 +21,7 @@ from milonga.eventlog.api import START, Damaged, Offset, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.reading import all_damaged, read_rows
 from milonga.eventlog.segment import list_segments, lost_from, newest, path_of
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationConfig
 
 AT_ONCE: Final = 500  #: events

@@ -19,8 +19,8 @@ from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.explain import Standing, story
-from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import Outcome
+from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Waits
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds

@@ -7,7 +7,7 @@ import apsw
 
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import START, Offset
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.store import Workspace
 
 

@@ -20,7 +20,7 @@ from milonga.destinations.registry import HalfDone
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
 from milonga.metrics.rules import Thresholds
-from milonga.outcomes.files import NewerOutcomes
+from milonga.outcomes.writer import NewerOutcomes
 from milonga.workspace.errors import UserError
 from milonga.workspace.lock import DataLock, holders
 

@@ -8,7 +8,7 @@ from milonga.delivery.masking import masked, secrets_of
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.destinations.contract import BadSettings, Delivered, Destination, Ending, Request, TryAgain
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import Attempt
+from milonga.outcomes.model import Attempt
 
 SETTINGS_FAULTS = frozenset({"forbidden_address", "bad_url"})  #: of NoAnswer codes: no event could get through
 

@@ -11,8 +11,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.suspicion import Verdict
 from milonga.delivery.work import Work
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import Attempt
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.workspace.model import DestinationState
 
 SWITCHED_OFF = "destination_off"

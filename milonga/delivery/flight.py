@@ -17,8 +17,7 @@ from milonga.delivery.retry import wait_before
 from milonga.delivery.suspicion import ASK_AGAIN, Verdict
 from milonga.delivery.work import Work
 from milonga.destinations.contract import BadEvent, BadSettings, Delivered, Request, Skip, TryAgain
-from milonga.outcomes.files import Attempt
-from milonga.outcomes.model import State
+from milonga.outcomes.model import Attempt, State
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationState

@@ -23,8 +23,9 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
 from milonga.eventlog.api import LogReader
 from milonga.eventlog.aside import DAMAGED
-from milonga.outcomes.files import KEEP_OUTCOMES, OutcomeReader, OutcomeWriter
+from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.totals import KEEP_COUNTS
+from milonga.outcomes.writer import KEEP_OUTCOMES, OutcomeWriter
 from milonga.workspace.database import Token
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState

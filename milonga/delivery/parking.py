@@ -15,8 +15,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Damaged, Position, Stored
-from milonga.outcomes.files import Attempt
-from milonga.outcomes.model import State
+from milonga.outcomes.model import Attempt, State
 from milonga.spec.stored import Stamped
 
 log = structlog.get_logger("milonga.delivery")

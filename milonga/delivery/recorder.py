@@ -20,8 +20,8 @@ from msgspec.structs import replace
 
 from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.aside import DAMAGED
-from milonga.outcomes.files import Attempt, OutcomeWriter
-from milonga.outcomes.model import Outcome
+from milonga.outcomes.model import Attempt, Outcome
+from milonga.outcomes.writer import OutcomeWriter
 
 log = structlog.get_logger("milonga.delivery")
 

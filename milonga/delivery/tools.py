@@ -9,7 +9,7 @@ from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import LogReader
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationState
 
 

@@ -22,8 +22,8 @@ from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.room import reserve_of
 from milonga.metrics.figures import Collected, DestinationFigures, Figures, SourceFigures
 from milonga.metrics.running import DAY, Running
-from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.database import Token
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState, Source

@@ -12,8 +12,7 @@ from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
 from milonga.destinations.http import shown_address
 from milonga.eventlog.api import Stored
-from milonga.outcomes.files import Attempt
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track

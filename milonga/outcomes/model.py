@@ -46,3 +46,30 @@ class Outcome(Struct, frozen=True, kw_only=True):
     received_at: int
     ended_at: int
     settings_version: int
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """
+    One answer, or the lack of one, for an event that failed at least once.
+
+    destination, position  see Outcome
+    at       unix milliseconds when it came back
+    part     of the event's requests
+    code     of the ending; "" for a success that followed failures
+    reason   in words
+    status   of HTTP; None without an answer
+    ms       how long it took
+    perhaps  True if the receiver may have it although no answer came
+    answer   the first 1,000 bytes of the body
+    """
+
+    destination: int
+    position: Position
+    at: int
+    part: str
+    code: str
+    reason: str
+    status: int | None
+    ms: int
+    perhaps: bool
+    answer: bytes

@@ -17,12 +17,12 @@ log = structlog.get_logger("milonga.outcomes")
 
 KEEP_COUNTS: Final = 400 * 86_400  #: seconds
 
-TABLES: Final = """
+COUNTERS: Final = """
 CREATE TABLE IF NOT EXISTS counters(
   minute INTEGER, destination INTEGER, state INTEGER, code TEXT, n INTEGER NOT NULL,
   PRIMARY KEY(minute, destination, state, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS rolled(segment INTEGER PRIMARY KEY);
 """
+ROLLED: Final = "CREATE TABLE IF NOT EXISTS rolled(segment INTEGER PRIMARY KEY);"
 LATENCY: Final = """
 CREATE TABLE IF NOT EXISTS latency(
   minute INTEGER, destination INTEGER, bucket INTEGER, n INTEGER NOT NULL,
@@ -73,7 +73,7 @@ def _roll(path: Path, segment: int, counts: Sequence[Row], took: Sequence[Latenc
         db.pragma("journal_mode", "wal")
         db.pragma("synchronous", "full")
         with db:
-            db.execute(TABLES + LATENCY)
+            db.execute(COUNTERS + ROLLED + LATENCY)
             if db.execute("SELECT 1 FROM rolled WHERE segment = ?", (segment,)).fetchone() is None:
                 db.execute("INSERT INTO rolled VALUES(?)", (segment,))
                 db.executemany(ADD, counts)

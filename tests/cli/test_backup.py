@@ -26,8 +26,9 @@ from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.segment import has_indexes, list_segments, open_to_read, path_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
-from milonga.outcomes.files import OutcomeReader, OutcomeWriter
 from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.database import UNFINISHED as PLACEHOLDER
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace

@@ -19,8 +19,9 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Answer, Destination
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
-from milonga.outcomes.model import Outcome
+from milonga.outcomes.model import Attempt, Outcome
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationConfig, DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeThread, FakeTimeLoop

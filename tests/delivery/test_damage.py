@@ -10,7 +10,7 @@ from milonga.delivery import resuming
 from milonga.delivery.store import DeliveryStore, doubt
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Offset
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import Road, run
 

@@ -9,8 +9,9 @@ from milonga.delivery.rows import Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
 from tests.delivery.road import run
 

@@ -26,8 +26,9 @@ from milonga.delivery.switching import Fate, fate, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Answer, Key
 from milonga.eventlog.api import Damaged, Position, Stored
-from milonga.outcomes.files import Attempt, OutcomeReader, OutcomeWriter
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.spec.event import EventType
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationState

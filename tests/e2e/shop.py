@@ -21,7 +21,7 @@ from milonga.destinations.pretend import Seen
 from milonga.destinations.totango.fake import pretend
 from milonga.eventlog.api import Damaged, Stored
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.outcomes.files import OutcomeReader
+from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.receiving import Receiving

@@ -13,8 +13,8 @@ import pytest
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
 from milonga.eventlog.lookup import EventLookup
-from milonga.outcomes.files import OutcomeReader
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving, duplicates, first_deliveries, overlaps
 from tests.running import Client, Milonga, batches, eventually, in_threads, track

@@ -16,8 +16,8 @@ from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.metrics.figures import Collected, DestinationFigures, Figures
 from milonga.metrics.reading import COUNT_AGAIN, Reading
-from milonga.outcomes.files import OutcomeWriter
 from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.collector.test_tls import make

@@ -6,9 +6,10 @@ from pathlib import Path
 import apsw
 import pytest
 
-from milonga.outcomes.files import OutcomeReader, OutcomeWriter
 from milonga.outcomes.latency import Latencies, bounds, bucket_of
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from tests.outcomes.test_outcome_files import AT, Clock, clock, outcome
 
 __all__ = ["clock"]

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from milonga.outcomes.files import OutcomeReader, OutcomeWriter, segments
+from milonga.outcomes.files import segments
 from milonga.outcomes.latency import bucket_of
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from tests.outcomes.test_outcome_files import AT, Clock, outcome
 
 MINUTE = AT // 60_000

@@ -14,8 +14,10 @@ import apsw
 import pytest
 
 from milonga.eventlog.api import Position
-from milonga.outcomes.files import Attempt, NewerOutcomes, OutcomeReader, OutcomeWriter, segments
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.files import segments
+from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import NewerOutcomes, OutcomeWriter
 
 AT = 1_750_000_000_000  #: unix milliseconds
 
@@ -331,7 +333,7 @@ def test_damaged_counts_are_set_aside_and_begun_anew(tmp_path: Path, clock: Cloc
 KILLED_WHILE_IT_BEGINS = """
 import sys
 from pathlib import Path
-from milonga.outcomes.files import OutcomeWriter
+from milonga.outcomes.writer import OutcomeWriter
 print(flush=True)
 for number in range(100_000):
     OutcomeWriter(Path(sys.argv[1]) / str(number), lambda: 0.0).close()

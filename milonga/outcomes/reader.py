@@ -1,0 +1,166 @@
+"""Reads the files of outcomes, beside the process that writes them."""
+
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final, TypeVar
+
+import apsw
+
+from milonga.eventlog.api import START, Offset, Position
+from milonga.eventlog.aside import UNREADABLE
+from milonga.outcomes.files import is_begun, latencies_in, open_to_read, outcome_of, path_of, segments
+from milonga.outcomes.latency import Latencies
+from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.outcomes.totals import LatencyRow, Row, rolled
+
+_BEYOND_ALL: Final = 2**62  #: an offset
+
+T = TypeVar("T")
+
+
+class OutcomeReader:
+    """
+    Reads what another process writes. Every call opens and closes the files it needs: they may be dropped.
+
+    unreadable  file name -> error, of those that a call could not read; it passes them by
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.unreadable: dict[str, str] = {}
+
+    def of(self, position: Position) -> list[Outcome]:
+        """All rows of one event, the newest first."""
+        return self.of_many([position]).get(position, [])
+
+    def of_many(self, positions: Sequence[Position]) -> dict[Position, list[Outcome]]:
+        """The same of many events: each file is opened once. Those without an outcome are left out."""
+        query = "SELECT * FROM outcomes WHERE partition = ? AND offset = ?"
+
+        def ask(db: apsw.Connection) -> Iterator[Outcome]:
+            return (outcome_of(row) for position in positions for row in db.execute(query, position))
+
+        found: dict[Position, list[Outcome]] = {}
+        for outcome in self._of_each(ask) if positions else ():
+            found.setdefault(outcome.position, []).append(outcome)
+        for outcomes in found.values():
+            outcomes.sort(key=lambda o: o.ended_at, reverse=True)
+        return found
+
+    def attempts(self, position: Position, destination: int) -> list[Attempt]:
+        """Oldest first."""
+        query = (
+            "SELECT at, part, code, reason, status, ms, perhaps, answer FROM attempts"
+            " WHERE partition = ? AND offset = ? AND destination = ?"
+        )
+        found = [
+            Attempt(
+                destination=destination,
+                position=position,
+                at=at,
+                part=part,
+                code=code,
+                reason=reason,
+                status=status,
+                ms=ms,
+                perhaps=bool(perhaps),
+                answer=answer,
+            )
+            for at, part, code, reason, status, ms, perhaps, answer in self._of_each(
+                lambda db: db.execute(query, (*position, destination))
+            )
+        ]
+        return sorted(found, key=lambda a: a.at)
+
+    def finished_after(
+        self, destination: int, partition: int, offset: Offset, upto: Offset = _BEYOND_ALL
+    ) -> set[Offset]:
+        """Offsets beyond this one, up to another, whose outcome at this destination is known."""
+        query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ? AND destination = ?"
+        return {row[0] for row in self._of_each(lambda db: db.execute(query, (partition, offset, upto, destination)))}
+
+    def last_ended(self, destination: int, positions: Iterable[Position]) -> dict[Position, int]:
+        """When those of them that have an outcome at this destination ended last, unix milliseconds."""
+        wanted, found = list(positions), dict[Position, int]()
+        query = "SELECT max(ended_at) FROM outcomes WHERE partition = ? AND offset = ? AND destination = ?"
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[Position, int | None]]:
+            return ((position, next(db.execute(query, (*position, destination)))[0]) for position in wanted)
+
+        for position, ended_at in self._of_each(ask) if wanted else ():
+            if ended_at is not None:
+                found[position] = max(ended_at, found.get(position, 0))
+        return found
+
+    def end(self, partition: int) -> Offset:
+        """The highest offset that has an outcome; START if there is none."""
+        query = "SELECT max(offset) FROM outcomes WHERE partition = ?"
+        found = [row[0] for row in self._of_each(lambda db: db.execute(query, (partition,)))]
+        return max((offset for offset in found if offset is not None), default=START)
+
+    def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
+        """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
+        minute = since // 60_000
+        gone, counts, _ = rolled(self._folder, minute)
+        query = "SELECT * FROM counters WHERE minute >= ?"
+        counts += self._of_each(lambda db: db.execute(query, (minute,)), without=gone)
+        sums: Counter[tuple[int, State, str]] = Counter()
+        for _, destination, state, code, n in counts:
+            sums[destination, State(state), code] += n
+        return dict(sums)
+
+    def latencies(self, since: int = 0) -> dict[int, Latencies]:
+        """Destination -> how long its deliveries took, from the minute of `since` (unix milliseconds) on."""
+        minute = since // 60_000
+        gone, _, took = rolled(self._folder, minute)
+        took += self._of_each(lambda db: latencies_in(db, minute), without=gone)
+        found: dict[int, Counter[int]] = {}
+        for _, destination, bucket, n in took:
+            found.setdefault(destination, Counter())[bucket] += n
+        return {destination: Latencies(counts) for destination, counts in found.items()}
+
+    def minutes(self, since: int) -> tuple[list[Row], list[LatencyRow]]:
+        """All counts from this minute (unix seconds / 60) on. Of the files, only those that may hold any are opened."""
+        gone, counts, took = rolled(self._folder, since)
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row], list[LatencyRow]]]:
+            newest = next(db.execute("SELECT newest_at FROM about"))[0]
+            yield (
+                newest,
+                list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,))),
+                latencies_in(db, since),
+            )
+
+        for newest, more, their in self._of_each(ask, without=gone):
+            counts += more
+            took += their
+            if newest < since * 60:
+                break
+        return counts, took
+
+    def oldest(self) -> int | None:
+        """Unix seconds since when outcomes are kept; None if there are none."""
+        return min(
+            (row[0] for row in self._of_each(lambda db: db.execute("SELECT created_at FROM about"))), default=None
+        )
+
+    def _of_each(self, ask: Callable[[apsw.Connection], Iterable[T]], without: Container[int] = ()) -> Iterator[T]:
+        """What every file that can be read answers, the newest first. without: numbers of files to leave out"""
+        numbers = segments(self._folder)
+        for number in reversed(numbers):
+            if number in without:
+                continue
+            path = path_of(self._folder, number)
+            try:
+                with closing(open_to_read(path)) as db:
+                    if is_begun(db):
+                        yield from ask(db)
+                    elif number != numbers[-1]:  # the newest is being made
+                        self.unreadable[path.name] = "it is empty"
+            except apsw.CantOpenError as error:
+                if path.exists():  # otherwise it was dropped a moment ago
+                    self.unreadable[path.name] = str(error)
+            except UNREADABLE as error:
+                self.unreadable[path.name] = str(error)
