@@ -8,6 +8,7 @@ import structlog
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.rates import Rates
+from milonga.collector.refusals import shown
 from milonga.identity.new_accounts import NewAccounts, Standing
 from milonga.spec.discards import Rejected
 from milonga.spec.limits import MAX_EXCERPT
@@ -47,7 +48,7 @@ class Rules:
             elif standing is not Standing.known:
                 new += 1
                 if standing is Standing.alarm:
-                    _log.warning("new_accounts", source=source.name, in_an_hour=alarm, newest=account[:100], cap=cap)
+                    _log.warning("new_accounts", source=source.name, in_an_hour=alarm, newest=shown(account), cap=cap)
         if not refused:
             return stamped, [], new
         beyond = set(refused)

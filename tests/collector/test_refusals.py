@@ -13,8 +13,9 @@ from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.refusals import HELP, HOUR, LATEST, LONGEST, Refusals, shown
 from milonga.eventlog.api import Refusal
+from milonga.identity.new_accounts import NewAccounts
 from milonga.spec.limits import MAX_REQUEST
-from tests.collector.parts import EVENT, NOW, Bench, Front, RecordingLedger, send, talk, track
+from tests.collector.parts import BASIC, EVENT, NOW, Bench, Front, RecordingLedger, send, talk, track
 
 SITE = "https://www.example.com"
 EVIL = "https://evil.example"
@@ -208,3 +209,17 @@ def test_nothing_a_sender_says_reaches_the_log_raw() -> None:
             assert said.isprintable()
             assert len(said) <= 10 * LONGEST
     assert shown("x" * 1_000) == "x" * LONGEST + "..."
+
+
+def test_neither_does_a_new_account_nor_the_query_of_a_request_that_failed() -> None:
+    accounts = NewAccounts()
+    accounts.know(accounts.filter_of([]))
+    bench = Bench(accounts=accounts)
+    bench.set(new_accounts_alarm=1)
+    with capture_logs() as said:
+        assert bench.post("/v1/t", track(context={"groupId": HOSTILE})).status == 200
+    assert [one["newest"] for one in said] == [shown(HOSTILE)]
+    bench.log.broken = True
+    with capture_logs() as said, bench.listening("own") as server:
+        assert send(server, "POST", "/v1//t?userId=ada", EVENT, {"Authorization": BASIC}).code == "trouble"
+    assert [one["path"] for one in said if one["event"] == "request_failed"] == ["/v1//t"]
