@@ -6,13 +6,14 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import structlog
 
 from milonga.collector import answers
 from milonga.collector.addresses import wanting
 from milonga.collector.answers import NOT_FOUND, Answer, with_headers
+from milonga.collector.aside import Aside, TooMany
 from milonga.collector.ask import Ask, Serve
 from milonga.collector.counts import Counts, What
 from milonga.collector.origins import allows, preflight
@@ -25,7 +26,7 @@ from milonga.collector.routes import Kind, Route
 from milonga.collector.rules import Rules
 from milonga.collector.stamp import all_as, discards, stamp, with_ip
 from milonga.collector.trouble import trouble
-from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding, unpack
+from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
 from milonga.identity.new_accounts import NewAccounts
@@ -38,21 +39,6 @@ from milonga.spec.stored import Stamped
 from milonga.workspace.model import Source
 
 _log = structlog.get_logger("milonga.collector")
-
-_MEND_ASIDE: Final = 64 * 1024
-"""
-Bytes above which a broken body is mended in a thread, so that nobody else waits for it: the worst of 5 MiB takes some
-seconds.
-"""
-
-_MOST_MENDING: Final = 16
-"""Large broken bodies at once, the one that is mended included; beyond it 503: they would wait too long."""
-
-_MOST_STRANGERS_MENDING: Final = 2
-"""The same where the header names no key that a source has: whoever only costs time must not take everybody's."""
-
-_UNPACK_ASIDE: Final = 128 * 1024
-"""Packed bytes above which a body is unpacked in a thread: the worst of 5 MiB takes a twentieth of a second."""
 
 Places: TypeAlias = list[Position | Duplicate]
 
@@ -113,9 +99,7 @@ class Collector:
         self._tell_again = -math.inf
         self._rules = Rules(monotonic, accounts or NewAccounts())
         self.room = Room(max_held)
-        self._mending = asyncio.Lock()  # one at a time: mending a body takes up to 50 times its size in memory
-        self._to_mend = 0
-        self._unpacking = asyncio.Lock()  # likewise, for the room of what is unpacked is taken only then
+        self._aside = Aside()
         self.counts = Counts()
         self._refusals = Refusals(monotonic)
 
@@ -214,13 +198,8 @@ class Collector:
     async def _unpack(
         self, implied: EventType | None, source: Source | None, request: Request, encoding: bytes
     ) -> Answer:
-        body = request.body
         try:
-            if len(body) <= _UNPACK_ASIDE:
-                body = unpack(body, encoding)
-            else:
-                async with self._unpacking:
-                    body = await asyncio.to_thread(unpack, body, encoding)
+            body = await self._aside.unpacked(request.body, encoding)
         except UnknownEncoding:
             return self.refuse(answers.UNKNOWN_ENCODING, request)
         except Broken:
@@ -243,12 +222,9 @@ class Collector:
 
     async def _mend(self, implied: EventType | None, source: Source | None, request: Request, body: bytes) -> Answer:
         try:
-            if len(body) <= _MEND_ASIDE:
-                decoded = decode_mended(body, implied)
-            elif self._to_mend >= (_MOST_STRANGERS_MENDING if source is None else _MOST_MENDING):
-                return self.busy()
-            else:
-                decoded = await self._mend_aside(implied, body)
+            decoded = await self._aside.mended(body, implied, known=source is not None)
+        except TooMany:
+            return self.busy()
         except NotJson as error:
             return self.refuse(answers.refusal(400, "invalid_json", str(error)), request)
         return await self._end(self._judge(source, request, decoded))
@@ -382,14 +358,6 @@ class Collector:
         self.count("log_full")
         self._refusals.add("log_full")
         return answers.LOG_FULL
-
-    async def _mend_aside(self, implied: EventType | None, body: bytes) -> Decoded:
-        self._to_mend += 1
-        try:
-            async with self._mending:
-                return await asyncio.to_thread(decode_mended, body, implied)
-        finally:
-            self._to_mend -= 1
 
     def busy(self) -> Answer:
         self.count("busy")

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 
-from milonga.collector import collector
+from milonga.collector import aside
 from milonga.collector.unpack import MAX_MEMBERS, Broken, TooLarge, unpack
 from milonga.spec.limits import MAX_REQUEST
 from tests.collector.parts import Bench
@@ -49,7 +49,7 @@ def test_a_large_body_is_unpacked_beside_the_event_loop(monkeypatch: pytest.Monk
         threads.append(threading.get_ident())
         return unpack(body, encoding)
 
-    monkeypatch.setattr(collector, "unpack", spy)
+    monkeypatch.setattr(aside, "unpack", spy)
     bench = Bench()
     body = gzip.compress(b'{"batch":[' + b" " * 200_000 + b'{"type":"track","userId":"u","event":"e"}]}', 0)
     assert bench.post("/v1/batch", body, headers={"content-encoding": "gzip"}).status == 200
