@@ -5,7 +5,7 @@ import { getDefaultPageContext } from '@segment/analytics-page-tools'
 import { TOTANGO } from './integrations'
 
 /**
- * For the SDK's queue, and so past all middleware of the page (consent, scrubbing), but not past its listeners and
+ * For the SDK's queue, and so through all middleware of the page (consent, scrubbing), but not through its listeners and
  * wrappers of `analytics`: to them it would be a call that the page never made.
  */
 export function ownEvent(
