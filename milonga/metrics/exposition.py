@@ -42,18 +42,13 @@ def exposition(figures: Figures, accept: str) -> tuple[bytes, str]:
 
 def _family(metric: Metric, figures: Figures) -> Family:
     match metric.kind:
-        case "counter":
-            counter = CounterMetricFamily(metric.name, metric.help, labels=metric.labels)
+        case "counter" | "gauge":
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.help, labels=metric.labels)
             for labels, value in metric.values(figures):
                 if not isinstance(value, Histogram):
-                    counter.add_metric(labels, value)
-            return counter
-        case "gauge":
-            gauge = GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
-            for labels, value in metric.values(figures):
-                if not isinstance(value, Histogram):
-                    gauge.add_metric(labels, value)
-            return gauge
+                    family.add_metric(labels, value)
+            return family
         case "histogram":
             histogram = HistogramMetricFamily(metric.name, metric.help, labels=metric.labels)
             for labels, value in metric.values(figures):

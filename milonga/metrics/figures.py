@@ -25,17 +25,33 @@ class SourceFigures(Struct, frozen=True, kw_only=True):
     last_accepted: float | None = None
 
 
+class DeliveryFigures(Struct, frozen=True, kw_only=True):
+    """
+    What delivery's file says of one destination.
+
+    waiting, oldest_waiting_at, breaker, last_delivered_at, last_failure_at  see milonga.delivery.rows.Health; times in
+                  unix seconds. If delivery does not get to see what arrives, the oldest is the first unread
+    unread        events in the log beyond the place up to which all is finished or parked
+    parked, dead  events
+    """
+
+    waiting: int = 0
+    unread: int = 0
+    parked: int = 0
+    dead: int = 0
+    oldest_waiting_at: float | None = None
+    breaker: str = "closed"
+    last_delivered_at: float | None = None
+    last_failure_at: float | None = None
+
+
 class DestinationFigures(Struct, frozen=True, kw_only=True):
     """
     state, since, by, reason  see StateChange; since in unix seconds
-    outcomes          (state, code) -> events that ended so since the server's start
-    took              bucket (milonga.outcomes.latency) -> deliveries since the server's start
-    lately            delivered, and refused or expired, within the last minutes (milonga.metrics.reading)
-    waiting, oldest_waiting_at, breaker, last_delivered_at, last_failure_at  see milonga.delivery.rows.Health; times in
-                      unix seconds. If delivery does not get to see what arrives, the oldest is the first unread
-    unread            events in the log beyond the place up to which all is finished or parked
-    parked, dead      events
-    known             False if delivery's file could not be read: then all from `waiting` on says nothing
+    outcomes  (state, code) -> events that ended so since the server's start
+    took      bucket (milonga.outcomes.latency) -> deliveries since the server's start
+    lately    delivered, and refused or expired, within the last minutes (milonga.metrics.reading)
+    delivery  None if its file could not be read
     """
 
     name: str
@@ -47,15 +63,7 @@ class DestinationFigures(Struct, frozen=True, kw_only=True):
     outcomes: Mapping[tuple[State, str], int] = {}
     took: Mapping[int, int] = {}
     lately: tuple[int, int] = (0, 0)
-    waiting: int = 0
-    unread: int = 0
-    parked: int = 0
-    dead: int = 0
-    oldest_waiting_at: float | None = None
-    breaker: str = "closed"
-    last_delivered_at: float | None = None
-    last_failure_at: float | None = None
-    known: bool = True
+    delivery: DeliveryFigures | None = None
 
 
 class Collected(Struct, frozen=True, kw_only=True):

@@ -10,8 +10,6 @@ from typing import Final, TypeAlias
 import apsw
 import structlog
 from cryptography import x509
-from msgspec import Struct
-from msgspec.structs import replace
 
 from milonga.delivery.rows import Health
 from milonga.delivery.store_reader import DeliveryReader
@@ -20,7 +18,7 @@ from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.room import reserve_of
-from milonga.metrics.figures import Collected, DestinationFigures, Figures, SourceFigures
+from milonga.metrics.figures import Collected, DeliveryFigures, DestinationFigures, Figures, SourceFigures
 from milonga.metrics.running import DAY, Running
 from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
@@ -40,19 +38,6 @@ Ended: TypeAlias = tuple[int, int, str]
 """(destination, state, code)"""
 
 
-class _Held(Struct, frozen=True):
-    """What delivery's file says of one destination; see DestinationFigures."""
-
-    waiting: int = 0
-    unread: int = 0
-    parked: int = 0
-    dead: int = 0
-    oldest_waiting_at: float | None = None
-    breaker: str = "closed"
-    last_delivered_at: float | None = None
-    last_failure_at: float | None = None
-
-
 class Reading:
     """
     For one thread at a time. A part that cannot be read is said so once, and never keeps the others from being read.
@@ -69,7 +54,6 @@ class Reading:
         self._token: Token | None = None
         self._sources: tuple[Source, ...] = ()
         self._configs: tuple[DestinationConfig, ...] = ()
-        self._held: dict[int, _Held] = {}
         self._dead: dict[int, tuple[float, int]] = {}
         self._ends: float | None = None
         self._cert_seen: tuple[int, int] | None = None
@@ -97,14 +81,15 @@ class Reading:
             self._read_workspace()
         self._look(minute, 0 if self._saw_day else DAY)
         self._saw_day = True
+        delivery: dict[int, DeliveryFigures] = {}
         with self._part("delivery"):
-            self._held = self._read_delivery(collected.end)
+            delivery = self._read_delivery(collected.end)
         disk = os.statvfs(self._log_folder)
         return Figures(
             at=now,
             started=self.started,
             sources=tuple(self._source(one) for one in self._sources),
-            destinations=tuple(self._destination(one, minute) for one in self._configs),
+            destinations=tuple(self._destination(one, minute, delivery.get(one.id)) for one in self._configs),
             nobody=SourceFigures(name="", discarded=self._by_code(0, DISCARDED), refused=self._by_code(0, REFUSED)),
             collected=collected,
             disk_free=disk.f_bavail * disk.f_frsize,
@@ -170,10 +155,11 @@ class Reading:
 
     # Destinations
 
-    def _destination(self, config: DestinationConfig, minute: int) -> DestinationFigures:
+    def _destination(
+        self, config: DestinationConfig, minute: int, delivery: DeliveryFigures | None
+    ) -> DestinationFigures:
         change, number = config.changes[-1], config.id
-        held = self._held.get(number)
-        figures = DestinationFigures(
+        return DestinationFigures(
             name=config.name,
             source=next((one.name for one in self._sources if one.id == config.source), ""),
             state=config.state.value,
@@ -183,9 +169,8 @@ class Reading:
             outcomes={(State(state), code): n for (of, state, code), n in self._ended.totals.items() if of == number},
             took={bucket: n for (of, bucket), n in self._took.totals.items() if of == number},
             lately=self._lately(number, minute),
-            known=held is not None and "delivery" not in self._unreadable,
+            delivery=delivery,
         )
-        return figures if held is None else replace(figures, **{name: getattr(held, name) for name in _HELD})
 
     def _lately(self, number: int, minute: int) -> tuple[int, int]:
         delivered = failed = 0
@@ -196,7 +181,7 @@ class Reading:
                 failed += n
         return delivered, failed
 
-    def _read_delivery(self, end: int) -> dict[int, _Held]:
+    def _read_delivery(self, end: int) -> dict[int, DeliveryFigures]:
         try:
             reader = DeliveryReader(self._data / "delivery.db")
         except apsw.CantOpenError as error:
@@ -207,7 +192,7 @@ class Reading:
         with closing(reader):
             return {config.id: self._one(config, reader, end) for config in self._configs}
 
-    def _one(self, config: DestinationConfig, reader: DeliveryReader | None, end: int) -> _Held:
+    def _one(self, config: DestinationConfig, reader: DeliveryReader | None, end: int) -> DeliveryFigures:
         number = config.id
         health = (None if reader is None else reader.health(number)) or Health(at=0)
         read = None if reader is None else reader.position(number, 0)
@@ -216,7 +201,7 @@ class Reading:
         oldest = _seconds(health.oldest_waiting_at)
         if oldest is None and read < end and not off:
             oldest = self._arrival(read + 1)
-        return _Held(
+        return DeliveryFigures(
             waiting=health.waiting,
             unread=0 if off else max(0, end - read),
             parked=0 if reader is None else reader.parked_count(number),
@@ -261,9 +246,6 @@ class Reading:
         except (OSError, ValueError):
             pass
         return self._ends
-
-
-_HELD: Final = _Held.__struct_fields__
 
 
 def _seconds(milliseconds: int | None) -> float | None:

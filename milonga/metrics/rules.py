@@ -173,16 +173,15 @@ def _backlog(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:
     for one in figures.destinations:
         if one.state != "on":
             continue
-        age = 0.0 if one.oldest_waiting_at is None else max(0.0, figures.at - one.oldest_waiting_at)
-        says = f"Nothing waits for {one.name}."
-        if one.oldest_waiting_at is not None:
-            says = f"{max(1, one.waiting):,} events wait for {one.name}; the oldest arrived {_duration(age)} ago."
-        if one.known:
-            yield Finding(
-                name=one.name, fires=age >= limit, resolves=age < limit / 2, value=round(age / 60, 1), says=says
-            )
-        else:
+        found = one.delivery
+        if found is None:
             yield Finding(name=one.name, fires=False, resolves=False, value=None, says="")
+            continue
+        age = 0.0 if found.oldest_waiting_at is None else max(0.0, figures.at - found.oldest_waiting_at)
+        says = f"Nothing waits for {one.name}."
+        if found.oldest_waiting_at is not None:
+            says = f"{max(1, found.waiting):,} events wait for {one.name}; the oldest arrived {_duration(age)} ago."
+        yield Finding(name=one.name, fires=age >= limit, resolves=age < limit / 2, value=round(age / 60, 1), says=says)
 
 
 def _paused(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:

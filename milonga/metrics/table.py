@@ -13,7 +13,7 @@ from msgspec import Struct
 from milonga import __version__
 from milonga.collector.counts import What
 from milonga.delivery.breaker import State as Breaker
-from milonga.metrics.figures import PARTS, DestinationFigures, Figures, SourceFigures
+from milonga.metrics.figures import PARTS, DeliveryFigures, Figures, SourceFigures
 from milonga.outcomes.latency import bounds
 from milonga.outcomes.model import State
 from milonga.workspace.model import DestinationState
@@ -68,19 +68,24 @@ class Metric(Struct, frozen=True):
     values: Callable[[Figures], Values]
 
 
-def _of_each(value: Callable[[DestinationFigures], float | None]) -> Callable[[Figures], Values]:
+def _delivering(figures: Figures) -> Iterator[tuple[str, DeliveryFigures]]:
+    """Name of the destination, and what delivery says of it: where that is known."""
+    return ((one.name, one.delivery) for one in figures.destinations if one.delivery is not None)
+
+
+def _of_each(value: Callable[[DeliveryFigures], float | None]) -> Callable[[Figures], Values]:
     """One value of each destination; None where there is none."""
 
     def values(figures: Figures) -> Values:
-        found = ((one.name, value(one)) for one in figures.destinations if one.known)
+        found = ((name, value(one)) for name, one in _delivering(figures))
         return (((name,), number) for name, number in found if number is not None)
 
     return values
 
 
-def _states(one: DestinationFigures, state: str, states: Iterable[str]) -> Values:
+def _states(destination: str, state: str, states: Iterable[str]) -> Values:
     """1 for the state it is in, 0 for every other."""
-    return (((one.name, name), float(state == name)) for name in states)
+    return (((destination, name), float(state == name)) for name in states)
 
 
 C = TypeVar("C")
@@ -125,10 +130,9 @@ def histogram(took: Mapping[int, int]) -> Histogram:
 
 
 def _since_oldest(figures: Figures) -> Iterator[tuple[tuple[str, ...], float]]:
-    for one in figures.destinations:
-        if one.known:
-            waits = 0.0 if one.oldest_waiting_at is None else figures.at - one.oldest_waiting_at
-            yield (one.name,), max(0.0, waits)
+    for name, one in _delivering(figures):
+        waits = 0.0 if one.oldest_waiting_at is None else figures.at - one.oldest_waiting_at
+        yield (name,), max(0.0, waits)
 
 
 def _count(what: What) -> Callable[[Figures], Values]:
@@ -258,14 +262,14 @@ METRICS: Final = (
         "gauge",
         "1 for the state the destination is in (on, off, paused), 0 for the others.",
         ("destination", "state"),
-        lambda f: (value for one in f.destinations for value in _states(one, one.state, DestinationState)),
+        lambda f: (value for one in f.destinations for value in _states(one.name, one.state, DestinationState)),
     ),
     Metric(
         "milonga_breaker_state",
         "gauge",
         "1 for the state of the destination's circuit breaker (closed, open, half_open), 0 for the others.",
         ("destination", "state"),
-        lambda f: (value for one in f.destinations if one.known for value in _states(one, one.breaker, Breaker)),
+        lambda f: (value for name, one in _delivering(f) for value in _states(name, one.breaker, Breaker)),
     ),
     Metric(
         "milonga_waiting_events",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from milonga.metrics.figures import Collected, DestinationFigures, Figures, SourceFigures
+from milonga.metrics.figures import Collected, DeliveryFigures, DestinationFigures, Figures, SourceFigures
 
 AT = 1_750_000_000.0  #: unix seconds
 MB = 1024 * 1024
@@ -22,4 +22,5 @@ def figures(at: float = AT, **more: Any) -> Figures:
 
 def destination(**more: Any) -> DestinationFigures:
     values: dict[str, Any] = {"name": "totango", "source": "web", "since": AT - 86_400.0, "by": "cli"}
+    values["delivery"] = DeliveryFigures()
     return DestinationFigures(**(values | more))

@@ -14,7 +14,7 @@ from milonga.eventlog.api import Discard, Position, Refusal
 from milonga.eventlog.counters import ACCEPTED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.eventlog.sqlite import SqliteLog
-from milonga.metrics.figures import Collected, DestinationFigures, Figures
+from milonga.metrics.figures import Collected, DeliveryFigures, DestinationFigures, Figures
 from milonga.metrics.reading import COUNT_AGAIN, Reading
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.writer import OutcomeWriter
@@ -92,6 +92,11 @@ class Place:
 
     async def hook(self) -> DestinationFigures:
         (found,) = (await self.figures()).destinations
+        return found
+
+    async def delivery(self) -> DeliveryFigures:
+        found = (await self.hook()).delivery
+        assert found is not None
         return found
 
     def store(self, **health: Any) -> DeliveryStore:
@@ -182,21 +187,21 @@ def test_what_waits_is_known_also_while_delivery_does_not_run(place: Place) -> N
         place.reading.begin()
         await place.take(1)
         place.now += 100
-        hook = await place.hook()
-        assert (hook.known, hook.unread, hook.oldest_waiting_at) == (True, 1, NOW), "it never ran"
+        hook = await place.delivery()
+        assert (hook.unread, hook.oldest_waiting_at) == (1, NOW), "it never ran"
         await place.take(2)
         store = place.store(waiting=5, breaker="open", last_delivered_at=place.ms)
-        hook = await place.hook()
+        hook = await place.delivery()
         assert (hook.waiting, hook.breaker, hook.last_delivered_at) == (5, "open", NOW + 100)
         assert (hook.unread, hook.oldest_waiting_at) == (1, NOW + 100), "the first it has not read"
         with store.transaction():
             store.set_health(place.place, Health(at=place.ms, oldest_waiting_at=place.ms - 7_000))
             store.set_position(place.place, 0, 2)
-        hook = await place.hook()
+        hook = await place.delivery()
         assert (hook.unread, hook.oldest_waiting_at) == (0, NOW + 93)
         place.workspace.change_state("hook", DestinationState.off, "cli", "", {0: 2})
-        hook = await place.hook()
-        assert (hook.state, hook.oldest_waiting_at) == ("off", None)
+        assert (await place.hook()).state == "off"
+        assert (await place.delivery()).oldest_waiting_at is None
         store.close()
 
     place.run(run)
@@ -221,12 +226,12 @@ def test_dead_letters_are_counted_again_after_a_minute(place: Place) -> None:
                 store.add_dead(letter)
 
         bury(1)
-        assert (await place.hook()).dead == 1
+        assert (await place.delivery()).dead == 1
         bury(2)
         place.now += COUNT_AGAIN - 1
-        assert (await place.hook()).dead == 1
+        assert (await place.delivery()).dead == 1
         place.now += 1
-        assert (await place.hook()).dead == 2
+        assert (await place.delivery()).dead == 2
         store.close()
 
     place.run(run)
@@ -240,7 +245,7 @@ def test_a_part_that_cannot_be_read_is_told_once_and_leaves_the_rest(place: Plac
             for _ in range(3):
                 now = await place.figures()
         assert now.unreadable == {"delivery"}
-        assert not now.destinations[0].known
+        assert now.destinations[0].delivery is None
         assert now.sources[0].name == "web"
         assert [line["part"] for line in logs] == ["delivery"]
         (place.data / "delivery.db").unlink()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from milonga.metrics.figures import Figures, SourceFigures
+from milonga.metrics.figures import DeliveryFigures, Figures, SourceFigures
 from milonga.metrics.rules import Alert, Change, Thresholds, step
 from tests.metrics.parts import AT, MB, destination, figures
 
@@ -34,6 +34,10 @@ def quiet(minutes: float, *, up: float = 10 * DAY, **more: Any) -> Figures:
 
 def one(**more: Any) -> Figures:
     return figures(destinations=(destination(**more),))
+
+
+def waits(since: float) -> DeliveryFigures:
+    return DeliveryFigures(waiting=3, oldest_waiting_at=since)
 
 
 def test_nothing_is_said_while_all_is_well() -> None:
@@ -93,24 +97,24 @@ def test_a_few_events_prove_nothing_either_way() -> None:
 
 def test_an_old_backlog_fires_and_half_of_its_age_resolves() -> None:
     watched = Watched()
-    assert watched.says(one(oldest_waiting_at=AT - 14.9 * MINUTE, waiting=3)) == []
-    assert watched.says(one(oldest_waiting_at=AT - 15 * MINUTE, waiting=3)) == [("backlog", "totango", True)]
-    assert watched.says(one(oldest_waiting_at=AT - 8 * MINUTE, waiting=3)) == []
-    assert watched.says(one(oldest_waiting_at=AT - 15 * MINUTE, waiting=3)) == []
+    assert watched.says(one(delivery=waits(AT - 14.9 * MINUTE))) == []
+    assert watched.says(one(delivery=waits(AT - 15 * MINUTE))) == [("backlog", "totango", True)]
+    assert watched.says(one(delivery=waits(AT - 8 * MINUTE))) == []
+    assert watched.says(one(delivery=waits(AT - 15 * MINUTE))) == []
     assert watched.says(one()) == [("backlog", "totango", False)]
 
 
 def test_what_cannot_be_known_changes_nothing() -> None:
     watched = Watched()
-    assert watched.says(one(known=False)) == []
-    watched.judge(one(oldest_waiting_at=AT - HOUR))
-    assert watched.says(one(known=False)) == []
-    assert watched.says(one(oldest_waiting_at=AT - HOUR)) == []
+    assert watched.says(one(delivery=None)) == []
+    watched.judge(one(delivery=waits(AT - HOUR)))
+    assert watched.says(one(delivery=None)) == []
+    assert watched.says(one(delivery=waits(AT - HOUR))) == []
 
 
 def test_the_backlog_of_a_paused_destination_is_told_as_its_pause() -> None:
     watched = Watched()
-    assert watched.says(one(state="paused", reason="Totango answered 401.", oldest_waiting_at=AT - DAY)) == [
+    assert watched.says(one(state="paused", reason="Totango answered 401.", delivery=waits(AT - DAY))) == [
         ("destination_paused", "totango", True)
     ]
 
@@ -156,7 +160,7 @@ def test_a_certificate_is_told_two_weeks_before_its_end() -> None:
     [
         ("no_traffic", quiet(100)),
         ("success", one(lately=(0, 100))),
-        ("backlog", one(oldest_waiting_at=AT - DAY)),
+        ("backlog", one(delivery=waits(AT - DAY))),
         ("disk", figures(disk_free=0)),
         ("certificate", figures(certificate_ends=AT)),
     ],

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse
 
 from milonga.collector.counts import What
 from milonga.metrics.exposition import exposition
-from milonga.metrics.figures import Figures, SourceFigures
+from milonga.metrics.figures import DeliveryFigures, Figures, SourceFigures
 from milonga.metrics.rules import RULES, Thresholds
 from milonga.metrics.table import ELSEWHERE, METRICS, MOST_CODES, OTHER, REASONS, STEPS, histogram
 from milonga.outcomes.latency import bucket_of
@@ -44,14 +44,16 @@ def full() -> Figures:
     one = destination(
         outcomes={(State.delivered, ""): 4, (State.dead, "http_400"): 1},
         took={bucket_of(20): 3, bucket_of(5_000): 1},
-        waiting=9,
-        unread=3,
-        parked=2,
-        dead=1,
-        oldest_waiting_at=AT - 12.5,
-        breaker="open",
-        last_delivered_at=AT - 1,
-        last_failure_at=AT - 2,
+        delivery=DeliveryFigures(
+            waiting=9,
+            unread=3,
+            parked=2,
+            dead=1,
+            oldest_waiting_at=AT - 12.5,
+            breaker="open",
+            last_delivered_at=AT - 1,
+            last_failure_at=AT - 2,
+        ),
     )
     return figures(
         sources=(source,),
