@@ -19,7 +19,7 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Answer, Destination
 from milonga.eventlog.api import Position
-from milonga.outcomes.model import Attempt, Outcome
+from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationConfig, DestinationState
@@ -144,6 +144,12 @@ class Road:
         await self.running
         await self.recorder.close()
         self.reader.close()
+
+
+def states(road: Road) -> list[State | None]:
+    """Of the log's events, in order; None while there is no outcome."""
+    found = [road.outcome(offset) for offset in range(1, road.log.ends()[0] + 1)]
+    return [outcome.state if outcome is not None else None for outcome in found]
 
 
 def run(folder: Path, live: Callable[[Path, FakeTimeLoop], Coroutine[Any, Any, None]]) -> None:

@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from tests.delivery.faketime import FakeTimeLoop
+from tests.delivery.judging import judge
 from tests.delivery.world import World
 
 
@@ -24,7 +25,7 @@ async def live(folder: Path, loop: FakeTimeLoop, seed: int) -> World:
         group.create_task(world.events_come())
         group.create_task(world.things_happen())
     await world.calm_down()
-    world.judge()
+    judge(world)
     await world.stop()
     return world
 

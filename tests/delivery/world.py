@@ -1,13 +1,13 @@
 """
 A whole small world around one runner: a log that grows, a receiver with moods, a workspace, crashes. Files are real,
 time and chance are not. Everything that must never happen is checked while it runs (`Receiver.send`), the rest at the
-end (`World.judge`).
+end (`judging.py`).
 """
 
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import msgspec
 
 from milonga.delivery.breaker import Policy
 from milonga.delivery.limits import Limits
-from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.retry import Backoff
 from milonga.delivery.runner import Runner
@@ -24,9 +23,9 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.delivery.tools import Tools
-from milonga.destinations.contract import Answer, Key
-from milonga.eventlog.api import Damaged, Position, Stored
-from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.destinations.contract import Key
+from milonga.eventlog.api import Damaged, Position
+from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.spec.event import EventType
@@ -34,6 +33,7 @@ from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
+from tests.delivery.moody import Receiver, WatchedOutcomes
 from tests.delivery.paper import ListLog, Settings
 
 TINY = Limits(
@@ -51,113 +51,6 @@ TINY = Limits(
     backoff=Backoff(first=0.2, longest=3.0, asked=20.0),
     breaker=Policy(failures=4, accounts=3, first=0.3, longest=2.0),
 )
-
-OK = Answer(200, {}, b"")
-Answering = Callable[[int, str], tuple[Reply, bool]]
-
-
-class Receiver:
-    """
-    What the events are sent to. It remembers everything.
-
-    accepted  (n, part) in order of arrival, duplicates too
-    """
-
-    def __init__(self, world: "World") -> None:
-        self._world, self._dice = world, world.dice
-        self.accepted: list[tuple[int, str]] = []
-        self.sends = 0
-        self.flying: dict[Key, int] = {}
-        self.generation = 0
-        self.calm = False
-        self.mood: int | str | None = None  #: what everybody is answered; None: as usual
-        self.bad_accounts: dict[str, int] = {}
-        self.not_before: dict[int, float] = {}
-        self._open: dict[int, Callable[[Reply], None]] = {}
-
-    def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
-        world, loop = self._world, asyncio.get_running_loop()
-        said: dict[str, Any] = msgspec.json.decode(outgoing.body)
-        n, part = said["n"], said["part"]
-        self.sends += 1
-        world.check_send(n, part, said["word"])
-        keys = world.keys[n]
-        for key in keys:
-            assert key not in self.flying, f"{n} and {self.flying[key]} are in flight together, both of {key}"
-            self.flying[key] = n
-        reply, accepted = self._answer(n)
-        if accepted:
-            self.accepted.append((n, part))
-            world.unsettled.add(n)
-        if isinstance(reply, NoAnswer) and reply.perhaps:
-            world.excused.add(n)
-        generation, number = self.generation, self.sends
-
-        def end(reply: Reply) -> None:
-            if generation == self.generation and number in self._open:
-                del self._open[number]
-                for key in keys:
-                    del self.flying[key]
-                asked = reply.headers.get("retry-after") if isinstance(reply, Answer) else None
-                if asked:
-                    self.not_before[n] = loop.time() + float(asked)
-                done(reply, 0.01)
-
-        self._open[number] = end
-        slow = not self.calm and self._dice.random() < 0.02
-        loop.call_later(self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08), end, reply)
-
-    def crash(self) -> None:
-        """The sender is gone: nobody hears the answers."""
-        self.generation += 1
-        self.flying.clear()
-        self._open.clear()
-        self.not_before.clear()
-
-    def cut(self) -> None:
-        """The sender was closed: everybody hears that."""
-        for end in list(self._open.values()):
-            end(NoAnswer("connection_lost", "Stopped.", perhaps=True))
-        for n in self._world.unsettled:
-            self._world.excused.add(n)
-
-    def _answer(self, n: int) -> tuple[Reply, bool]:
-        """The answer, and whether the receiver keeps what it got."""
-        dice, account = self._dice, self._world.accounts[n]
-        if self.calm:
-            return OK, True
-        status: object = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
-        if status is None:
-            status = dice.choices(
-                [200, 503, 500, 429, "refused", "lost", 400],
-                [100, 5, 2, 2, 2, 4, 1],
-            )[0]
-        match status:
-            case "refused":
-                return NoAnswer("no_connection", "Refused.", perhaps=False), False
-            case "lost":
-                return NoAnswer("connection_lost", "Lost.", perhaps=True), dice.random() < 0.5
-            case 200:
-                return OK, True
-            case 429:
-                return Answer(429, {"retry-after": str(dice.choice([1, 2]))}, b""), False
-            case 503 if dice.random() < 0.1:
-                return Answer(503, {"retry-after": "4"}, b""), False
-            case _:
-                return Answer(int(str(status)), {}, b"no"), False
-
-
-class WatchedOutcomes(OutcomeWriter):
-    """Tells what is durable."""
-
-    def __init__(self, folder: Path, clock: Callable[[], float], tell: Callable[[Sequence[Outcome]], None]) -> None:
-        super().__init__(folder, clock, segment_rows=200)
-        self._db.execute("PRAGMA synchronous = OFF")
-        self._tell = tell
-
-    def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
-        super().write(outcomes, attempts)
-        self._tell(outcomes)
 
 
 class World:
@@ -449,77 +342,3 @@ class World:
             n = self.numbers[outcome.position]
             self.outcomes[n].append(outcome)
             self.unsettled.discard(n)
-
-    def judge(self) -> None:
-        """At the end."""
-        number, receiver = self.config.id, self.receiver
-        assert not self.loop.errors, self.loop.errors
-        for partition in range(self.partitions):
-            for item in self.log.events[partition]:
-                if isinstance(item, Stored):
-                    self._judge_event(self.numbers[item.position], item)
-        self._judge_order()
-        again = {n for n, _ in receiver.accepted if _times(receiver.accepted, n)}
-        assert again <= self.excused, f"delivered twice without need: {again - self.excused}"
-        for table in ("parked", "parked_lines", "parked_due", "progress", "detours"):
-            rows = list(self.reader._db.execute(f"SELECT * FROM {table}"))  # noqa: S608
-            assert not rows, (table, rows)
-        for found in self.outcomes.values():
-            if found and found[-1].code == "damaged_record":
-                assert found[-1].state is State.dead
-                found.clear()
-        dead = {self.numbers[letter.position] for letter in self.reader.dead_letters(number, limit=10_000)}
-        assert dead == {n for n, found in self.outcomes.items() if found and found[-1].state is State.dead}
-
-    def _judge_event(self, n: int, item: Stored) -> None:
-        found = sorted(self.outcomes[n], key=lambda outcome: outcome.ended_at)
-        becomes = fate(spans(self.config.changes, item.position.partition), item.position.offset)
-        if item.event.stamp.source != paper.SOURCE or becomes is Fate.never:
-            assert not found
-            return
-        assert found, f"nothing is known of {n}"
-        assert found[-1] == self.outcomes[n][-1], "the newest row must be the last one written"
-        on_disk = [o for o in self.outcome_reader.of(item.position) if o.destination == self.config.id]
-        assert on_disk
-        assert on_disk[0] == found[-1]
-        for outcome in found[:-1]:
-            assert outcome.state is State.dead, "only a dead letter ends twice"
-        assert len(found) == 1 or n in self.resent, found
-        last = found[-1]
-        parts = {part for m, part in self.receiver.accepted if m == n}
-        said = read_stamped(item.event).received
-        match last.state:
-            case State.delivered:
-                assert len(parts) == said.get("parts", 1)
-            case State.skipped:
-                assert last.code == "destination_off" or (said.get("skip") and last.code == "told_to_skip")
-            case State.dead:
-                assert last.code in {"http_400", "http_401", "http_403", "translate_failed"}
-                assert (last.code == "translate_failed") == bool(said.get("fail"))
-            case State.expired:
-                assert last.code == "too_old"
-                assert last.ended_at - last.received_at > self.limits.max_age
-            case _:
-                raise AssertionError(last)
-        if said.get("skip"):
-            assert last.state in (State.skipped, State.expired)
-        assert last.received_at == item.event.stamp.received_at
-
-    def _judge_order(self) -> None:
-        """First deliveries of one key are in log order; a resent event joined at the end."""
-        newest: dict[tuple[int, Key], int] = {}
-        seen: set[int] = set()
-        for n, _ in self.receiver.accepted:
-            if n in seen or n in self.resent:
-                continue
-            seen.add(n)
-            place = self.places[n]
-            for key in self.keys[n]:
-                before = newest.get((place.partition, key), 0)
-                assert before < place.offset, f"{n} came too late for {key}"
-                newest[place.partition, key] = place.offset
-
-
-def _times(accepted: list[tuple[int, str]], n: int) -> bool:
-    parts = [part for m, part in accepted if m == n]
-    return len(parts) > len(set(parts))

@@ -1,0 +1,122 @@
+"""A receiver with moods, and outcomes that tell the world around them what is durable."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
+from milonga.destinations.contract import Answer, Key
+from milonga.outcomes.model import Attempt, Outcome
+from milonga.outcomes.writer import OutcomeWriter
+
+if TYPE_CHECKING:
+    from tests.delivery.world import World
+
+OK = Answer(200, {}, b"")
+
+
+class Receiver:
+    """
+    What the events are sent to. It remembers everything.
+
+    accepted  (n, part) in order of arrival, duplicates too
+    """
+
+    def __init__(self, world: "World") -> None:
+        self._world, self._dice = world, world.dice
+        self.accepted: list[tuple[int, str]] = []
+        self.sends = 0
+        self.flying: dict[Key, int] = {}
+        self.generation = 0
+        self.calm = False
+        self.mood: int | str | None = None  #: what everybody is answered; None: as usual
+        self.bad_accounts: dict[str, int] = {}
+        self.not_before: dict[int, float] = {}
+        self._open: dict[int, Callable[[Reply], None]] = {}
+
+    def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
+        world, loop = self._world, asyncio.get_running_loop()
+        said: dict[str, Any] = msgspec.json.decode(outgoing.body)
+        n, part = said["n"], said["part"]
+        self.sends += 1
+        world.check_send(n, part, said["word"])
+        keys = world.keys[n]
+        for key in keys:
+            assert key not in self.flying, f"{n} and {self.flying[key]} are in flight together, both of {key}"
+            self.flying[key] = n
+        reply, accepted = self._answer(n)
+        if accepted:
+            self.accepted.append((n, part))
+            world.unsettled.add(n)
+        if isinstance(reply, NoAnswer) and reply.perhaps:
+            world.excused.add(n)
+        generation, number = self.generation, self.sends
+
+        def end(reply: Reply) -> None:
+            if generation == self.generation and number in self._open:
+                del self._open[number]
+                for key in keys:
+                    del self.flying[key]
+                asked = reply.headers.get("retry-after") if isinstance(reply, Answer) else None
+                if asked:
+                    self.not_before[n] = loop.time() + float(asked)
+                done(reply, 0.01)
+
+        self._open[number] = end
+        slow = not self.calm and self._dice.random() < 0.02
+        loop.call_later(self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08), end, reply)
+
+    def crash(self) -> None:
+        """The sender is gone: nobody hears the answers."""
+        self.generation += 1
+        self.flying.clear()
+        self._open.clear()
+        self.not_before.clear()
+
+    def cut(self) -> None:
+        """The sender was closed: everybody hears that."""
+        for end in list(self._open.values()):
+            end(NoAnswer("connection_lost", "Stopped.", perhaps=True))
+        for n in self._world.unsettled:
+            self._world.excused.add(n)
+
+    def _answer(self, n: int) -> tuple[Reply, bool]:
+        """The answer, and whether the receiver keeps what it got."""
+        dice, account = self._dice, self._world.accounts[n]
+        if self.calm:
+            return OK, True
+        status: object = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
+        if status is None:
+            status = dice.choices(
+                [200, 503, 500, 429, "refused", "lost", 400],
+                [100, 5, 2, 2, 2, 4, 1],
+            )[0]
+        match status:
+            case "refused":
+                return NoAnswer("no_connection", "Refused.", perhaps=False), False
+            case "lost":
+                return NoAnswer("connection_lost", "Lost.", perhaps=True), dice.random() < 0.5
+            case 200:
+                return OK, True
+            case 429:
+                return Answer(429, {"retry-after": str(dice.choice([1, 2]))}, b""), False
+            case 503 if dice.random() < 0.1:
+                return Answer(503, {"retry-after": "4"}, b""), False
+            case _:
+                return Answer(int(str(status)), {}, b"no"), False
+
+
+class WatchedOutcomes(OutcomeWriter):
+    """Tells what is durable."""
+
+    def __init__(self, folder: Path, clock: Callable[[], float], tell: Callable[[Sequence[Outcome]], None]) -> None:
+        super().__init__(folder, clock, segment_rows=200)
+        self._db.execute("PRAGMA synchronous = OFF")
+        self._tell = tell
+
+    def write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+        super().write(outcomes, attempts)
+        self._tell(outcomes)
