@@ -66,7 +66,7 @@ class TrackingApp:
         """None if the client is gone."""
         route = request.to
         if isinstance(route, Answer):
-            return route
+            return self._collector.wrong_path(request) if route is answers.NOT_FOUND else route
         if int(request.fields.get(b"content-length", b"0")) > MAX_REQUEST:
             return self._collector.refuse(answers.TOO_LARGE, request)
         message = await receive()

@@ -369,6 +369,13 @@ class Collector:
         self._refusals.add("unknown_write_key", sender=f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
         return answers.OK if self._accept_unknown else answers.UNKNOWN_WRITE_KEY
 
+    def wrong_path(self, request: Request) -> Answer:
+        """What is sent to no path of ours may be an SDK's whose host was given with a path too many, or too few."""
+        self.count("refused")
+        path = request.target.partition(b"?")[0].decode("latin-1")
+        self._refusals.add("not_found", sender=f"{shown(path)} from {self._sender(request)}")
+        return answers.NOT_FOUND
+
     def _wrong_site(self, origin: str, source: Source | None = None) -> None:
         self.count("origin_not_allowed")
         self._refusals.add("origin_not_allowed", source, shown(origin))

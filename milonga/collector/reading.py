@@ -194,6 +194,8 @@ class Reader:
         method = parser.get_method()
         request.to = route_to(method, request.target)
         request.fields = fields
+        if request.to is answers.NOT_FOUND:
+            self._collector.wrong_path(request)
         if b"origin" in fields and is_tracking(request.to):
             request.shared = shared_with(fields[b"origin"])
         if int(fields.get(b"content-length", b"0")) > MAX_REQUEST:

@@ -34,6 +34,10 @@ HELP: Final[dict[str, str]] = {
         "The source's rate limit is reached; SDKs wait and come again. `milonga sources set NAME rateLimit=...` "
         "changes it."
     ),
+    "not_found": (
+        "Nothing takes events at this path. SDKs put their own behind the host they are given, some want /v1 there and "
+        "some nothing: `milonga sources setup NAME` prints the line of each. It may also be a scanner of the network."
+    ),
     "invalid_json": "Nothing in the body could be read: mend the sender. SDKs do not send it again.",
     "body_too_large": "The body is over 5 MiB, as sent or unpacked: have the sender make smaller batches.",
     "invalid_gzip": "The body is not what its Content-Encoding says, or was cut off: look at sender and proxies.",

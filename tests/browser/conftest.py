@@ -70,12 +70,19 @@ class Visitor:
         self.errors: list[str] = []
         self.options: dict[str, Any] = {}
         self._snippet, self._bundle = snippet, bundle
+        self._waiting: set[Request] = set()
         context.on("request", self._asks)
+        context.on("requestfinished", self._has_answer)
+        context.on("requestfailed", self._has_answer)
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", self._says)
 
     def _asks(self, request: Request) -> None:
         self.hosts.add(request.url.split("/")[2])
+        self._waiting.add(request)
+
+    def _has_answer(self, request: Request) -> None:
+        self._waiting.discard(request)
 
     def _says(self, message: ConsoleMessage) -> None:
         if "[milonga]" in message.text:
@@ -107,6 +114,11 @@ class Visitor:
             return what()
 
         eventually(looked, says)
+
+    def closes(self, tab: Page) -> None:
+        """Once all that his pages asked has its answer: what is still on its way would be lost with the page."""
+        self.until(lambda: not self._waiting, "every request has its answer")
+        tab.close()
 
     def _script(self, how: str) -> str:
         if how == "npm":

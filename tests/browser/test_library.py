@@ -68,10 +68,10 @@ def test_the_calls_of_a_page_arrive_as_from_segments_own_build(visitor: Visitor,
         )
         collector.wait("late")
         collector.wait("screen")
+        visitor.closes(tab)
         found.append(
             sorted((plain(event) for event in collector.events), key=lambda event: json.dumps(event, sort_keys=True))
         )
-        tab.close()
     stock, ours = found
     for event in stock:  # which of them has no account is what we are here for
         if event["type"] != "group":

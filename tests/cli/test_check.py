@@ -11,10 +11,8 @@ import apsw
 import pytest
 
 from milonga.eventlog.segment import path_of
-from tests.cli.test_backup import EVENTS, data
+from tests.cli.filled import EVENTS
 from tests.cli.test_sources import milonga
-
-__all__ = ["data"]
 
 PAGE = 16384
 

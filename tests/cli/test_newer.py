@@ -6,11 +6,8 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.cli.test_backup import data
 from tests.cli.test_sources import in_a_process, milonga
 from tests.running import Client, Milonga, eventually, track
-
-__all__ = ["data"]
 
 KINDS: Mapping[str, str] = {
     "workspace": "workspace.db",

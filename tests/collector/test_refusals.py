@@ -19,7 +19,7 @@ from tests.collector.parts import BASIC, EVENT, NOW, Bench, Front, RecordingLedg
 
 SITE = "https://www.example.com"
 EVIL = "https://evil.example"
-NOISE = {"invalid_http", "invalid_host", "slow_headers", "not_found", "method_not_allowed"}
+NOISE = {"invalid_http", "invalid_host", "slow_headers", "method_not_allowed"}
 OURS = {"not_ready", "stopping", "trouble"}
 
 
@@ -140,6 +140,20 @@ def test_bodies_that_cannot_be_taken_are_counted_by_their_code(front: Front) -> 
         ("missing_write_key", 1),
         ("unsupported_encoding", 1),
     ]
+
+
+def test_an_sdk_that_sends_to_a_wrong_path_is_counted_and_the_path_told(front: Front) -> None:
+    bench = Bench()
+    with bench.listening(front) as server:
+        assert send(server, "POST", "/v1/v1/batch?secret", EVENT, {"Authorization": BASIC}).code == "not_found"
+        assert send(server, "OPTIONS", "/t", headers={"Origin": SITE}).code == "not_found"
+        assert send(server, "GET", "/favicon.ico").code == "not_found"
+        assert send(server, "PUT", "/v1/track", EVENT).code == "method_not_allowed"
+        (warning,) = warned(bench)
+    assert (warning["code"], warning["requests"]) == ("not_found", 2)
+    assert warning["latest"] == ["/v1/v1/batch from 127.0.0.1", "/t from 127.0.0.1"]
+    assert [(one.source, one.code, one.count) for one in bench.ledger.refusals] == [(0, "not_found", 2)]
+    assert bench.collector.counts["refused"] == 2
 
 
 def test_headers_beyond_all_bounds_are_counted_and_what_is_no_http_is_not() -> None:

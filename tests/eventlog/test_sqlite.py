@@ -1,11 +1,8 @@
-"""What only the SQLite log promises: its files, its limits, and readers in other processes."""
+"""What only the SQLite log promises: its files, its limits, what is one transaction."""
 
 import asyncio
 import os
 import stat
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 
 import apsw
@@ -13,52 +10,15 @@ import pytest
 
 from milonga.eventlog import known, reader, writer
 from milonga.eventlog import sqlite as sqlite_log
-from milonga.eventlog.api import START, Damaged, Duplicate, LogFull, Position, Stored
-from milonga.eventlog.lookup import EventLookup
+from milonga.eventlog.api import START, Duplicate, LogFull, Position
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.record import UnknownFormat
-from milonga.eventlog.segment import has_indexes, list_segments, open_settled, path_of
+from milonga.eventlog.segment import has_indexes, list_segments, path_of
 from milonga.eventlog.sqlite import LogInUse, SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import HOUR, Clock, Events, event_of, events_of, offsets, poll, read_all
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "log"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def make(clock: Clock) -> Events:
-    return Events(clock)
-
-
-async def settled(folder: Path) -> None:
-    """Every sealed segment has its indexes and will not change again."""
-
-    async def are_settled() -> bool:
-        for first in list_segments(folder)[:-1]:
-            if (connection := open_settled(path_of(folder, first))) is None:
-                return False
-            connection.close()
-        return True
-
-    await poll(are_settled)
-
-
-def damage_page_of(folder: Path, first: int, marker: bytes) -> None:
-    """Overwrite the page that holds this text."""
-    path = path_of(folder, first)
-    content = bytearray(path.read_bytes())
-    place = content.index(marker) // 16384 * 16384
-    content[place : place + 16384] = b"\xa5" * 16384
-    path.write_bytes(content)
+from .conformance import HOUR, Clock, Events, offsets, poll, read_all
+from .segments import settled
 
 
 def modes(folder: Path) -> set[int]:
@@ -246,69 +206,6 @@ def test_more_segments_than_files_may_be_open(
     asyncio.run(run())
 
 
-# Damage
-
-
-def test_a_damaged_page_is_named_event_by_event_and_the_rest_is_read(folder: Path, make: Events) -> None:
-    async def run() -> None:
-        events = [make.one(body=b'{"number":"<%d>","x":"%s"}' % (number, b"x" * 900)) for number in range(100)]
-        log = await SqliteLog.open(folder, seal_at=SealAt(events=100))
-        await log.append(events)
-        await log.append(make.some(1))
-        await settled(folder)
-        await log.close()
-        damage_page_of(folder, 1, b"<50>")
-        found = await read_all(SqliteLogReader(folder), limit=7)
-        assert offsets(found) == list(range(1, 102))
-        damaged = [one for one in found if isinstance(one, Damaged)]
-        assert 5 < len(damaged) < 20
-        assert "page cannot be read" in damaged[0].reason
-        assert events_of([one for one in found if isinstance(one, Stored)][:-1]) == [
-            event for number, event in enumerate(events, 1) if number not in offsets(list(damaged))
-        ]
-
-    asyncio.run(run())
-
-
-def test_a_file_that_cannot_be_read_at_all_is_named_event_by_event(folder: Path, clock: Clock, make: Events) -> None:
-    async def run() -> None:
-        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
-        for _ in range(3):
-            await log.append(make.some(10))
-        await settled(folder)
-        await log.close()
-        path_of(folder, 11).write_bytes(b"not a database " * 10_000)
-        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
-        found = await read_all(log, limit=4)
-        assert offsets(found) == list(range(1, 31))
-        assert [one.position.offset for one in found if isinstance(one, Damaged)] == list(range(11, 21))
-        assert await log.append(make.some(1)) == [Position(0, 31)]
-        assert await log.drop_older_than(-1, keep_from=21) == 20
-        assert offsets(await read_all(log)) == list(range(21, 32))
-        await log.close()
-
-    asyncio.run(run())
-
-
-def test_a_log_whose_newest_page_is_damaged_goes_on_in_a_new_segment(folder: Path, make: Events) -> None:
-    async def run() -> None:
-        log = await SqliteLog.open(folder)
-        await log.append([make.one(body=b'{"number":"<%d>","x":"%s"}' % (n, b"x" * 900)) for n in range(100)])
-        await log.close()
-        damage_page_of(folder, 1, b"<99>")
-        log = await SqliteLog.open(folder)
-        (position,) = await log.append([make.one("after")])
-        assert isinstance(position, Position)
-        assert position.offset > 100
-        found = await read_all(log, limit=1000)
-        assert offsets(found) == list(range(1, position.offset + 1))
-        assert event_of(found[-1]).stamp.message_id == "after"
-        assert sum(isinstance(one, Stored) for one in found) > 80
-        await log.close()
-
-    asyncio.run(run())
-
-
 # Groups
 
 
@@ -400,144 +297,3 @@ def test_one_read_is_bounded_by_bytes_but_gives_at_least_one_event(folder: Path,
         await log_reader.close()
 
     asyncio.run(run())
-
-
-# Other processes
-
-APPEND = """
-import asyncio, sys
-from pathlib import Path
-from eventlog.conformance import Clock, Events
-from milonga.eventlog.sqlite import SqliteLog
-from milonga.eventlog.writer import SealAt
-
-async def run():
-    make = Events(Clock())
-    log = await SqliteLog.open(Path(sys.argv[1]), seal_at=SealAt(events=50))
-    print("ready", flush=True)
-    for line in sys.stdin:
-        await log.append(make.some(int(line)))
-    await log.close()
-
-asyncio.run(run())
-"""
-
-
-def start(program: str, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(program), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )
-
-
-def tell(process: "subprocess.Popen[str]", text: str) -> None:
-    assert process.stdin is not None
-    process.stdin.write(text + "\n")
-    process.stdin.flush()
-
-
-def test_a_reader_in_another_process_follows_across_segments_while_old_ones_are_dropped(folder: Path) -> None:
-    async def run() -> None:
-        with start(APPEND, str(folder)) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-            log_reader = SqliteLogReader(folder, bell="delivery")
-            seen: list[int] = []
-            for round_ in range(1, 31):
-                tell(writer, "17")
-                while len(seen) < 17 * round_:
-                    assert await log_reader.wait(0, len(seen), 20)
-                    seen += offsets(await log_reader.read(0, len(seen), 7))
-                for first in list_segments(folder)[:-1]:
-                    if first < len(seen) - 200:
-                        path_of(folder, first).unlink()
-            assert seen == list(range(1, 511))
-            assert await log_reader.begin(0) > 1
-            slow = SqliteLogReader(folder)
-            assert (await slow.read(0, START, 1))[0].position.offset == await slow.begin(0)
-            await slow.close()
-            await log_reader.close()
-            writer.communicate()
-            assert writer.returncode == 0
-        after = SqliteLogReader(folder)
-        assert await after.end(0) == 510
-        await after.close()
-
-    asyncio.run(run())
-
-
-def test_the_bell_wakes_a_reader_in_another_process(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "POLL", 1000)
-
-    async def run() -> None:
-        with start(APPEND, str(folder)) as writer:
-            assert writer.stdout is not None
-            assert writer.stdout.readline() == "ready\n"
-            log_reader = SqliteLogReader(folder, bell="delivery")
-            for end in range(5):
-                waiting = asyncio.ensure_future(log_reader.wait(0, end, 60))
-                assert not (await asyncio.wait((waiting,), timeout=0.05))[0]
-                tell(writer, "1")
-                assert await asyncio.wait_for(waiting, 30)
-            await log_reader.close()
-            writer.communicate()
-
-    asyncio.run(run())
-
-
-def test_a_reader_that_is_there_before_the_log_finds_it(folder: Path, make: Events) -> None:
-    async def run() -> None:
-        log_reader = SqliteLogReader(folder, bell="delivery")
-        assert await log_reader.end(0) == START
-        assert await log_reader.begin(0) == 1
-        assert await log_reader.read(0, START, 10) == []
-        waiting = asyncio.ensure_future(log_reader.wait(0, START, 60))
-        await asyncio.sleep(0)
-        log = await SqliteLog.open(folder)
-        await log.append(make.some(1))
-        assert await asyncio.wait_for(waiting, 30)
-        assert offsets(await log_reader.read(0, START, 10)) == [1]
-        await log_reader.close()
-        await log.close()
-
-    asyncio.run(run())
-
-
-# Finding events again
-
-
-def test_events_are_found_by_id_user_and_account_in_every_segment(folder: Path, clock: Clock, make: Events) -> None:
-    async def run() -> None:
-        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
-        for number in range(35):
-            await log.append([make.one(f"m{number}", user_id=f"u{number % 2}", account=f"a{number % 3}")])
-        await log.append([make.one("m3", source=2)])
-        await settled(folder)
-        look = EventLookup(folder)
-        assert offsets(look.by_message_id("m3")) == [36, 4]
-        assert offsets(look.by_message_id("m34")) == [35]
-        assert look.by_message_id("nobody") == []
-        assert offsets(look.by_user("u0", 4)) == [35, 33, 31, 29]
-        assert offsets(look.by_user("u0", 100, before=29)) == list(range(27, 0, -2))
-        assert offsets(look.by_account("a1", 3, before=12)) == [11, 8, 5]
-        assert offsets(look.newest(3)) == [36, 35, 34]
-        found = look.at(Position(0, 7))
-        assert isinstance(found, Stored)
-        assert found.event.stamp.message_id == "m6"
-        assert look.at(Position(0, 37)) is None
-        assert look.since() == clock.now
-        await log.close()
-
-    asyncio.run(run())
-
-
-def test_nothing_is_found_before_there_is_a_log(folder: Path) -> None:
-    look = EventLookup(folder)
-    assert look.by_message_id("m") == []
-    assert look.at(Position(0, 1)) is None
-    assert look.counts(0, 2**40) == []
-    assert look.discards(10) == []
-    assert look.since() is None

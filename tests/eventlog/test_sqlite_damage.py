@@ -14,22 +14,13 @@ from milonga.eventlog.segment import list_segments, path_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, Events, event_of, offsets, poll, read_all
+from .conformance import Clock, Events, event_of, events_of, offsets, poll, read_all
+from .segments import damage_page_of, settled
 
 SEAL_AT = SealAt(events=20)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "data" / "log"
-
-
 CLOCK = Clock()
-
-
-@pytest.fixture
-def make() -> Events:
-    return Events(CLOCK)
 
 
 def aside(folder: Path, name: str) -> list[Path]:
@@ -160,6 +151,66 @@ def test_damaged_counts_are_set_aside_and_counted_again_from_the_segments(folder
 
         await poll(are_counted)
         assert len(aside(folder, "counters.db")) == 1
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_a_damaged_page_is_named_event_by_event_and_the_rest_is_read(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        events = [make.one(body=b'{"number":"<%d>","x":"%s"}' % (number, b"x" * 900)) for number in range(100)]
+        log = await SqliteLog.open(folder, seal_at=SealAt(events=100))
+        await log.append(events)
+        await log.append(make.some(1))
+        await settled(folder)
+        await log.close()
+        damage_page_of(folder, 1, b"<50>")
+        found = await read_all(SqliteLogReader(folder), limit=7)
+        assert offsets(found) == list(range(1, 102))
+        damaged = [one for one in found if isinstance(one, Damaged)]
+        assert 5 < len(damaged) < 20
+        assert "page cannot be read" in damaged[0].reason
+        assert events_of([one for one in found if isinstance(one, Stored)][:-1]) == [
+            event for number, event in enumerate(events, 1) if number not in offsets(list(damaged))
+        ]
+
+    asyncio.run(run())
+
+
+def test_a_file_that_cannot_be_read_at_all_is_named_event_by_event(folder: Path, clock: Clock, make: Events) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
+        for _ in range(3):
+            await log.append(make.some(10))
+        await settled(folder)
+        await log.close()
+        path_of(folder, 11).write_bytes(b"not a database " * 10_000)
+        log = await SqliteLog.open(folder, clock=clock, seal_at=SealAt(events=10))
+        found = await read_all(log, limit=4)
+        assert offsets(found) == list(range(1, 31))
+        assert [one.position.offset for one in found if isinstance(one, Damaged)] == list(range(11, 21))
+        assert await log.append(make.some(1)) == [Position(0, 31)]
+        assert await log.drop_older_than(-1, keep_from=21) == 20
+        assert offsets(await read_all(log)) == list(range(21, 32))
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_a_log_whose_newest_page_is_damaged_goes_on_in_a_new_segment(folder: Path, make: Events) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder)
+        await log.append([make.one(body=b'{"number":"<%d>","x":"%s"}' % (n, b"x" * 900)) for n in range(100)])
+        await log.close()
+        damage_page_of(folder, 1, b"<99>")
+        log = await SqliteLog.open(folder)
+        (position,) = await log.append([make.one("after")])
+        assert isinstance(position, Position)
+        assert position.offset > 100
+        found = await read_all(log, limit=1000)
+        assert offsets(found) == list(range(1, position.offset + 1))
+        assert event_of(found[-1]).stamp.message_id == "after"
+        assert sum(isinstance(one, Stored) for one in found) > 80
         await log.close()
 
     asyncio.run(run())
