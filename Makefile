@@ -6,6 +6,7 @@ BIN := .venv/bin
 sum = $(shell cat $(1) | cksum | cut -d ' ' -f 1)
 READY := .venv/ready-$(call sum,requirements.lock pyproject.toml)
 NODE_READY := tests/node/node_modules/ready-$(call sum,tests/node/package-lock.json)
+AUDIT_READY := .venv/audit/ready-$(call sum,requirements-audit.lock)
 BROWSER := $(shell find browser examples/site/npm -name node_modules -prune -o -type f -print | LC_ALL=C sort)
 BROWSER_NODE := browser/node_modules/ready-$(call sum,browser/package-lock.json)
 BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
@@ -13,7 +14,7 @@ BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 # The cache is ours, so that HOME need not be writable.
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
-.PHONY: setup demo test check fix bench fuzz lock browser
+.PHONY: setup demo test check fix bench fuzz audit lock browser
 .DEFAULT_GOAL := help
 
 help:
@@ -21,6 +22,7 @@ help:
 	@echo "make test    all tests        make check   format, lint, types, docs"
 	@echo "make fix     repair format    make bench   measure, beside the limits"
 	@echo "make fuzz    send 200,000 hostile requests to a server of its own"
+	@echo "make audit   ask the public lists whether a dependency is known to be vulnerable"
 	@echo "make browser build the library that browsers load; demo and test do so themselves"
 
 $(READY):
@@ -75,8 +77,19 @@ bench: setup
 fuzz: setup $(BROWSER_READY)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# An environment of its own: nothing else needs these packages. ARGS=--strict fails where a list cannot be asked.
+$(AUDIT_READY): $(READY)
+	rm -rf .venv/audit
+	$(PYTHON) -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-audit.lock
+	touch $@
+
+audit: $(AUDIT_READY)
+	PATH="$(CURDIR)/.venv/audit/bin:$$PATH" $(BIN)/python .ci/audit.py $(ARGS)
+
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet uv
 	.venv-lock/bin/uv pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements.lock
+	.venv-lock/bin/uv pip compile --quiet --group audit --generate-hashes --no-emit-index-url --no-header --python-version 3.11 --output-file requirements-audit.lock
 	rm -rf .venv-lock
