@@ -14,20 +14,14 @@ import pytest
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving, duplicates
 from tests.running import Milonga, eventually, track
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """Of 12 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(tmp_path, 12) as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def post(milonga: Milonga, events: list[dict[str, Any]]) -> int:
@@ -52,8 +46,8 @@ def fill(milonga: Milonga) -> set[str]:
     return taken
 
 
-def test_what_was_taken_is_delivered_while_the_disk_is_full(small_disk: Path, totango: Receiving) -> None:
-    with Milonga(small_disk / "data") as milonga:
+def test_what_was_taken_is_delivered_while_the_disk_is_full(disk: Path, totango: Receiving) -> None:
+    with Milonga(disk / "data") as milonga:
         milonga.say("sources", "add", "web", "--write-key", KEY)
         settings = ("--set", "serviceId=SP-1", "--set", f"endpoint={totango.url}")
         milonga.say("destinations", "add", "totango", "--source", "web", *settings)
@@ -78,9 +72,9 @@ def test_what_was_taken_is_delivered_while_the_disk_is_full(small_disk: Path, to
 
 
 def test_on_a_disk_without_a_byte_left_it_stops_in_time_and_sends_what_was_left_when_there_is_room(
-    small_disk: Path, totango: Receiving
+    disk: Path, totango: Receiving
 ) -> None:
-    with Milonga(small_disk / "data") as milonga:
+    with Milonga(disk / "data") as milonga:
         milonga.say("sources", "add", "web", "--write-key", KEY)
         settings = ("--set", "serviceId=SP-1", "--set", f"endpoint={totango.url}")
         milonga.say("destinations", "add", "totango", "--source", "web", *settings)
@@ -88,7 +82,7 @@ def test_on_a_disk_without_a_byte_left_it_stops_in_time_and_sends_what_was_left_
         totango.behave(status=503)
         assert post(milonga, [track(n, f"u{n}", "acme") for n in range(500)]) == 200
         eventually(lambda: totango.received() > 0, "tries")
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         subprocess.run(["dd", "if=/dev/zero", f"of={ballast}", "bs=4096"], capture_output=True, check=False)
         totango.behave_well()
         eventually(lambda: len(totango.accepted()) > 0, "sent, but not recorded")

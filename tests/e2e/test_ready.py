@@ -1,7 +1,6 @@
 """`/readyz` tells the truth: whether events can be kept."""
 
 import json
-import subprocess
 from collections.abc import Iterator
 from contextlib import closing
 from http.client import HTTPConnection
@@ -11,20 +10,14 @@ import pytest
 
 from tests.e2e.conftest import KEY
 from tests.running import Milonga, eventually, track
+from tests.small_disk import small_disk
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """Of 8 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(tmp_path, 8) as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def post(milonga: Milonga, number: int) -> tuple[int, str]:
@@ -43,11 +36,11 @@ def ready(milonga: Milonga) -> int:
         return answer.status
 
 
-def test_a_full_disk_is_not_ready_and_room_makes_it_ready_without_an_event(small_disk: Path) -> None:
+def test_a_full_disk_is_not_ready_and_room_makes_it_ready_without_an_event(disk: Path) -> None:
     """What the server logs goes to a file on the same disk, and is no reason to stop either."""
-    ballast = small_disk / "ballast"
+    ballast = disk / "ballast"
     ballast.write_bytes(b"x" * 2_000_000)
-    with Milonga(small_disk / "data") as milonga:
+    with Milonga(disk / "data") as milonga:
         milonga.say("sources", "add", "web", "--write-key", KEY)
         milonga.start()
         assert ready(milonga) == 200

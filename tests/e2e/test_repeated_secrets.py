@@ -1,11 +1,9 @@
 """Receivers that repeat the request, head and all, in an error page. Nothing of a secret may stay with us."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from tests.answering import answering
 from tests.running import Client, Milonga, eventually, track
 
 TOKEN, HOOK = "SECRETTOKEN1234/+=", "SECRETHOOK5678"
@@ -30,21 +28,10 @@ class Parrot(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def parrot() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Parrot) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 def test_a_secret_that_a_receiver_repeats_is_nowhere_on_disk_and_nowhere_told(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    with parrot() as url, Milonga(data) as milonga:
+    with answering(ThreadingHTTPServer(("127.0.0.1", 0), Parrot)) as server, Milonga(data) as milonga:
+        url = f"http://127.0.0.1:{server.server_port}"
         milonga.say("sources", "add", "web", "--write-key", "k")
         totango = ("--set", "serviceId=SP-1", "--set", f"endpoint={url}", "--set", f"sdrToken={TOKEN}")
         milonga.say("destinations", "add", "totango", "--source", "web", *totango)

@@ -6,9 +6,8 @@ import re
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from milonga.destinations.webhook.fake import pretend
+from tests.answering import answering
 from tests.receiving import Receiving
 from tests.running import PATIENCE, Client, Milonga, eventually, track
 
@@ -66,16 +66,8 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-@contextmanager
-def strict(*says: int, repeats: bytes = b"") -> Iterator[Strict]:
-    with Strict(list(says), repeats) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+def strict(*says: int, repeats: bytes = b"") -> AbstractContextManager[Strict]:
+    return answering(Strict(list(says), repeats))
 
 
 @contextmanager

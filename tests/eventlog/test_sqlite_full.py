@@ -1,8 +1,6 @@
 """A full disk refuses politely, damages nothing, and is usable again as soon as there is room."""
 
 import asyncio
-import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +11,7 @@ from milonga.eventlog.api import START, LogFull, Position
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
+from tests.small_disk import free, small_disk
 
 from .conformance import Clock, Events, offsets, poll, read_all
 
@@ -20,17 +19,10 @@ BODY = b'{"x":"%s"}' % (b"y" * 3_000)
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
+def disk(tmp_path: Path) -> Iterator[Path]:
     """Of 8 MB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(disk)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip()}")
-    try:
+    with small_disk(tmp_path, 8) as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 async def fill(log: SqliteLog, make: Events) -> int:
@@ -44,13 +36,13 @@ async def fill(log: SqliteLog, make: Events) -> int:
     raise AssertionError("the disk never got full")
 
 
-def test_a_full_disk_refuses_and_goes_on_when_there_is_room(small_disk: Path) -> None:
+def test_a_full_disk_refuses_and_goes_on_when_there_is_room(disk: Path) -> None:
     async def run() -> None:
         seal_at = SealAt()  # the index builder of several would race for the last bytes
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 2_000_000)
         make = Events(Clock())
-        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=0)
+        log = await SqliteLog.open(disk / "log", seal_at=seal_at, reserve=0)
         kept = await fill(log, make)
         for _ in range(3):
             kept += await fill(log, make)
@@ -59,19 +51,19 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(small_disk: Path) ->
         assert await log.append([make.one("again")]) == [Position(0, kept + 1)]
         assert offsets(await read_all(log)) == list(range(1, kept + 2))
         await log.close()
-        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=0)
+        log = await SqliteLog.open(disk / "log", seal_at=seal_at, reserve=0)
         assert offsets(await read_all(log)) == list(range(1, kept + 2))
         await log.close()
 
     asyncio.run(run())
 
 
-def test_what_was_refused_is_no_duplicate_when_it_comes_again(small_disk: Path) -> None:
+def test_what_was_refused_is_no_duplicate_when_it_comes_again(disk: Path) -> None:
     async def run() -> None:
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 4_000_000)
         make = Events(Clock())
-        log = await SqliteLog.open(small_disk / "log", reserve=0)
+        log = await SqliteLog.open(disk / "log", reserve=0)
         kept = await fill(log, make)
         refused = make.some(20, body=BODY)
         with suppress(LogFull):
@@ -85,12 +77,12 @@ def test_what_was_refused_is_no_duplicate_when_it_comes_again(small_disk: Path) 
     asyncio.run(run())
 
 
-def test_a_log_that_was_full_says_so_until_there_is_room_also_if_nobody_appends(small_disk: Path) -> None:
+def test_a_log_that_was_full_says_so_until_there_is_room_also_if_nobody_appends(disk: Path) -> None:
     async def run() -> None:
-        ballast = small_disk / "ballast"
+        ballast = disk / "ballast"
         ballast.write_bytes(b"x" * 4_000_000)
         make = Events(Clock())
-        log = await SqliteLog.open(small_disk / "log", reserve=0)
+        log = await SqliteLog.open(disk / "log", reserve=0)
         seen = [log.writable]
         kept = await fill(log, make)
         seen.append(log.writable)
@@ -107,24 +99,22 @@ def test_a_log_that_was_full_says_so_until_there_is_room_also_if_nobody_appends(
 
 
 @pytest.mark.parametrize("seal_at", [SealAt(), SealAt(events=300)], ids=["one segment", "several segments"])
-def test_the_last_of_the_disk_is_left_to_others_also_after_checkpoints_and_indexes(
-    small_disk: Path, seal_at: SealAt
-) -> None:
+def test_the_last_of_the_disk_is_left_to_others_also_after_checkpoints_and_indexes(disk: Path, seal_at: SealAt) -> None:
     reserve = 3 * 1024 * 1024
 
     async def run() -> None:
         make = Events(Clock())
-        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=reserve)
+        log = await SqliteLog.open(disk / "log", seal_at=seal_at, reserve=reserve)
         kept = await fill(log, make)
         assert kept > 300
         await log.close()  # the last checkpoint
-        assert free(small_disk) > reserve - 512 * 1024
-        (small_disk / "others").write_bytes(b"x" * (free(small_disk) - 64 * 1024))
-        log = await SqliteLog.open(small_disk / "log", seal_at=seal_at, reserve=reserve)
+        assert free(disk) > reserve - 512 * 1024
+        (disk / "others").write_bytes(b"x" * (free(disk) - 64 * 1024))
+        log = await SqliteLog.open(disk / "log", seal_at=seal_at, reserve=reserve)
         with pytest.raises(LogFull, match="MB of the disk are free"):
             await log.append(make.some(1, body=BODY))
         assert not log.writable
-        (small_disk / "others").unlink()
+        (disk / "others").unlink()
         if seal_at.events == 300:
             assert await log.trim(0, 300) == 300
 
@@ -139,13 +129,13 @@ def test_the_last_of_the_disk_is_left_to_others_also_after_checkpoints_and_index
     asyncio.run(run())
 
 
-def test_on_a_full_disk_readers_read_and_dropping_old_segments_makes_room(small_disk: Path) -> None:
+def test_on_a_full_disk_readers_read_and_dropping_old_segments_makes_room(disk: Path) -> None:
     async def run() -> None:
         make = Events(Clock())
-        log = await SqliteLog.open(small_disk / "log", seal_at=SealAt(events=300), reserve=2 * 1024 * 1024)
+        log = await SqliteLog.open(disk / "log", seal_at=SealAt(events=300), reserve=2 * 1024 * 1024)
         kept = await fill(log, make)
         assert kept > 300
-        log_reader = SqliteLogReader(small_disk / "log")
+        log_reader = SqliteLogReader(disk / "log")
         assert offsets(await read_all(log_reader, START)) == list(range(1, kept + 1))
         await log_reader.close()
         assert await log.trim(0, 300) == 300
@@ -160,9 +150,3 @@ def test_on_a_full_disk_readers_read_and_dropping_old_segments_makes_room(small_
         await log.close()
 
     asyncio.run(run())
-
-
-def free(disk: Path) -> int:
-    """Bytes."""
-    found = os.statvfs(disk)
-    return found.f_bavail * found.f_frsize

@@ -10,8 +10,9 @@ from milonga.eventlog.api import Position, Stored
 from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.waiting import Behind, Waits
-from milonga.spec.stored import Stamp, Stamped
+from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
+from tests.events import stamp_of
 
 AT = 1_709_648_527_123  #: 2024-03-05T14:22:07.123Z
 BODY = b'{"type":"track","userId":"ada","event":"Saved","context":{"groupId":"acme"}}'
@@ -19,13 +20,9 @@ CHANGE = StateChange(at=AT - 9_000, state=DestinationState.on, by="cli", reason=
 
 
 def stored() -> Stored:
-    stamp = Stamp(
-        source=1,
-        type="track",
+    stamp = stamp_of(
         message_id="m-1",
-        own_message_id=True,
         user_id="ada",
-        anonymous_id=None,
         account="acme",
         account_found="context.groupId",
         received_at=AT,

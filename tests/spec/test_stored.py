@@ -18,6 +18,7 @@ from milonga.eventlog.record import record, stored
 from milonga.spec.decode import decode, decode_mended
 from milonga.spec.read import EVENT_TYPES, read_stamped
 from milonga.spec.stored import Stamp, Stamped
+from tests.events import stamp_of
 
 TEXT = st.text(max_size=8)
 TIMES = st.integers(-(2**62), 2**62)
@@ -100,20 +101,7 @@ def test_whatever_is_accepted_can_be_read_again(value: bytes, place: str) -> Non
 
 def test_stamps_of_before_are_read() -> None:
     """They had null for what a batch did not say."""
-    fields: dict[str, Any] = msgspec.to_builtins(
-        Stamp(
-            source=1,
-            type="track",
-            message_id="m",
-            own_message_id=True,
-            user_id="u",
-            anonymous_id=None,
-            account=None,
-            account_found=None,
-            received_at=0,
-            timestamp=0,
-        )
-    )
+    fields: dict[str, Any] = msgspec.to_builtins(stamp_of())
     old = json.dumps({**fields, "batch_context": None, "batch_integrations": {"All": True}})
     event = read_stamped(Stamped(msgspec.json.decode(old, type=Stamp), b'{"context":{"a":1}}'))
     assert (event.context, event.integrations) == ({"a": 1}, {"All": True})
