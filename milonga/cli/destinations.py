@@ -26,10 +26,11 @@ from milonga.cli.common import (
 from milonga.cli.facts import Facts, Place, facts_of, waiting_events
 from milonga.cli.terminal import Column, print_json, print_table
 from milonga.destinations.contract import Destination
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.rows import kind_named
-from milonga.workspace.settings import UNSET, by_name, changed, fields_of
+from milonga.workspace.settings import UNSET, by_names, changed, fields_of
 from milonga.workspace.store import Workspace, registered
 
 app = typer.Typer(no_args_is_help=True, help="Where events go, with which settings, and whether they do.")
@@ -229,18 +230,23 @@ def kinds(
         return
     if kind not in there:
         fail(f"A kind {kind!r} does not exist. Kinds: {', '.join(there)}.")
-    fields = fields_of(there[kind].settings)
+    own, shared = fields_of(there[kind].settings), fields_of(DeliverySettings)
     if json:
-        print_json([showing.declared(field) for field in fields])
+        listed = [showing.declared(field, "settings") for field in own]
+        print_json([*listed, *(showing.declared(field, "delivery") for field in shared)])
     else:
-        showing.print_kind(fields)
+        showing.print_kind(own)
+        typer.echo("\nAs every destination, how it is delivered to:\n")
+        showing.print_kind(shared)
 
 
 def _could_be_added(
     workspace: Workspace, kind: Destination, source: str, name: str, given: Mapping[str, object]
 ) -> bool:
     """But for what is missing. If not, adding it says why; UserError if it is the settings."""
-    changed(kind.settings(), by_name(kind.settings, given, kind.label), kind.label)
+    own, shared = by_names(kind.settings, DeliverySettings, given, kind.label)
+    changed(kind.settings(), own, kind.label)
+    changed(DeliverySettings(), shared, kind.label)
     there = any(one.name == source for one in workspace.sources())
     return there and all(one.name != name for one in workspace.destinations())
 

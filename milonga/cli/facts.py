@@ -242,6 +242,7 @@ def _removed(workspace: Workspace, former: FormerDestination) -> Place:
         settings=settings,
         settings_version=version,
         changes=former.changes,
+        delivery=workspace.delivery_settings_at(former.id, version),
     )
     return Place(config, former.removed_at)
 

@@ -14,6 +14,7 @@ from milonga.delivery.rows import Health
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
 from milonga.workspace.settings import Field, fields_of, missing, shown
 from milonga.workspace.store import Workspace
@@ -103,6 +104,7 @@ def details(facts: Facts, place: Place) -> dict[str, Any]:
         **summary(facts, place),
         "lastHour": _last_hour(facts, config.id),
         "settings": {} if gone else shown(masked(facts.workspace, config)),
+        "delivery": shown(config.delivery),
         "history": [
             {
                 "at": instant(entry.at),
@@ -203,15 +205,16 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
         typer.echo(
             f"\nSettings, version {one['settingsVersion']} (what they mean: milonga destinations kinds {one['kind']})"
         )
-        print_table(
-            ("setting", "value", "default"),
-            [
-                (field.name, text(one["settings"][field.name]), text(field.default))
-                for field in fields_of(type(settings))
-            ],
-        )
+        _print_settings(fields_of(type(settings)), one["settings"])
+    typer.echo("\nHow it is delivered to")
+    _print_settings(fields_of(DeliverySettings), one["delivery"])
     typer.echo("\nHistory")
     print_table(("when", "by", "what"), [(entry["at"], entry["by"], _event(entry)) for entry in one["history"]])
+
+
+def _print_settings(fields: tuple[Field, ...], values: Mapping[str, Any]) -> None:
+    rows = [(field.name, text(values[field.name]), text(field.default)) for field in fields]
+    print_table(("setting", "value", "default"), rows)
 
 
 def _event(entry: Mapping[str, Any]) -> str:
@@ -230,6 +233,8 @@ def text(value: object) -> str:
             return value
         case bool():
             return "true" if value else "false"
+        case float():
+            return f"{value:.0f}" if value.is_integer() else str(value)
         case None:
             return ""
         case _:
@@ -248,9 +253,11 @@ def print_kind(fields: tuple[Field, ...]) -> None:
             typer.echo(f"  {line}")
 
 
-def declared(field: Field) -> dict[str, Any]:
+def declared(field: Field, group: str) -> dict[str, Any]:
+    """group  "settings": the kind's own; "delivery": of every destination"""
     return {
         "name": field.name,
+        "group": group,
         "label": field.label,
         "help": field.help,
         "type": field.kind,

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from milonga.eventlog.api import Offset
+from milonga.workspace.delivery_settings import DeliverySettings
 
 LONGEST_KEY: Final = 100
 
@@ -150,6 +151,7 @@ class DestinationConfig(Struct, frozen=True, kw_only=True):
     settings          of the kind's settings type, secrets in the clear: never log or show it as it is; UnknownSettings
                       if this Milonga does not have the kind
     settings_version  1, 2, ...; each change makes a new one, none is ever overwritten
+    delivery          how it is delivered to, whatever its kind; of the same version
     changes           of its state, oldest first, never empty; the last one holds now
     """
 
@@ -160,6 +162,7 @@ class DestinationConfig(Struct, frozen=True, kw_only=True):
     settings: Struct
     settings_version: int
     changes: tuple[StateChange, ...]
+    delivery: DeliverySettings = DeliverySettings()
 
     @property
     def state(self) -> DestinationState:

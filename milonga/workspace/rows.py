@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import (
     BrowserDestination,
@@ -24,7 +25,7 @@ from milonga.workspace.model import (
     UnknownSettings,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
-from milonga.workspace.settings import MASK, fields_of, forced, joined
+from milonga.workspace.settings import MASK, fields_of, forced, joined, usable_of
 
 _log = structlog.get_logger("milonga.workspace")
 
@@ -119,7 +120,7 @@ def _for_browsers(
     if state is DestinationState.off:
         return None
     try:
-        version, _, plain = newest_settings(db, id_)
+        version, _, plain, _ = newest_settings(db, id_)
         settings, trouble = joined(kind.settings, plain, dict.fromkeys(read_secrets(db, id_, version), MASK))
     except msgspec.MsgspecError:  # damaged
         return None
@@ -155,8 +156,10 @@ def _destination(
     kinds: Mapping[str, Destination],
     keys: KeyProvider,
 ) -> DestinationConfig:
-    version, at, plain = newest_settings(db, id_)
+    version, at, plain, stored = newest_settings(db, id_)
     settings, trouble = _settings(db, id_, name, kinds.get(kind), version, plain, keys)
+    delivery, delivery_trouble = delivery_settings(stored)
+    trouble = trouble or (delivery_trouble and _anew(delivery_trouble, name))
     changes = read_changes(db, id_)
     now = changes[-1]
     if (trouble or kind not in kinds) and now.state is DestinationState.on:
@@ -177,7 +180,27 @@ def _destination(
         settings=settings,
         settings_version=version,
         changes=changes,
+        delivery=delivery,
     )
+
+
+def delivery_settings(stored: str) -> tuple[DeliverySettings, str]:
+    """From JSON, and "" or what of it cannot be used, in words: that has its default."""
+    try:
+        given = msgspec.json.decode(stored, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return DeliverySettings(), "its stored delivery settings are damaged"
+    settings, trouble = joined(DeliverySettings, given)
+    assert isinstance(settings, DeliverySettings)  # noqa: S101  joined makes what it is asked for
+    return settings, trouble
+
+
+def lost_delivery(stored: str) -> set[str]:
+    """Names of delivery settings that were set to what is no possible value; none if nothing can be read at all."""
+    try:
+        return set(usable_of(DeliverySettings, msgspec.json.decode(stored, type=dict[str, Any]))[1])
+    except msgspec.DecodeError:
+        return set()
 
 
 def _settings(
@@ -194,9 +217,11 @@ def _settings(
         return UnknownSettings(), ""
     readable, key_trouble = _opened(id_, name, read_secrets(db, id_, version), keys)
     settings, trouble = joined(kind.settings, plain, readable)
-    if trouble:
-        trouble = f"{trouble}; give it anew with `milonga destinations set {name}`"
-    return settings, key_trouble or trouble
+    return settings, key_trouble or (trouble and _anew(trouble, name))
+
+
+def _anew(trouble: str, destination: str) -> str:
+    return f"{trouble}; give it anew with `milonga destinations set {destination}`"
 
 
 def _opened(destination: int, called: str, sealed: Secrets, keys: KeyProvider) -> tuple[dict[str, str], str]:
@@ -246,12 +271,14 @@ def unknown_kind(kinds: Mapping[str, Destination], kind: str, destination: str =
     return f"{whose} {what}. Kinds: {', '.join(sorted(kinds)) or 'none'}."
 
 
-def newest_settings(db: apsw.Connection, destination: int) -> tuple[int, int, dict[str, object]]:
-    """(version, unix milliseconds it was made, all but the secrets)"""
-    version, at, plain = fetch(
-        db, "SELECT version, at, plain FROM settings WHERE destination = ? ORDER BY version DESC LIMIT 1", destination
+def newest_settings(db: apsw.Connection, destination: int) -> tuple[int, int, dict[str, object], str]:
+    """(version, unix milliseconds it was made, the kind's own but the secrets, those of the delivery as JSON)"""
+    version, at, plain, delivery = fetch(
+        db,
+        "SELECT version, at, plain, delivery FROM settings WHERE destination = ? ORDER BY version DESC LIMIT 1",
+        destination,
     )[0]
-    return version, at, msgspec.json.decode(plain, type=dict[str, object])
+    return version, at, msgspec.json.decode(plain, type=dict[str, object]), delivery
 
 
 def read_secrets(db: apsw.Connection, destination: int, version: int) -> Secrets:
@@ -280,6 +307,15 @@ def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], dest
     masked = dict.fromkeys(read_secrets(db, destination, version), MASK)
     settings, _ = joined(kinds[kind].settings, msgspec.json.decode(plain))
     return forced(settings, masked)
+
+
+def read_delivery_at(db: apsw.Connection, destination: int, version: int) -> DeliverySettings:
+    """KeyError if there was no such version. What of it cannot be used any more has its default."""
+    found = fetch(db, "SELECT delivery FROM settings WHERE destination = ? AND version = ?", destination, version)
+    if not found:
+        raise KeyError((destination, version))
+    settings, _ = delivery_settings(found[0][0])
+    return settings
 
 
 def read_changes(db: apsw.Connection, destination: int) -> tuple[StateChange, ...]:

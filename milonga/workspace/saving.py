@@ -18,18 +18,20 @@ def save_settings(
     destination: int,
     made: SettingsVersion,
     settings: Struct,
+    delivery: str,
     given: set[str],
     *,
     new_key: bool,
 ) -> None:
     """
-    given    names that were given now: of these the secrets are sealed; the others are carried over as they lie, so
-             that no key is needed for them
+    delivery DeliverySettings as they are stored (milonga.workspace.settings.own_choice)
+    given    names of the kind's own that were given now: of these the secrets are sealed; the others are carried over
+             as they lie, so that no key is needed for them
     new_key  see Workspace.set_settings
     """
     plain, secret = split(settings)
     db.execute(
-        "INSERT INTO settings (destination, version, at, by, plain, changed) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO settings (destination, version, at, by, plain, changed, delivery) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (
             destination,
             made.version,
@@ -37,6 +39,7 @@ def save_settings(
             made.by,
             msgspec.json.encode(plain).decode(),
             msgspec.json.encode(made.changed).decode(),
+            delivery,
         ),
     )
     before = read_secrets(db, destination, made.version - 1)

@@ -118,12 +118,28 @@ def by_name(kind: type[Struct], changes: Mapping[str, object], label: str) -> di
 
     label  of the kind, for the error
     """
+    own, _ = by_names(kind, None, changes, label)
+    return own
+
+
+def by_names(
+    kind: type[Struct], shared: type[Struct] | None, changes: Mapping[str, object], label: str
+) -> tuple[dict[str, object], dict[str, object]]:
+    """The same for the settings of a kind and those that all kinds share: each Struct's own changes."""
     fields = fields_of(kind)
-    own = {field.attribute: field.name for field in fields} | {field.name: field.name for field in fields}
+    common = () if shared is None else fields_of(shared)
+    own, others = _names(fields), _names(common)
     for name in changes:
-        if name not in own:
-            raise UserError(_unknown(name, fields, label))
-    return {own[name]: given for name, given in changes.items()}
+        if name not in own and name not in others:
+            raise UserError(_unknown(name, fields, common, label))
+    return (
+        {own[name]: given for name, given in changes.items() if name in own},
+        {others[name]: given for name, given in changes.items() if name not in own},
+    )
+
+
+def _names(fields: tuple[Field, ...]) -> dict[str, str]:
+    return {field.attribute: field.name for field in fields} | {field.name: field.name for field in fields}
 
 
 def changed(current: Struct, changes: Mapping[str, object], label: str) -> Struct:
@@ -193,6 +209,15 @@ def split(settings: Struct) -> tuple[dict[str, Any], dict[str, str]]:
     return plain, secret
 
 
+def own_choice(settings: Struct) -> str:
+    """
+    What differs from the defaults, as JSON: only that is kept of settings that belong to Milonga itself, so that a
+    better default reaches those who never chose.
+    """
+    plain, _ = split(settings)
+    return msgspec.json.encode({name: plain[name] for name in differences(type(settings)(), settings)}).decode()
+
+
 def joined(
     kind: type[Struct], plain: Mapping[str, Any], secret: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Struct, str]:
@@ -202,7 +227,17 @@ def joined(
     Stored names that the kind has no more are passed by, new ones get their default. What the kind no longer takes gets
     its default too, and is told.
     """
-    stored = {**plain, **secret}
+    usable, wrong = usable_of(kind, {**plain, **secret})
+    trouble = f"what is stored for {', '.join(wrong)} is no longer a possible value" if wrong else ""
+    try:
+        return msgspec.convert(msgspec.to_builtins(usable), kind), trouble
+    except msgspec.ValidationError as error:
+        trouble = f"the stored settings do not fit together any more: {error}"
+    return forced(kind(), usable), trouble
+
+
+def usable_of(kind: type[Struct], stored: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Of stored settings, by name: what the kind takes, each for itself, and the names of what it does not."""
     usable: dict[str, Any] = {}
     wrong: list[str] = []
     for field in fields_of(kind):
@@ -211,12 +246,7 @@ def joined(
                 usable[field.name] = msgspec.convert(stored[field.name], field.type)
             except msgspec.ValidationError:
                 wrong.append(field.name)
-    trouble = f"what is stored for {', '.join(wrong)} is no longer a possible value" if wrong else ""
-    try:
-        return msgspec.convert(msgspec.to_builtins(usable), kind), trouble
-    except msgspec.ValidationError as error:
-        trouble = f"the stored settings do not fit together any more: {error}"
-    return forced(kind(), usable), trouble
+    return usable, wrong
 
 
 def forced(settings: Struct, values: Mapping[str, Any]) -> Struct:
@@ -286,10 +316,14 @@ def _called(field: Field) -> str:
     return f"{field.name} ({field.label})" if field.label != field.name else field.name
 
 
-def _unknown(name: str, fields: tuple[Field, ...], label: str) -> str:
+def _unknown(name: str, own: tuple[Field, ...], common: tuple[Field, ...], label: str) -> str:
+    fields = (*own, *common)
     if not fields:
         return f"{label} has no settings, so none called {name}."
     near = difflib.get_close_matches(name.lower(), [field.name.lower() for field in fields], n=1)
     guess = next((f" Did you mean {field.name}?" for field in fields if near and field.name.lower() == near[0]), "")
-    known = "\n".join(f"  {field.name}  {field.label}" for field in fields)
-    return f"{label} has no setting called {name}.{guess} It has:\n{known}"
+    known = "\n".join(f"  {field.name}  {field.label}" for field in own)
+    shared = "\n".join(f"  {field.name}  {field.label}" for field in common)
+    listed = " It has:\n" + known if known else ""
+    listed += "\nAnd as every destination:\n" + shared if shared else ""
+    return f"{label} has no setting called {name}.{guess}{listed}"

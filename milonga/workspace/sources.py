@@ -5,13 +5,12 @@ import string
 from collections.abc import Mapping
 
 import apsw
-import msgspec
 
 from milonga.workspace.database import fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import LONGEST_KEY, Source, SourceSettings, is_write_key
 from milonga.workspace.rows import NOWHERE, read_sources
-from milonga.workspace.settings import by_name, changed, differences, split
+from milonga.workspace.settings import by_name, changed, own_choice
 
 KEY_LENGTH = 32
 MOST_KEYS = 20  #: write keys of one source
@@ -40,9 +39,7 @@ def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> S
 
 
 def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object]) -> None:
-    """
-    Only what differs from the defaults is kept, so that a better default reaches those who never chose. UserError.
-    """
+    """Only what differs from the defaults is kept. UserError."""
     source = source_named(db, name)
     given = by_name(SourceSettings, changes, "A source")
     if source.settings.origins == NOWHERE and "origins" not in given:
@@ -51,9 +48,7 @@ def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object
             "all send, --unset origins."
         )
     after = changed(source.settings, given, f"Source {name}")
-    kept, _ = split(after)
-    own = {one: kept[one] for one in differences(SourceSettings(), after)}
-    db.execute("UPDATE source SET settings = ? WHERE id = ?", (msgspec.json.encode(own).decode(), source.id))
+    db.execute("UPDATE source SET settings = ? WHERE id = ?", (own_choice(after), source.id))
 
 
 def delete_source(db: apsw.Connection, name: str, now: int) -> None:

@@ -19,6 +19,7 @@ from milonga.destinations.contract import Destination
 from milonga.workspace import rows, sources
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import (
     BrowserDestination,
@@ -32,7 +33,7 @@ from milonga.workspace.model import (
 )
 from milonga.workspace.saving import save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
-from milonga.workspace.settings import by_name, changed, differences
+from milonga.workspace.settings import by_names, changed, differences, own_choice
 
 Kinds = Mapping[str, Destination]
 Ends = Mapping[int, int]
@@ -189,23 +190,25 @@ class Workspace:
         new_key: bool = False,
     ) -> DestinationConfig:
         """
-        settings  name -> text as typed or a value of its type; what is absent has its default
+        settings  name -> text as typed or a value of its type, the kind's own and DeliverySettings; what is absent has
+                  its default
         end       it gets what the log holds beyond this
         new_key   see set_settings
         """
         _check_name(name, "destination")
         of = rows.kind_named(self.kinds, kind)
-        wanted = by_name(of.settings, settings, of.label)
+        wanted, shared = by_names(of.settings, DeliverySettings, settings, of.label)
         whole = changed(of.settings(), wanted, of.label)
+        delivery = _delivery(DeliverySettings(), shared, of)
         with self._database.write() as db:
             source_id = sources.source_named(db, source, may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
                 raise UserError(f"There is a destination called {name} already. Give this one another with --name.")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
             id_ = db.last_insert_rowid()
-            new = differences(of.settings(), whole)
+            new = (*differences(of.settings(), whole), *differences(DeliverySettings(), delivery))
             made = SettingsVersion(at=self._now(), version=1, by=by, changed=new)
-            save_settings(db, self._keys, id_, made, whole, set(wanted), new_key=new_key)
+            save_settings(db, self._keys, id_, made, whole, own_choice(delivery), set(wanted), new_key=new_key)
             self._insert_change(db, id_, state, by, "added", end)
             return self.destination(id_)
 
@@ -222,20 +225,28 @@ class Workspace:
         A new version of the settings, unless nothing differs. If the pipeline had paused the destination because of
         its settings, it is on again with the same commit.
 
-        changes  name -> text as typed, a value of its type, or UNSET for the default
+        changes  name -> text as typed, a value of its type, or UNSET for the default; the kind's own and
+                 DeliverySettings
         end      of the log, if known
         new_key  seal with the present key, or make one, although other secrets were sealed with a key that is lost
         """
         with self._database.write() as db:
             before = self.destination(name)
             of = rows.kind_named(self.kinds, before.kind)
-            wanted = by_name(of.settings, changes, of.label)
+            wanted, shared = by_names(of.settings, DeliverySettings, changes, of.label)
             after = changed(before.settings, wanted, of.label)
+            stored_delivery = rows.newest_settings(db, before.id)[3]
+            delivery = _delivery(before.delivery, shared, of)
+            _check_lost(before.name, stored_delivery, shared)
             unreadable = unreadable_secrets(db, before)
             new = tuple(dict.fromkeys((*differences(before.settings, after), *(unreadable & set(wanted)))))
-            if new:
-                made = SettingsVersion(at=self._now(), version=before.settings_version + 1, by=by, changed=new)
-                save_settings(db, self._keys, before.id, made, after, set(wanted), new_key=new_key)
+            new += differences(before.delivery, delivery)
+            text = own_choice(delivery) if shared else stored_delivery
+            if new or text != stored_delivery:
+                made = SettingsVersion(
+                    at=self._now(), version=before.settings_version + 1, by=by, changed=new or (*shared,)
+                )
+                save_settings(db, self._keys, before.id, made, after, text, set(wanted), new_key=new_key)
             stored = rows.read_changes(db, before.id)[-1]
             if stored.state is DestinationState.paused and stored.by == "settings":
                 last = stored.end if end is None else end
@@ -288,6 +299,11 @@ class Workspace:
         with self._database.read() as db:
             return rows.read_settings_at(db, self.kinds, destination, version)
 
+    def delivery_settings_at(self, destination: int, version: int) -> DeliverySettings:
+        """The same of how it was delivered to."""
+        with self._database.read() as db:
+            return rows.read_delivery_at(db, destination, version)
+
     def history(self, name: str | int) -> tuple[StateChange | SettingsVersion, ...]:
         """Of its state and its settings, oldest first. By id also of a removed one."""
         with self._database.read() as db:
@@ -315,6 +331,23 @@ def registered() -> Kinds:
         return registry.kinds()
     except registry.HalfDone as error:
         raise UserError(str(error)) from error
+
+
+def _delivery(current: DeliverySettings, changes: Mapping[str, object], kind: Destination) -> DeliverySettings:
+    settings = changed(current, changes, kind.label)
+    assert isinstance(settings, DeliverySettings)  # noqa: S101  changed keeps the type
+    return settings
+
+
+def _check_lost(destination: str, stored: str, given: Mapping[str, object]) -> None:
+    """What was set and cannot be read any more must not become its default without anybody's having said so."""
+    lost = rows.lost_delivery(stored) - set(given)
+    if given and lost:
+        one = min(lost)
+        raise UserError(
+            f"What is stored of {destination} for {one} cannot be used any more. Say it as well, by {one}=... or, for "
+            f"its default, --unset {one}."
+        )
 
 
 def _may_change(now: StateChange, state: DestinationState, by: str) -> bool:

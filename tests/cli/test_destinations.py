@@ -239,6 +239,25 @@ def test_the_kinds_and_their_settings_can_be_looked_up_without_a_workspace() -> 
     assert "Service ID (text, required)" in milonga("destinations", "kinds", "totango").stdout
 
 
+def test_how_a_destination_is_delivered_to_is_set_shown_and_explained_beside_its_own_settings(data: Path) -> None:
+    at = ("--data", str(data))
+    add(data, "--set", "concurrency=8")
+    done = milonga("destinations", "set", "totango", "rateLimit=0.5", "region=eu1", "--unset", "concurrency", *at)
+    assert done.returncode == 0, done.stderr
+    told = asked("destinations", "show", "totango", *at)
+    assert (told["delivery"]["concurrency"], told["delivery"]["rateLimit"]) == (64, 0.5)
+    assert "concurrency" not in told["settings"]
+    assert told["history"][-1]["changed"] == ["region", "concurrency", "rateLimit"]
+    page = milonga("destinations", "show", "totango", *at).stdout
+    assert "How it is delivered to" in page
+    assert "0.5" in page
+    listed = {one["name"]: one for one in asked("destinations", "kinds", "totango")}
+    assert (listed["rateLimit"]["group"], listed["serviceId"]["group"]) == ("delivery", "settings")
+    assert "rateLimit: Requests a second (number)" in milonga("destinations", "kinds", "totango").stdout
+    done = milonga("destinations", "set", "totango", "concurrency=0", *at)
+    assert (done.returncode, "concurrency (Requests at once)" in done.stderr) == (1, True)
+
+
 def test_a_destination_of_a_kind_that_this_milonga_lacks_is_refused_in_words_by_every_command(data: Path) -> None:
     add(data)
     with Workspace.open(data) as workspace, workspace._database.write() as db:

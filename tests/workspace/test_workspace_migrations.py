@@ -6,6 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.migrate import COPIES, Migration, copies_of, migrate, migrations, version_of
 from milonga.workspace.model import DestinationState
@@ -45,6 +46,7 @@ def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
         "0001-sources-and-destinations.sql": "9b9c518de28a",
         "0002-commands.sql": "cbceee180088",
         "0003-source-settings.sql": "9ea6b50c041b",
+        "0004-delivery-settings.sql": "4f86b1f6389e",
     }
 
 
@@ -57,6 +59,7 @@ def test_a_workspace_of_version_1_keeps_everything_and_learns_the_new(tmp_path: 
         assert (config.id, config.settings_version, config.settings) == (5, 2, Settings(copies=2))
         assert [(change.state.value, change.end) for change in config.changes] == [("on", {0: 12}), ("paused", {0: 15})]
         assert workspace.settings_at(5, 1) == Settings()
+        assert config.delivery == workspace.delivery_settings_at(5, 1) == DeliverySettings()
         asked = workspace.commands.ask("resend", {"destination": 5})
         assert [command.id for command in workspace.commands.pending()] == [asked]
         assert workspace.add_destination("paper", "web", "next", {}, DestinationState.on, {0: 15}).id == 6

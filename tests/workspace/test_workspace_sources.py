@@ -304,6 +304,7 @@ def test_a_workspace_from_before_source_settings_has_the_defaults(tmp_path: Path
     with open_paper(data) as workspace:
         added = workspace.add_source("web", "web-key")
     stored(data, "ALTER TABLE source DROP COLUMN settings")
+    stored(data, "ALTER TABLE settings DROP COLUMN delivery")
     stored(data, "PRAGMA user_version = 2")
     with open_paper(data) as workspace:
         assert workspace.sources() == (
