@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
@@ -26,11 +26,16 @@ def eventually(what: Callable[[], bool], says: str, seconds: float = PATIENCE) -
 class Milonga:
     """A data directory, and a server on it between `start` and `stop`."""
 
-    def __init__(self, data: Path, *options: str) -> None:
+    def __init__(self, data: Path, *options: str, environment: Mapping[str, str] = {}) -> None:
+        """
+        options      of `milonga serve`
+        environment  of the server, beside ours
+        """
         self.data = data
         self.port = 0
         self._scheme = "http"
         self._options = options
+        self._environment = environment
         self._process: subprocess.Popen[str] | None = None
         self._log = data.parent / "server.log"
 
@@ -52,6 +57,7 @@ class Milonga:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env={**os.environ, **self._environment},
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -138,9 +144,11 @@ class Milonga:
 class Client:
     """A sender that repeats what was not acknowledged, as the SDKs do, over one kept connection."""
 
-    def __init__(self, port: int, key: str) -> None:
+    def __init__(self, port: int, key: str, patience: float = PATIENCE) -> None:
+        """patience  seconds that a batch may take to be acknowledged"""
         self._port = port
         self._key = key
+        self._patience = patience
         self._connection: HTTPConnection | None = None
         self.repeats = 0
 
@@ -153,7 +161,7 @@ class Client:
     def send(self, events: list[dict[str, Any]]) -> None:
         """Return when the batch is acknowledged."""
         body = json.dumps({"writeKey": self._key, "batch": events})
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while not self._once(body):
             assert time.monotonic() < deadline, "never acknowledged"
             self.repeats += 1

@@ -1,0 +1,60 @@
+"""Runs cases one after the other, and holds each to its bound."""
+
+import os
+import random
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from tests.faults.case import Case, Report, Run, Skipped
+
+
+class Row(Struct, frozen=True):
+    """A report of a case, as the table has it."""
+
+    case: Case
+    report: Report
+
+
+def run_all(
+    cases: Iterable[Case], seed: int, *, short: bool, tell: Callable[[str], None], bounded: bool = True
+) -> Iterator[Row]:
+    """
+    A row for each report as it comes; a case that breaks off is a row, too, and so is one that takes too long.
+
+    bounded  hold the cases to their bounds: not where other programs may take the machine's time
+    """
+    for case in cases:
+        begun = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=f"milonga-faults-{case.name}-") as folder:
+            for report in _run(case, Run(folder=Path(folder), seed=seed, short=short, tell=tell)):
+                yield Row(case, report)
+        took, bound = time.monotonic() - begun, case.short if short else case.bound
+        if bounded and took > bound:
+            yield Row(case, Report(fault="its time", wrong=[f"{took:.0f} s, and {bound:.0f} s are its bound"]))
+
+
+def _run(case: Case, run: Run) -> Iterator[Report]:
+    begun = time.monotonic()
+    try:
+        for report in case.run(run):
+            report.seconds = report.seconds or time.monotonic() - begun
+            begun = time.monotonic()
+            yield report
+    except Skipped as error:
+        report = Report(fault="not run", notes=[str(error)])
+        if os.environ.get("CI"):
+            report.wrong.append(f"CI must be able to run it: {error}")
+        yield report
+    except Exception as error:  # whatever it is, the other cases are run
+        words = "".join(traceback.format_exception(error)[-3:])
+        yield Report(fault="broke off", wrong=[words], seconds=time.monotonic() - begun)
+
+
+def dice_of(run: Run, what: str) -> random.Random:
+    """Dice of their own for each part of a case: the same for the same seed, whatever else was thrown."""
+    return random.Random(f"{run.seed}/{what}")
