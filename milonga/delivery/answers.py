@@ -33,9 +33,19 @@ def _judged(reply: Reply, kind: Destination, now: float) -> Ending:
 
 
 def attempt_row(
-    destination: int, position: Position, request: Request, reply: Reply, ending: Ending, at: int, seconds: float
+    destination: int,
+    position: Position,
+    request: Request,
+    reply: Reply,
+    ending: Ending,
+    at: int,
+    seconds: float,
+    batch: int = 1,
 ) -> Attempt:
-    """The row to keep of it: a receiver may repeat what it was sent, but for the secrets. `at` in unix milliseconds."""
+    """
+    The row to keep of it: a receiver may repeat what it was sent, but for the secrets. `at` in unix milliseconds,
+    `batch` as in Attempt.
+    """
     code, reason = ("", "") if isinstance(ending, Delivered) else (ending.code, ending.reason)
     return Attempt(
         destination=destination,
@@ -48,6 +58,7 @@ def attempt_row(
         ms=round(seconds * 1000),
         perhaps=isinstance(reply, NoAnswer) and reply.perhaps,
         answer=b"" if isinstance(reply, NoAnswer) else masked(reply.body, secrets_of(request))[:1000],
+        batch=batch,
     )
 
 
@@ -60,4 +71,5 @@ def told(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "ms": attempt.ms,
         "perhaps": attempt.perhaps,
+        "batch": attempt.batch,
     }

@@ -52,10 +52,12 @@ class Entry:
     size       bytes it weighs in memory, about
     holds_slot True from sending until its outcome is recorded
     alone      True for the one request that is to find out whether a paused destination works again
+    company    of how many events, itself included, its next request may be at most; 0: as many as its destination takes
     """
 
     __slots__ = (
         "alone",
+        "company",
         "failed",
         "holds_slot",
         "keys",
@@ -90,7 +92,7 @@ class Entry:
         self.next_at = self.sent_at = self.trying_since = 0.0
         self.parked = self.loaded = self.holds_slot = self.alone = False
         self.resent_at = 0
-        self.size = 0
+        self.size = self.company = 0
 
     @property
     def first_key(self) -> Hashable:

@@ -196,6 +196,8 @@ class Runner:
             soonest = min(soonest, work.breaker.until)
         if (wait := work.rate.wait(now)) > 0.0:
             soonest = min(soonest, now + wait)
+        if (leaves := self._flights.leaves_at) is not None:
+            soonest = min(soonest, leaves)
         if self._timer is not None and now < self._timer_at <= soonest:
             return
         if self._timer is not None:

@@ -23,13 +23,14 @@ class Turns:
     """
     Ready events by account, and how many slots each account holds. What it costs does not depend on how many wait.
 
-    limit  slots there are
-    used   slots that are held
-    slow   slots that all slow accounts together may hold
+    limit    slots there are
+    used     slots that are held
+    slow     slots that all slow accounts together may hold
+    waiting  ready events; some of them may have left meanwhile
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.used = limit, 0
+        self.limit, self.used, self.waiting = limit, 0, 0
         self.slow = max(1, limit // 8)
         self._slow: dict[str, None] = {}
         self._used_by_slow = 0
@@ -52,17 +53,32 @@ class Turns:
         for they have little to take, unless `slow_last`.
         """
         while (owner := self._next(slow_last=slow_last)) is not None:
-            line = self._ready[owner]
-            self._move_out(owner)
-            while line:
-                entry = line.popleft()
-                if entry.stage is Stage.ready:
-                    if line:
-                        self._move_in(owner)
-                    else:
-                        del self._ready[owner]
-                    return entry
-            del self._ready[owner]
+            if (entry := self._first_of(owner)) is not None:
+                return entry
+        return None
+
+    def take_along(self) -> Entry | None:
+        """The next one that may travel in the slot of another, whatever its account holds; none of a slow account."""
+        while self._by_held:
+            owner = next(iter(self._by_held[min(self._by_held)]))
+            if (entry := self._first_of(owner)) is not None:
+                return entry
+        return None
+
+    def _first_of(self, owner: str) -> Entry | None:
+        """The account's first that is still ready; it is its turn again after the others'."""
+        line = self._ready[owner]
+        self._move_out(owner)
+        while line:
+            entry = line.popleft()
+            self.waiting -= 1
+            if entry.stage is Stage.ready:
+                if line:
+                    self._move_in(owner)
+                else:
+                    del self._ready[owner]
+                return entry
+        del self._ready[owner]
         return None
 
     def is_slow(self, owner: str) -> bool:
@@ -127,6 +143,7 @@ class Turns:
         return 0 < len(held) >= self.limit - self.used and next(iter(held)).sent_at < since
 
     def _line_of(self, entry: Entry) -> deque[Entry]:
+        self.waiting += 1
         line = self._ready.get(entry.owner)
         if line is None:
             line = self._ready[entry.owner] = deque()

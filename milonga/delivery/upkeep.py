@@ -47,7 +47,7 @@ class Upkeep:
             self._end_switched_off()
         match work.config.state:
             case DestinationState.on:
-                self._flights.hurry()
+                self._flights.landings.hurry()
             case DestinationState.paused:
                 self._probe_at = work.tools.clock() + work.limits.probe
             case DestinationState.off:

@@ -128,6 +128,26 @@ class Answer(Struct, frozen=True):
     body: bytes
 
 
+class Batching(Struct, frozen=True, kw_only=True):
+    """
+    How requests of several events travel as one. Delivery puts only such together as have the same method, address,
+    headers and secrets and are not signed, and never two of one event or of one ordering key.
+
+    events  in one request at most
+    size    bytes of the body of one request at most; a single event larger than that still travels, alone
+    wait    seconds that a request which is not full waits for more events while others are under way; none is ever
+            kept waiting while nothing is
+    join    (requests, two or more, each of another event) -> the one to send. Pure; its body may differ from theirs,
+            nothing else. Its answer is judged once, for all of them: if it says that the event is bad, they are sent
+            again in smaller company, down to one by one, so that only the bad one is refused in the end
+    """
+
+    events: int
+    size: int
+    wait: float
+    join: Callable[[Requests], Request]
+
+
 class Destination(Struct, frozen=True, kw_only=True):
     """
     A kind of receiver, found by being there: `milonga/destinations/<kind>/__init__.py` holds one as `destination`.
@@ -150,6 +170,7 @@ class Destination(Struct, frozen=True, kw_only=True):
                   every visitor of the site can read it: never a secret
     lifetime      (event, settings) -> seconds after it happened beyond which it is not worth sending, whatever the
                   destination did in the meantime; None: as long as any other. Must not raise for any event
+    batch         how requests of several events travel as one; None: each event by itself
     """
 
     kind: str
@@ -162,3 +183,4 @@ class Destination(Struct, frozen=True, kw_only=True):
     browser: Callable[[Any], Mapping[str, Any] | None] = lambda _settings: None
     crossing: frozenset[EventType] = frozenset()
     lifetime: Callable[[Event, Any], float | None] = lambda _event, _settings: None
+    batch: Batching | None = None

@@ -36,7 +36,7 @@ CREATE TABLE outcomes(
 CREATE TABLE attempts(
   partition INTEGER NOT NULL, offset INTEGER NOT NULL, destination INTEGER NOT NULL,
   at INTEGER NOT NULL, part TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL, status INTEGER,
-  ms INTEGER NOT NULL, perhaps INTEGER NOT NULL, answer BLOB NOT NULL);
+  ms INTEGER NOT NULL, perhaps INTEGER NOT NULL, answer BLOB NOT NULL, batch INTEGER NOT NULL DEFAULT 1);
 CREATE INDEX attempts_of ON attempts(partition, offset, destination);
 CREATE TABLE about(created_at INTEGER NOT NULL, newest_at INTEGER NOT NULL);
 """
@@ -61,6 +61,11 @@ def open_to_read(path: Path) -> apsw.Connection:
 def is_begun(db: apsw.Connection) -> bool:
     """Its tables are there."""
     return bool(next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'about'"))[0])
+
+
+def knows_batches(db: apsw.Connection) -> bool:
+    """The first files of this version did not keep how many events a request carried."""
+    return bool(next(db.execute("SELECT count(*) FROM pragma_table_info('attempts') WHERE name = 'batch'"))[0])
 
 
 def latencies_in(db: apsw.Connection, since: int) -> list[LatencyRow]:
@@ -88,7 +93,7 @@ def row_of(o: Outcome) -> tuple[int | str, ...]:
 
 
 def attempt_row_of(a: Attempt) -> tuple[int | str | bytes | None, ...]:
-    what = (a.part, a.code, well_formed(a.reason), a.status, a.ms, a.perhaps, a.answer)
+    what = (a.part, a.code, well_formed(a.reason), a.status, a.ms, a.perhaps, a.answer, a.batch)
     return (*a.position, a.destination, a.at, *what)
 
 

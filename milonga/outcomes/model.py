@@ -61,6 +61,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     ms       how long it took
     perhaps  True if the receiver may have it although no answer came
     answer   the first 1,000 bytes of the body
+    batch    how many events the request carried, this one included
     """
 
     destination: int
@@ -73,3 +74,4 @@ class Attempt(Struct, frozen=True, kw_only=True):
     ms: int
     perhaps: bool
     answer: bytes
+    batch: int = 1

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import apsw
 
 from milonga.eventlog.api import START, Offset, Position
 from milonga.eventlog.aside import UNREADABLE
-from milonga.outcomes.files import is_begun, latencies_in, open_to_read, outcome_of, path_of, segments
+from milonga.outcomes.files import is_begun, knows_batches, latencies_in, open_to_read, outcome_of, path_of, segments
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.totals import LatencyRow, Row, rolled
@@ -51,10 +51,16 @@ class OutcomeReader:
 
     def attempts(self, position: Position, destination: int) -> list[Attempt]:
         """Oldest first."""
-        query = (
-            "SELECT at, part, code, reason, status, ms, perhaps, answer FROM attempts"
-            " WHERE partition = ? AND offset = ? AND destination = ?"
-        )
+        where = (*position, destination)
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[Any, ...]]:
+            batch = "batch" if knows_batches(db) else "1"
+            return db.execute(
+                f"SELECT at, part, code, reason, status, ms, perhaps, answer, {batch} FROM attempts"  # noqa: S608
+                " WHERE partition = ? AND offset = ? AND destination = ?",
+                where,
+            )
+
         found = [
             Attempt(
                 destination=destination,
@@ -67,10 +73,9 @@ class OutcomeReader:
                 ms=ms,
                 perhaps=bool(perhaps),
                 answer=answer,
+                batch=batch,
             )
-            for at, part, code, reason, status, ms, perhaps, answer in self._of_each(
-                lambda db: db.execute(query, (*position, destination))
-            )
+            for at, part, code, reason, status, ms, perhaps, answer, batch in self._of_each(ask)
         ]
         return sorted(found, key=lambda a: a.at)
 

@@ -15,6 +15,7 @@ from milonga.outcomes.files import (
     SCHEMA_VERSION,
     attempt_row_of,
     is_begun,
+    knows_batches,
     latencies_in,
     open_to_read,
     open_to_write,
@@ -89,7 +90,7 @@ class OutcomeWriter:
                 map(row_of, outcomes),
             )
             self._db.executemany(
-                "INSERT INTO attempts VALUES(?,?,?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO attempts VALUES(?,?,?,?,?,?,?,?,?,?,?,?)",
                 map(attempt_row_of, attempts),
             )
             self._db.executemany(ADD, ((*key, n) for key, n in counted.items()))
@@ -151,7 +152,9 @@ class OutcomeWriter:
                     f"{path_of(self._folder, number)} was written by another version of Milonga (format {version}, this"
                     f" one knows {SCHEMA_VERSION}). Run that version, or restore a backup."
                 )
-            db.execute(LATENCY)  # came after the first files of this version
+            db.execute(LATENCY)  # came after the first files of this version, and so did the next
+            if not knows_batches(db):
+                db.execute("ALTER TABLE attempts ADD COLUMN batch INTEGER NOT NULL DEFAULT 1")
             rows, created = next(db.execute("SELECT (SELECT ifnull(sum(n), 0) FROM counters), created_at FROM about"))
         except BaseException:
             db.close()
