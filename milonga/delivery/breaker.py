@@ -91,6 +91,11 @@ class Breaker:
         self.until = now + ceiling * (0.5 + dice / 2)
         return True
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so much: the wait lasts as long as it would have."""
+        self.until += seconds
+        self._up_at += seconds
+
     def may_send(self, now: float, in_flight: int) -> bool:
         """Whether a request may go out. In half_open only one at a time."""
         if self.state is State.open and now >= self.until:

@@ -72,6 +72,9 @@ class Detour:
             counted=self.counted,
         )
 
+    def clock_set(self, seconds: float) -> None:
+        self._moved_at = self._moved_at and self._moved_at + seconds
+
     def lines_move(self, parked: int, now: float, patience: float) -> bool:
         """
         Whether to wait for parked events of the account, which go first: some are left, and their number has gone down

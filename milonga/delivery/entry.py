@@ -3,6 +3,8 @@
 from collections.abc import Hashable
 from enum import Enum
 
+from msgspec.structs import replace
+
 from milonga.delivery.rows import Progress
 from milonga.destinations.contract import Key, Requests
 from milonga.eventlog.api import Position
@@ -117,6 +119,15 @@ class Entry:
         """It was tried before it came into memory this time."""
         self.progress, self.tracked, self.failed = progress, True, bool(progress.code)
         self.next_at = progress.due_at / 1000
+
+    def clock_set(self, seconds: float, milliseconds: int) -> None:
+        """Its waits move with the clock, and since when it waits."""
+        self.next_at = self.next_at and self.next_at + seconds
+        self.sent_at = self.sent_at and self.sent_at + seconds
+        self.trying_since = self.trying_since and self.trying_since + seconds
+        if self.failed:
+            not_before = self.progress.not_before and self.progress.not_before + milliseconds
+            self.progress = replace(self.progress, next_at=self.progress.next_at + milliseconds, not_before=not_before)
 
     def hold(self, stored: Stamped) -> None:
         """Its bytes are here."""

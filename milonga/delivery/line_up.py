@@ -111,6 +111,14 @@ class LineUp:
         for entry in sorted(waiting, key=lambda entry: entry.number):
             self.delay(entry, entry.progress.not_before / 1000)
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so much: every wait lasts as long as it would have."""
+        milliseconds = round(seconds * 1000)
+        for entry in self.everything():
+            entry.clock_set(seconds, milliseconds)
+        self._delayed = [(until + seconds, number, entry) for until, number, entry in self._delayed]
+        heapq.heapify(self._delayed)
+
     def next_wake(self) -> float | None:
         """When `wake` has something to do next (unix seconds), or a little earlier."""
         return self._delayed[0][0] if self._delayed else None

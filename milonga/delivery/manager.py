@@ -13,6 +13,8 @@ import apsw
 import structlog
 from msgspec import Struct
 
+from milonga.delivery.clock import Clock, boot, running, skips_after
+from milonga.delivery.clock_set import clock_since, record_clock, tell
 from milonga.delivery.errands import Errands
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Record, Recorder
@@ -65,14 +67,17 @@ class Delivery:
         keep_outcomes: float = KEEP_OUTCOMES,
         keep_counts: float = KEEP_COUNTS,
         clock: Callable[[], float] = time.time,
+        running: Callable[[], float] = running,
         dice: Callable[[], float] = random.random,
     ) -> None:
-        self._workspace, self._log, self._clock, self._dice = workspace, event_log, clock, dice
+        self._workspace, self._log, self._dice = workspace, event_log, dice
+        self._clock = Clock(clock, running, boot())
         self._keep_outcomes, self._keep_counts = keep_outcomes, keep_counts
         self._allow_private, self._limits = allow_private, limits or Limits()
         store = DeliveryStore(data / "delivery.db")
+        self._skips = clock_since(store, self._clock, self._limits.backoff)
         self._doubt = doubt(data / "delivery.db")
-        self._outcomes = OutcomeWriter(data / "outcomes", clock)
+        self._outcomes = OutcomeWriter(data / "outcomes", self._clock)
         self._recorder = Recorder(store, self._outcomes)
         self._reader = DeliveryReader(data / "delivery.db")
         self._outcome_reader = OutcomeReader(data / "outcomes")
@@ -91,6 +96,7 @@ class Delivery:
             while not self._stopping.is_set():
                 token = await self._keep_up(token)
                 self._check_runners()
+                self._follow_clock()
                 await self._pause(POLL)
         except DAMAGED:
             self._doubt.touch()
@@ -132,6 +138,18 @@ class Delivery:
             if not self._wishes:
                 self._trouble = ""
         return token
+
+    def _follow_clock(self) -> None:
+        """If somebody set it, all that waits for a time moves with it."""
+        before = self._clock()
+        seconds = self._clock.follow()
+        if not seconds:
+            return
+        tell(seconds)
+        self._skips = skips = skips_after(self._skips, int(before * 1000), int((before + seconds) * 1000))
+        for runner, _, _ in self._runners.values():
+            runner.clock_set(seconds, skips)
+        record_clock(self._recorder, self._clock, seconds, skips)
 
     def _troubled(self, error: Exception) -> None:
         text = f"{type(error).__name__}: {error}"
@@ -175,6 +193,8 @@ class Delivery:
                 sender=sender,
                 clock=self._clock,
                 dice=self._dice,
+                skips=self._skips,
+                in_step=self._clock.is_in_step,
                 change_state=self._change_state,
             )
             runner = Runner(config, kind, tools, self._limits)

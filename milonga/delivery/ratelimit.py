@@ -18,6 +18,12 @@ class RateLimit:
         """The receiver said 429: send nothing before `until` (unix seconds)."""
         self._not_before = max(self._not_before, until)
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so much: what was asked for lasts as long as it would have."""
+        self._not_before += seconds
+        if self._at is not None:
+            self._at += seconds
+
     def wait(self, now: float) -> float:
         """Seconds until the next request may go; 0.0 if it may now."""
         if now < self._not_before:

@@ -208,6 +208,10 @@ class Reading:
             self._count_at[partition] = now + COUNT_AGAIN
             self._ends[partition] = await self._work.tools.log.end(partition)
 
+    def clock_set(self) -> None:
+        """Ends of the log are asked for anew."""
+        self._count_at = dict.fromkeys(self._count_at, 0.0)
+
     # Detours
 
     def _set_out(self, group: asyncio.TaskGroup) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from milonga.delivery.admission import Admission, keys_of
+from milonga.delivery.clock import Skips
 from milonga.delivery.flight import Flights
 from milonga.delivery.limits import Limits
 from milonga.delivery.parking import Parking
@@ -107,6 +108,23 @@ class Runner:
             self._work.suspicion.clear()
             self._upkeep.follow_state()
             self._wake()
+
+    def clock_set(self, seconds: float, skips: Skips) -> None:
+        """
+        The clock was set by so much, and has left out `skips` by now. What the store knows of waits is its caller's
+        to move (`DeliveryStore.clock_set`, then `look_at_waiting`).
+        """
+        work = self._work
+        work.skips = skips
+        work.line_up.clock_set(seconds)
+        work.breaker.clock_set(seconds)
+        work.rate.clock_set(seconds)
+        for detour in work.detours:
+            detour.clock_set(seconds)
+        self._upkeep.clock_set(seconds)
+        self._reading.clock_set()
+        self._warn_at = 0
+        self._timer_at += seconds
 
     def resend(self, letter: DeadLetter) -> bool:
         """

@@ -20,6 +20,7 @@ import apsw
 import msgspec
 import structlog
 
+from milonga.delivery.clock import Skips
 from milonga.delivery.rows import (
     ASIDE,
     NEVER,
@@ -79,6 +80,8 @@ CREATE TABLE IF NOT EXISTS detours(
   destination INTEGER, partition INTEGER, leader TEXT,
   after INTEGER NOT NULL, upto INTEGER, begins TEXT NOT NULL, unread INTEGER NOT NULL, counted INTEGER NOT NULL,
   PRIMARY KEY(destination, partition, leader)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS clock(boot TEXT NOT NULL, clock_offset REAL NOT NULL);
+CREATE TABLE IF NOT EXISTS clock_skips(began INTEGER PRIMARY KEY, ended INTEGER NOT NULL);
 CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHERE due_at = {ASIDE};
 """  # came after the first files of this version
 
@@ -278,6 +281,39 @@ class DeliveryStore:
     def look_at_all(self, destination: int, now: int) -> None:
         """After a restart nobody looks after any line."""
         self._db.execute("UPDATE parked_due SET due_at = ? WHERE destination = ?", (now, destination))
+
+    # The clock
+
+    def clock_known(self) -> tuple[str, float] | None:
+        """The machine's start, and the wall clock's lead over it, as they were last (milonga.delivery.clock)."""
+        found: tuple[str, float] | None = self._db.execute("SELECT boot, clock_offset FROM clock").get
+        return found
+
+    def know_clock(self, boot: str, offset: float) -> None:
+        self._db.execute("DELETE FROM clock")
+        self._db.execute("INSERT INTO clock VALUES(?,?)", (boot, offset))
+
+    def clock_skips(self) -> list[tuple[int, int]]:
+        return list(self._db.execute("SELECT began, ended FROM clock_skips ORDER BY began"))
+
+    def clock_set(self, milliseconds: int, skips: Skips) -> None:
+        """The clock was set by so many: all waits move with it. What never was is `skips` from now on."""
+        self._db.execute("UPDATE progress SET next_at = next_at + ?", (milliseconds,))
+        self._db.execute("UPDATE progress SET not_before = not_before + ? WHERE not_before > 0", (milliseconds,))
+        self._db.execute("DELETE FROM clock_skips")
+        self._db.executemany("INSERT INTO clock_skips VALUES(?,?)", skips)
+
+    def look_at_waiting(self, now: int) -> None:
+        """Every line that waits for a time, of every destination, is looked at again."""
+        self._db.execute("UPDATE parked_due SET due_at = ? WHERE due_at < ?", (now, ASIDE))
+
+    def bound_waits(self, next_at: int, not_before: int) -> None:
+        """No wait goes beyond these: one that does was begun under another clock."""
+        self._db.execute(
+            "UPDATE progress SET next_at = min(next_at, ?1), not_before = min(not_before, ?2)"
+            " WHERE next_at > ?1 OR not_before > ?2",
+            (next_at, not_before),
+        )
 
     # Dead letters
 

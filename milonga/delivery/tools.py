@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from milonga.delivery.clock import Skips
 from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.store_reader import DeliveryReader
@@ -21,8 +22,10 @@ class Sender(Protocol):
 
 class Tools(Struct, frozen=True, kw_only=True):
     """
-    clock         unix seconds
+    clock         unix seconds; if it is set, say so (`Runner.clock_set`)
     dice          0.0 to 1.0
+    skips         what the clock has left out before now
+    in_step       whether `clock` is the wall clock: False for the moment after that was set
     change_state  (destination id, state, by, reason): tell the workspace what the pipeline has decided. It may call
                   `Runner.update` at once or later
     """
@@ -34,4 +37,6 @@ class Tools(Struct, frozen=True, kw_only=True):
     sender: Sender
     clock: Callable[[], float]
     dice: Callable[[], float]
+    skips: Skips = ()
+    in_step: Callable[[], bool] = lambda: True
     change_state: Callable[[int, DestinationState, str, str], None]

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from milonga.delivery.breaker import Breaker
+from milonga.delivery.clock import Skips, skipped_within
 from milonga.delivery.detours import Detours
 from milonga.delivery.entry import Entry
 from milonga.delivery.health import Vitals
@@ -26,6 +27,7 @@ class Work:
     """
     live      events in memory that are not parked, the oldest first while there is no detour: they hold a watermark
     detours   of accounts that flood
+    skips     what the clock has left out when it was set
     stopping  nothing is sent any more
     asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
     """
@@ -39,6 +41,7 @@ class Work:
         self.rate = RateLimit(limits.per_second, burst=limits.in_flight)
         self.suspicion = Suspicion()
         self.vitals = Vitals(tools.reader.health(config.id))
+        self.skips: Skips = tools.skips
         self.stopping = False
         self.asked: DestinationState | None = None
         self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
@@ -84,9 +87,11 @@ class Work:
     def too_old(self, counts_from: int) -> bool:
         """counts_from  unix milliseconds"""
         now = self.now_ms()
-        age = now - counts_from
+        age = now - counts_from - skipped_within(self.skips, counts_from, now)
         if age <= self.limits.max_age:
             return False
+        if not self.tools.in_step():
+            return False  # by which clock did it come?
         if age > self.limits.pinned:
             return True
         return age - paused_within(self.config.changes, counts_from, now) > self.limits.max_age
@@ -100,4 +105,4 @@ class Work:
         return max(1, happened + int(seconds * 1000))
 
     def too_late(self, entry: Entry) -> bool:
-        return 0 < entry.until < self.now_ms()
+        return 0 < entry.until < self.now_ms() and self.tools.in_step()

@@ -21,6 +21,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._elapsed = 0.0
+        self.set_by = 0.0  #: seconds by which the wall clock was set meanwhile
         self.turns = 0
         super().__init__(_JumpingSelector(self._jump))
         self.errors: list[BaseException] = []
@@ -30,7 +31,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
         return self._elapsed
 
     def clock(self) -> float:
-        return NOON + self._elapsed
+        return NOON + self._elapsed + self.set_by
 
     def _jump(self, seconds: float | None) -> None:
         self.turns += 1

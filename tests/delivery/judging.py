@@ -59,6 +59,8 @@ def _judge_event(world: World, n: int, item: Stored) -> None:
         case State.expired:
             assert last.code == "too_old"
             assert last.ended_at - last.received_at > world.limits.max_age
+            waited = world.ended[n] - world.arrived[n]
+            assert waited * 1000 > world.limits.max_age, "however the clock was set"
         case _:
             raise AssertionError(last)
     if said.get("skip"):

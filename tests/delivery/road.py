@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from milonga.delivery.clock import Clock, skips_after
+from milonga.delivery.clock_set import clock_since, record_clock
 from milonga.delivery.limits import Limits
 from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.recorder import Recorder
@@ -79,6 +81,8 @@ class Road:
         store = DeliveryStore(folder / "delivery.db")
         store.transaction().execute("PRAGMA synchronous = OFF")
         self.thread = thread or FakeThread(lambda: 0.002)
+        self.clock = Clock(loop.clock, loop.time, "boot")
+        self.skips = clock_since(store, self.clock, (limits or Limits()).backoff)
         self.durable: dict[Position, Outcome] = {}
         self.recorder = Recorder(store, _Watched(folder / "outcomes", loop.clock, self.durable), self.thread)
         self.reader = DeliveryReader(folder / "delivery.db")
@@ -89,7 +93,9 @@ class Road:
             outcomes=self.outcomes,
             recorder=self.recorder,
             sender=self,
-            clock=loop.clock,
+            clock=self.clock,
+            skips=self.skips,
+            in_step=self.clock.is_in_step,
             dice=random.Random(1).random,
             change_state=self._change_state,
         )
@@ -115,6 +121,14 @@ class Road:
             done(reply, self.latency)
 
         self.loop.call_later(self.latency, end)
+
+    def set_clock(self, seconds: float) -> None:
+        """Of the machine; and the runner learns of it, as from the manager."""
+        self.loop.set_by += seconds
+        before = int(self.clock() * 1000)
+        self.skips = skips_after(self.skips, before, before + round(self.clock.follow() * 1000))
+        self.runner.clock_set(seconds, self.skips)
+        record_clock(self.recorder, self.clock, seconds, self.skips)
 
     def add(self, n: int, account: str | None = "acme", user: str | None = "ada", **said: Any) -> Position:
         return self.log.add(paper.event(n, account, user, received_at=self.now(), **said))

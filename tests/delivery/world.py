@@ -15,6 +15,8 @@ import apsw
 import msgspec
 
 from milonga.delivery.breaker import Policy
+from milonga.delivery.clock import Clock, skips_after
+from milonga.delivery.clock_set import clock_since, record_clock
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.retry import Backoff
@@ -72,6 +74,8 @@ class World:
         self.accounts: dict[int, str] = {}
         self.places: dict[int, Position] = {}
         self.numbers: dict[Position, int] = {}
+        self.arrived: dict[int, float] = {}  # by the loop's time, which nobody sets
+        self.ended: dict[int, float] = {}
         self.poison: dict[int, int] = {}
         self.unsettled: set[int] = set()
         self.excused: set[int] = set()
@@ -83,6 +87,8 @@ class World:
         self.disk_full = False
         self.most_in_memory = 0
         self.restarts = 0
+        self.clocks = 2 if seed % 2 else 0
+        self.booted = "at first"
         self._change_at_once = self.dice.random() < 0.5
         self._open()
 
@@ -94,6 +100,8 @@ class World:
     def _open(self) -> None:
         store = DeliveryStore(self.folder / "delivery.db")
         store.transaction().execute("PRAGMA synchronous = OFF")
+        self.clock = Clock(self.loop.clock, self.loop.time, self.booted)
+        self.skips = clock_since(store, self.clock, self.limits.backoff)
         writer = WatchedOutcomes(self.folder / "outcomes", self.loop.clock, self._durable)
         self._files: list[DeliveryStore | OutcomeWriter | DeliveryReader] = [store, writer]
         self.reader = DeliveryReader(self.folder / "delivery.db")
@@ -106,8 +114,10 @@ class World:
             outcomes=self.outcome_reader,
             recorder=self.recorder,
             sender=self.receiver,
-            clock=self.loop.clock,
+            clock=self.clock,
             dice=self.dice.random,
+            skips=self.skips,
+            in_step=self.clock.is_in_step,
             change_state=self._pipeline_decides,
         )
         self.runner = Runner(self.config, paper.DESTINATION, tools, self.limits)
@@ -144,6 +154,21 @@ class World:
         for file in (*self._files, self.reader):
             file.close()
 
+    async def set_clock(self) -> None:
+        """By hours, while delivery runs or while it does not."""
+        seconds = self.dice.choice([-1, 1]) * self.dice.uniform(2.0, 90_000.0)
+        if self.dice.random() < 0.3:
+            await self.crash()
+            self.loop.set_by += seconds
+            self._open()
+            return
+        self.loop.set_by += seconds
+        await asyncio.sleep(self.dice.uniform(0, 0.5))  # until it is noticed
+        before, seconds = self.clock(), self.clock.follow()
+        self.skips = skips_after(self.skips, int(before * 1000), int(self.clock() * 1000))
+        self.runner.clock_set(seconds, self.skips)
+        record_clock(self.recorder, self.clock, seconds, self.skips)
+
     async def restart(self) -> None:
         if self.dice.random() < 0.7:
             await self.crash()
@@ -151,6 +176,8 @@ class World:
             await self.stop()
         if self.dice.random() < 0.2:
             self.change(self._another_state(), tell=False)
+        if self.dice.random() < 0.2:
+            self.booted = f"at {self.loop.time()}"
         self._open()
 
     # The workspace
@@ -219,6 +246,7 @@ class World:
         stamped = paper.event(n, account, user, type_=type_, source=source, received_at=self.now(), **said)
         # By the account's number, which a product account shares.
         position = self.log.add(stamped, sum(account.encode()) % self.partitions)
+        self.arrived[n] = self.loop.time()
         self.keys[n] = paper.keys(read_stamped(stamped))
         self.accounts[n], self.places[n], self.numbers[position] = account, position, n
         if dice.random() < 0.01:
@@ -232,8 +260,8 @@ class World:
         while sum(self.log.ends().values()) < self.count:
             await asyncio.sleep(dice.expovariate(1 / 0.8))
             match dice.choices(
-                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk"],
-                [3, 3, 4, 2, 1, 1, 3, 1],
+                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk", "clock"],
+                [3, 3, 4, 2, 1, 1, 3, 1, self.clocks],
             )[0]:
                 case "restart":
                     await self.restart()
@@ -253,6 +281,8 @@ class World:
                     self.new_settings()
                 case "resend":
                     self.resend(dice.randrange(1, 6))
+                case "clock":
+                    await self.set_clock()
                 case "disk":
                     self.disk_full = True
                     await asyncio.sleep(dice.uniform(0, 2.5))
@@ -341,4 +371,5 @@ class World:
         for outcome in outcomes:
             n = self.numbers[outcome.position]
             self.outcomes[n].append(outcome)
+            self.ended[n] = self.loop.time()
             self.unsettled.discard(n)
