@@ -5,7 +5,20 @@ from typing import Annotated
 import typer
 
 from milonga import __version__
-from milonga.cli import backup, check, dead, demo, destinations, events, explain, fake, serve, sources, translate
+from milonga.cli import (
+    backup,
+    check,
+    dead,
+    demo,
+    destinations,
+    events,
+    explain,
+    fake,
+    replay,
+    serve,
+    sources,
+    translate,
+)
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
@@ -15,6 +28,7 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.command)
 app.add_typer(dead.app, name="dead")
+app.command("replay")(replay.command)
 app.command("check")(check.command)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

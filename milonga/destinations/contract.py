@@ -171,6 +171,11 @@ class Destination(Struct, frozen=True, kw_only=True):
     lifetime      (event, settings) -> seconds after it happened beyond which it is not worth sending, whatever the
                   destination did in the meantime; None: as long as any other. Must not raise for any event
     batch         how requests of several events travel as one; None: each event by itself
+    overwriting   types of events whose requests may overwrite what an earlier event has set, as attributes do
+    sets          request -> which parameters of its form do so, and what each sets, such as
+                  {"sdr_o.Status": ("account", "acme", "Status")}: a replay leaves them out where a newer event has set
+                  the same. Of no other requests is it asked than those of `overwriting` events
+    before_replay what to know before events are sent to it once more, in a sentence or two; "" if nothing
     """
 
     kind: str
@@ -184,3 +189,6 @@ class Destination(Struct, frozen=True, kw_only=True):
     crossing: frozenset[EventType] = frozenset()
     lifetime: Callable[[Event, Any], float | None] = lambda _event, _settings: None
     batch: Batching | None = None
+    overwriting: frozenset[EventType] = frozenset()
+    sets: Callable[[Request], Mapping[str, Key]] = lambda _request: {}
+    before_replay: str = ""

@@ -1,6 +1,8 @@
 """An event's `integrations`: which destinations it is meant for, and what it says to one alone."""
 
-from milonga.spec.event import JsonObject
+from msgspec.structs import replace
+
+from milonga.spec.event import Event, JsonObject
 
 
 def allowed(integrations: JsonObject, name: str) -> bool:
@@ -25,3 +27,11 @@ def options(integrations: JsonObject, name: str) -> JsonObject:
     """What the call says to this destination alone; an empty object if it says nothing."""
     own = integrations.get(name)
     return own if isinstance(own, dict) else {}
+
+
+def replayed(event: Event, name: str) -> Event:
+    """
+    The event as a replay sends it: meant for this destination alone, whatever it said when it came; what it said to
+    this destination stays. Source: Segment, "What is Replay?".
+    """
+    return replace(event, integrations={"All": False, name: options(event.integrations, name) or True})

@@ -6,6 +6,7 @@ from milonga.destinations.totango.gate import NAME
 from milonga.destinations.totango.heartbeat import lifetime
 from milonga.destinations.totango.judge import judge
 from milonga.destinations.totango.keys import keys
+from milonga.destinations.totango.overwriting import BEFORE_REPLAY, OVERWRITING, sets
 from milonga.destinations.totango.settings import Settings
 from milonga.destinations.totango.translate import translate
 
@@ -20,4 +21,7 @@ destination = Destination(
     judge=judge,
     browser=browser,
     lifetime=lifetime,
+    overwriting=OVERWRITING,
+    sets=sets,
+    before_replay=BEFORE_REPLAY,
 )

@@ -1,0 +1,268 @@
+"""
+What a replay would send, counted without sending it: what became of each event the first time, what would become of it
+now, and in what the requests differ. Read from the log and the outcomes alone, in memory that does not grow with the
+range.
+"""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import UNSET, Struct
+from msgspec.structs import replace
+
+from milonga.cli.common import LOG_FOLDER
+from milonga.cli.facts import Facts, Held, Place, waits_again
+from milonga.delivery.newest import Newest
+from milonga.delivery.replay_rules import counts, has_set, requests_of
+from milonga.delivery.selection import Selection
+from milonga.delivery.switching import Fate, fate, spans
+from milonga.destinations.contract import Destination, Key, Requests, Skip
+from milonga.destinations.integrations import replayed
+from milonga.eventlog.api import Damaged, Position, Stored
+from milonga.eventlog.reader import SqliteLogReader
+from milonga.outcomes.comparing import Change, compare
+from milonga.outcomes.explain import name_of
+from milonga.outcomes.model import Outcome, State
+from milonga.spec.event import Event
+from milonga.spec.read import read_stamped
+from milonga.workspace.errors import UserError
+
+AT_ONCE: Final = 1_000  #: events in memory
+MOST_NAMES: Final = 500  #: different fields that are counted one by one
+OTHERS: Final = "(others)"
+EXAMPLES: Final = 3  #: of each kind that are shown
+
+Told = Callable[[str, int, int], None]
+"""(what is done, events looked at, of about so many)."""
+
+
+class Rehearsed:
+    """
+    looked   events that arrived in the range, of all sources
+    types    of those that take part
+    fates    (state and code the first time, what now, code) -> events. Now: one of SENT; skipped; or waiting, which is
+             left alone: it has not ended yet
+    fields   name -> events whose request would differ there
+    left_out events of which something is left out because newer ones have set it
+    requests that would be sent
+    damaged  records that cannot be read
+    """
+
+    def __init__(self) -> None:
+        self.looked = self.left_out = self.requests = self.damaged = 0
+        self.types: Counter[str] = Counter()
+        self.fates: Counter[tuple[str, str, str, str]] = Counter()
+        self.fields: Counter[str] = Counter()
+        self.examples: dict[str, list[dict[str, Any]]] = {}
+
+    @property
+    def events(self) -> int:
+        return self.types.total()
+
+    @property
+    def sent(self) -> int:
+        """Events of which something would be sent."""
+        return sum(n for (_, _, now, _), n in self.fates.items() if now in SENT)
+
+    def add_fields(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            known = change.field in self.fields or len(self.fields) < MOST_NAMES
+            self.fields[change.field if known else OTHERS] += 1
+
+
+SENT: Final = ("same", "changed", "new", "unknown")  #: unknown: what was sent then cannot be derived any more
+
+
+class First(Struct, frozen=True):
+    """
+    What became of an event so far: the state of its outcome; else never, waiting, or unknown.
+
+    requests  what was delivered, if it was, and that is known
+    """
+
+    state: str
+    code: str = ""
+    requests: Requests | None = None
+
+
+class Rehearsal:
+    def __init__(self, facts: Facts, data: Path, place: Place, kind: Destination, wanted: Selection) -> None:
+        self._facts, self._folder, self._place, self._kind, self._wanted = facts, data / LOG_FOLDER, place, kind, wanted
+        config = place.config
+        # Both sides of the comparison have *** for secrets: those of former settings are not kept.
+        self._config = replace(config, settings=facts.workspace.settings_at(config.id, config.settings_version))
+        self._taken = spans(config.changes, 0)
+        self._settings_at = cache(facts.workspace.settings_at)
+
+    async def run(self, now: int, *, overwrite: bool, tell: Told) -> Rehearsed:
+        """now  unix milliseconds; overwrite: leave nothing out"""
+        newest = None
+        if self._kind.overwriting and not overwrite:
+            newest = await self._look_for_newest(tell)
+        found = Rehearsed()
+        try:
+            async for page in self._pages("Comparing", tell):
+                found.looked += sum(self._in_time(stored) for stored in page if isinstance(stored, Stored))
+                found.damaged += sum(isinstance(one, Damaged) for one in page)
+                wanted = [one for one in page if isinstance(one, Stored) and self._wanted.fits(one)]
+                self._take(found, wanted, newest, now)
+        finally:
+            if newest is not None:
+                newest.close()
+        return found
+
+    def _in_time(self, stored: Stored) -> bool:
+        return self._wanted.since <= stored.event.stamp.received_at < self._wanted.until
+
+    async def _pages(self, what: str, tell: Told) -> AsyncIterator[list[Stored | Damaged]]:
+        reader = SqliteLogReader(self._folder)
+        try:
+            at = begin = await reader.begin(0) - 1
+            end = await reader.end(0)
+            while at < end and (page := await reader.read(0, at, AT_ONCE)):
+                at = page[-1].position.offset
+                yield page
+                tell(what, at - begin, end - begin)
+        finally:
+            await reader.close()
+
+    # Who was the last to set what
+
+    async def _look_for_newest(self, tell: Told) -> Newest:
+        newest = Newest()
+        async for page in self._pages("Looking for newer attributes", tell):
+            setters = [
+                one
+                for one in page
+                if isinstance(one, Stored)
+                and one.event.stamp.source == self._config.source
+                and one.event.stamp.type in self._kind.overwriting
+                and one.event.stamp.received_at >= self._wanted.since
+            ]
+            outcomes = self._outcomes(setters)
+            for one in setters:
+                if counts(outcomes(one), fate(self._taken, one.position.offset)) and (event := _read(one)) is not None:
+                    newest.note(has_set(self._config, self._kind, event), one.position.offset)
+        return newest
+
+    def _outcomes(self, page: Sequence[Stored]) -> Callable[[Stored], list[Outcome]]:
+        found = self._facts.outcomes.of_many([one.position for one in page])
+        number = self._config.id
+        return lambda one: [o for o in found.get(one.position, ()) if o.destination == number]
+
+    # One event
+
+    def _take(self, found: Rehearsed, page: Sequence[Stored], newest: Newest | None, now: int) -> None:
+        waiting = self._waiting(page)
+        outcomes = self._outcomes(page)
+        for one in page:
+            found.types[one.event.stamp.type] += 1
+            event = _read(one)
+            first = self._first(one, event, waiting.get(one.position), outcomes(one))
+            if first.state in (State.waiting.name, State.retrying.name):
+                found.fates[first.state, first.code, "waiting", ""] += 1
+                continue
+            if event is None:
+                found.fates[first.state, first.code, "skipped", "unreadable"] += 1
+                continue
+
+            def is_newer(what: Key, offset: int = one.position.offset) -> bool:
+                return newest is not None and newest.of(what) > offset
+
+            requests, out = requests_of(self._config, self._kind, event, now, is_newer)
+            found.left_out += bool(out) and not isinstance(requests, Skip)
+            self._count(found, event, first, requests)
+
+    def _count(self, found: Rehearsed, event: Event, first: First, requests: Requests | Skip) -> None:
+        if isinstance(requests, Skip):
+            found.fates[first.state, first.code, "skipped", requests.code] += 1
+            return
+        found.requests += len(requests)
+        if first.requests is None:
+            known = first.state not in (State.delivered.name, "unknown")
+            found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
+            return
+        marked = self._kind.translate(replayed(event, self._kind.label), self._config.settings)
+        changes = [] if isinstance(marked, Skip) else compare(first.requests, marked)
+        found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
+        if changes:
+            found.add_fields(changes)
+            examples = found.examples.setdefault("changed", [])
+            if len(examples) < EXAMPLES:
+                examples.append(_example(event, changes))
+
+    def _waiting(self, page: Sequence[Stored]) -> dict[Position, Held]:
+        """What delivery holds of those it holds. Asked before their outcomes: what it lets go of has one by then."""
+        delivery, number = self._facts.delivery, self._config.id
+        if delivery is None:
+            return {}
+        watermark = delivery.position(number, 0) or 0
+        if not delivery.parked_count(number) and not delivery.detours(number, 0):
+            page = [one for one in page if one.position.offset > watermark]
+        held = {one.position: self._facts.held(self._place, one) for one in page}
+        return {at: one for at, one in held.items() if one.parked or one.progress or (one.watermark or 0) < at.offset}
+
+    def _first(self, stored: Stored, event: Event | None, held: Held | None, outcomes: Sequence[Outcome]) -> First:
+        if outcomes and (held is None or not waits_again(held, outcomes)):
+            delivered = next((outcome for outcome in outcomes if outcome.state is State.delivered), None)
+            if delivered is None:
+                return First(outcomes[0].state.name, outcomes[0].code)
+            return First(delivered.state.name, "", self._sent(event, delivered.settings_version))
+        if held is not None and (held.parked is not None or held.progress is not None):
+            return First(State.waiting.name)
+        if fate(self._taken, stored.position.offset) is Fate.never:
+            return First("never")
+        return First("unknown" if held is None else State.waiting.name)
+
+    def _sent(self, event: Event | None, version: int) -> Requests | None:
+        """With the settings it was sent with, marked as a replay marks it: the mark itself is no difference."""
+        if event is None:
+            return None
+        try:
+            settings = self._settings_at(self._config.id, version)
+            own = self._kind.translate(event, settings)
+            marked = self._kind.translate(replayed(event, self._kind.label), settings)
+        except (UserError, KeyError):
+            return None
+        return None if isinstance(own, Skip) or isinstance(marked, Skip) else marked
+
+
+def _read(stored: Stored) -> Event | None:
+    try:
+        return read_stamped(stored.event)
+    except Exception:
+        return None
+
+
+def _example(event: Event, changes: Sequence[Change]) -> dict[str, Any]:
+    return {
+        "messageId": event.message_id,
+        "type": event.type,
+        "name": name_of(event),
+        "changes": [
+            {"field": change.field}
+            | {name: value for name, value in (("before", change.before), ("now", change.now)) if value is not UNSET}
+            for change in changes[:10]
+        ],
+    }
+
+
+def as_json(found: Rehearsed) -> dict[str, Any]:
+    return {
+        "looked": found.looked,
+        "events": found.events,
+        "send": found.sent,
+        "requests": found.requests,
+        "types": dict(found.types.most_common()),
+        "outcomes": [
+            {"first": state, "firstCode": code, "now": now, "code": why, "events": n}
+            for (state, code, now, why), n in found.fates.most_common()
+        ],
+        "fields": [{"field": field, "events": n} for field, n in found.fields.most_common()],
+        "leftOut": found.left_out,
+        "damaged": found.damaged,
+        "examples": [example for examples in found.examples.values() for example in examples],
+    }

@@ -1,0 +1,173 @@
+"""`milonga replay`: events of the past to a destination once more; first, what that would send."""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, cast
+
+import typer
+
+from milonga.cli.common import DATA, DataOption, JsonOption, an_id, fail, note
+from milonga.cli.events import Type
+from milonga.cli.facts import Facts, Place, facts_of
+from milonga.cli.rehearsal import Rehearsal, Rehearsed, as_json
+from milonga.cli.terminal import clean, folded, print_json, print_table, terminal_width
+from milonga.cli.when import HELP, moment
+from milonga.delivery.selection import Selection
+from milonga.destinations.contract import Destination
+from milonga.outcomes.words import instant
+from milonga.spec.event import EventType
+from milonga.workspace.commands import milliseconds
+
+TELL_EVERY: Final = 1.0  #: seconds
+MOST_FIELDS: Final = 20  #: that are printed; --json has more
+
+
+def _moment(given: str) -> int:
+    try:
+        return moment(given, milliseconds())
+    except (ValueError, OverflowError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+From = Annotated[
+    int, typer.Option("--from", parser=_moment, metavar="TIME", help=f"Events that arrived from then on. {HELP}")
+]
+To = Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="And before then. Default: now.")]
+AccountOnly = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
+NameOnly = Annotated[str | None, typer.Option("--event", metavar="NAME", help="Only track, page, screen of this name.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also what newer events have set since.")]
+
+
+def command(
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION")],
+    since: From,
+    until: To = None,
+    type_: Type = None,
+    account: AccountOnly = None,
+    name: NameOnly = None,
+    overwrite: Overwrite = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Send events that arrived earlier to a destination once more, as its settings are now."""
+    if not dry_run:
+        fail("Only --dry-run can be asked for yet.")
+    now = milliseconds()
+    until = now if until is None else until
+    if since >= until:
+        raise typer.BadParameter(f"--from {instant(since)} is not before --to {instant(until)}.")
+    with facts_of(data) as facts:
+        place, kind = _found(facts, destination)
+        wanted = Selection(
+            source=place.config.source,
+            since=since,
+            until=until,
+            type=cast("EventType | None", type_),
+            account=account,
+            name=name,
+        )
+        found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite)
+        kept = facts.log.since()
+    if json:
+        print_json(about(place, wanted, kept) | as_json(found))
+    else:
+        tell(found, wanted)
+    say_if_gone(wanted, kept)
+
+
+def _found(facts: Facts, name: str) -> tuple[Place, Destination]:
+    config = facts.workspace.destination(name)
+    kind = facts.workspace.kinds.get(config.kind)
+    if kind is None:
+        fail(f"{name} is of kind {config.kind}, which this Milonga does not have.")
+    return Place(config), kind
+
+
+def rehearse(
+    facts: Facts, data: Path, place: Place, kind: Destination, wanted: Selection, now: int, *, overwrite: bool
+) -> Rehearsed:
+    with_progress = _progress()
+    try:
+        return asyncio.run(
+            Rehearsal(facts, data, place, kind, wanted).run(now, overwrite=overwrite, tell=with_progress)
+        )
+    finally:
+        if sys.stderr.isatty():
+            typer.echo("\r\x1b[K", nl=False, err=True)
+
+
+def _progress() -> Callable[[str, int, int], None]:
+    """On a terminal, what is being done, now and then; else nothing."""
+    told = time.monotonic()
+
+    def tell_(what: str, looked: int, of: int) -> None:
+        nonlocal told
+        if sys.stderr.isatty() and time.monotonic() - told >= TELL_EVERY:
+            told = time.monotonic()
+            typer.echo(f"\r\x1b[K{what}: {looked:,} of {of:,} events", nl=False, err=True)
+
+    return tell_
+
+
+def about(place: Place, wanted: Selection, kept: int | None) -> dict[str, Any]:
+    return {
+        "destination": place.config.name,
+        "from": instant(wanted.since),
+        "to": instant(wanted.until),
+        "keptSince": None if kept is None else instant(kept),
+    }
+
+
+def say_if_gone(wanted: Selection, kept: int | None) -> None:
+    if kept is None:
+        note("The log is empty.")
+    elif wanted.since < kept:
+        note(f"The log keeps events since {instant(kept)}: what arrived earlier is gone.")
+
+
+def tell(found: Rehearsed, wanted: Selection) -> None:
+    types = ", ".join(f"{n:,} {type_}" for type_, n in found.types.most_common())
+    arrived = f"arrived from {instant(wanted.since)} to {instant(wanted.until)}"
+    _say(f"{_events(found.events)} {arrived}{f': {types}' if types else ''}.")
+    if found.damaged:
+        note(f"{found.damaged:,} records of the log cannot be read: see `milonga check`.")
+    if not found.events:
+        return
+    typer.echo("")
+    rows = [
+        [f"{state} {code}".strip(), f"{now} {why}".strip(), f"{n:,}"]
+        for (state, code, now, why), n in found.fates.most_common()
+    ]
+    print_table(("first", "now", "events"), rows)
+    if found.fields:
+        typer.echo("\nChanged requests differ from those first sent in:")
+        for field, n in found.fields.most_common(MOST_FIELDS):
+            typer.echo(f"  {clean(field, 200)}  ({n:,})")
+        if len(found.fields) > MOST_FIELDS:
+            typer.echo(f"  and {len(found.fields) - MOST_FIELDS:,} more: --json")
+    for example in (one for several in found.examples.values() for one in several):
+        typer.echo("\n" + clean(f"For example {example['messageId']} ({example['type']}):"))
+        for change in example["changes"]:
+            typer.echo(f"  {clean(change['field'], 200)}: {_value(change, 'before')} -> {_value(change, 'now')}")
+    if found.left_out:
+        _say(
+            f"\n{_events(found.left_out)} would be sent without what newer ones have set since; --overwrite sends all."
+        )
+    _say(f"\n{_events(found.sent)}, {found.requests:,} request{'' if found.requests == 1 else 's'}, would be sent.")
+
+
+def _say(text: str) -> None:
+    for line in folded(text, terminal_width()):
+        typer.echo(line)
+
+
+def _events(n: int) -> str:
+    return f"{n:,} event{'' if n == 1 else 's'}"
+
+
+def _value(change: dict[str, Any], side: str) -> str:
+    return clean(str(change[side]), 100) if side in change else "(nothing)"

@@ -1,0 +1,47 @@
+"""Which events a replay takes. Pure."""
+
+from msgspec import Struct
+
+from milonga.eventlog.api import Stored
+from milonga.spec.event import EventType, Page, Screen, Track
+from milonga.spec.read import call_of, read_object
+
+
+class Selection(Struct, frozen=True, kw_only=True):
+    """
+    Every one that is given must fit; ids and names exactly.
+
+    source   id of the destination's source
+    since    unix milliseconds of arrival, inclusive
+    until    unix milliseconds of arrival, exclusive
+    name     of a track, page or screen call
+    """
+
+    source: int
+    since: int
+    until: int
+    type: EventType | None = None
+    account: str | None = None
+    name: str | None = None
+
+    def fits(self, stored: Stored) -> bool:
+        stamp = stored.event.stamp
+        return (
+            stamp.source == self.source
+            and self.since <= stamp.received_at < self.until
+            and self.type in (None, stamp.type)
+            and self.account in (None, stamp.account)
+            and (self.name is None or self.name == _name_of(stored))
+        )
+
+
+def _name_of(stored: Stored) -> str | None:
+    try:
+        call = call_of(stored.event.stamp.type, read_object(stored.event.body))
+    except Exception:  # whoever sends it tells
+        return None
+    match call:
+        case Track(name=name) | Page(name=name) | Screen(name=name):
+            return name
+        case _:
+            return None

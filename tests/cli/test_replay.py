@@ -1,0 +1,137 @@
+"""`milonga replay --dry-run`: what became of each event, what would be sent now, and in what that differs."""
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from milonga.delivery.store import DeliveryStore
+from milonga.eventlog.sqlite import SqliteLog
+from milonga.outcomes.model import State
+from milonga.outcomes.writer import OutcomeWriter
+from milonga.workspace.model import DestinationState
+from milonga.workspace.store import Workspace
+from tests.cli.filled import HUSH, outcome
+from tests.cli.test_sources import asked, milonga
+from tests.delivery import paper
+
+T = 1_709_640_000_000  #: 2024-03-05T12:00:00Z, when the first event arrived; one more each second
+RANGE = ("--from", "2024-03-05", "--to", "2024-03-06")
+
+EVENTS: list[dict[str, Any]] = [
+    {"type_": "group", "traits": {"plan": "free", "seats": 1}},  # 1: came before the destination was added
+    {"type_": "group", "traits": {"plan": "trial", "seats": 2}},  # 2: delivered
+    {"event": "Bought", "properties": {}},  # 3: delivered
+    {"event": "Bought", "properties": {"category": "Shop"}},  # 4: delivered
+    {"event": "Bought", "integrations": {"Totango": False}},  # 5: skipped, disabled
+    {"event": "Bought", "account": None},  # 6: skipped, missing_group_id
+    {"event": "Bought"},  # 7: dead
+    {"event": "Sold", "user": "bob"},  # 8: expired
+    {"type_": "group", "traits": {"plan": "paid"}},  # 9: delivered: newer than 1 and 2
+    {"event": "Bought"},  # 10: waits
+    {"event": "Other", "source": paper.OTHER_SOURCE},  # 11: of another source
+]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Delivered under the settings of version 1; since then the module is another one, and the endpoint."""
+    data = tmp_path_factory.mktemp("replay") / "data"
+    with Workspace.open(data) as workspace:
+        workspace.add_source("web", "demo")
+        workspace.add_source("app", "demo2")
+        settings = {"serviceId": "SP-1", "sdrToken": HUSH}
+        workspace.add_destination("totango", "web", "totango", settings, DestinationState.on, {0: 1})
+        workspace.set_settings("totango", {"defaultModule": "Backoffice", "sdrToken": "another-" + HUSH}, {0: 9})
+
+    async def fill() -> None:
+        log = await SqliteLog.open(data / "log")
+        events = [paper.event(n, received_at=T + n * 1000, **said) for n, said in enumerate(EVENTS, 1)]
+        await log.append(events)
+        await log.close()
+
+    asyncio.run(fill())
+    writer = OutcomeWriter(data / "outcomes", lambda: T / 1000)
+    writer.write([outcome(n) for n in (2, 3, 4, 9)])
+    writer.write([outcome(5, State.skipped, "disabled"), outcome(6, State.skipped, "missing_group_id")])
+    writer.write([outcome(7, State.dead, "http_400"), outcome(8, State.expired, "too_old")])
+    writer.close()
+    with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
+        store.set_position(1, 0, 9)
+    return data
+
+
+def replay(data: Path, *words: str) -> Any:
+    return asked("replay", "totango", *RANGE, "--dry-run", *words, "--data", str(data))
+
+
+def fates(told: Any) -> dict[tuple[str, ...], int]:
+    return {
+        (f"{one['first']} {one['firstCode']}".strip(), one["now"], one["code"]): one["events"]
+        for one in told["outcomes"]
+    }
+
+
+def test_a_dry_run_counts_what_became_of_each_event_and_what_would_be_sent_now(data: Path) -> None:
+    told = replay(data)
+    assert told["looked"] == 11
+    assert told["events"] == 10
+    assert told["types"] == {"track": 7, "group": 3}
+    assert fates(told) == {
+        ("never", "skipped", "superseded"): 1,
+        ("delivered", "changed", ""): 1,
+        ("delivered", "same", ""): 3,
+        ("skipped disabled", "new", ""): 1,
+        ("skipped missing_group_id", "skipped", "missing_group_id"): 1,
+        ("dead http_400", "new", ""): 1,
+        ("expired too_old", "new", ""): 1,
+        ("waiting", "waiting", ""): 1,
+    }
+
+
+def test_only_what_newer_events_have_set_is_left_out(data: Path) -> None:
+    one, both = replay(data, "--type", "group"), replay(data, "--type", "group", "--overwrite")
+    assert (one["send"], one["leftOut"], one["requests"]) == (2, 1, 2)
+    assert (both["send"], both["leftOut"], both["requests"]) == (3, 0, 3)
+
+
+def test_the_fields_that_differ_are_named_with_examples(data: Path) -> None:
+    told = replay(data, "--event", "Bought", "--account", "acme")
+    assert told["fields"] == [{"field": "activity.sdr_m", "events": 1}]
+    (example,) = told["examples"]
+    assert example["messageId"] == "m3"
+    assert example["changes"] == [{"field": "activity.sdr_m", "before": "Application", "now": "Backoffice"}]
+
+
+def test_no_secret_is_printed(data: Path) -> None:
+    for words in (["--json"], []):
+        done = milonga("replay", "totango", *RANGE, "--dry-run", *words, "--data", str(data))
+        assert done.returncode == 0
+        assert HUSH not in done.stdout + done.stderr
+
+
+def test_a_person_reads_the_same_and_since_when_what_is_earlier_is_gone(data: Path) -> None:
+    done = milonga("replay", "totango", "--from", "2024-03-01", "--to", "2024-03-06", "--dry-run", "--data", str(data))
+    assert (
+        "10 events arrived from 2024-03-01T00:00:00.000Z to 2024-03-06T00:00:00.000Z: 7 track, 3 group." in done.stdout
+    )
+    assert "activity.sdr_m: Application -> Backoffice" in done.stdout
+    assert "The log keeps events since 2024-03-05T12:00:01.000Z: what arrived earlier is gone." in done.stderr
+
+
+def test_times_types_accounts_and_names_narrow_it(data: Path) -> None:
+    assert replay(data, "--event", "Sold")["events"] == 1
+    assert replay(data, "--account", "nobody")["events"] == 0
+    at = ["--from", "2024-03-05T12:00:02Z", "--to", "2024-03-05T12:00:04Z"]
+    assert asked("replay", "totango", *at, "--dry-run", "--data", str(data))["events"] == 2
+
+
+def test_wrong_use_is_told_in_words(data: Path) -> None:
+    where = ["--data", str(data)]
+    done = milonga("replay", "nobody", *RANGE, "--dry-run", *where)
+    assert (done.returncode, "no destination" in done.stderr) == (1, True)
+    done = milonga("replay", "totango", "--from", "2d", "--to", "3d", "--dry-run", *where)
+    assert (done.returncode, "is not before" in done.stderr) == (2, True)
+    assert milonga("replay", "totango", "--from", "soon", "--dry-run", *where).returncode == 2
