@@ -48,6 +48,20 @@ class Milonga:
 
     def start(self) -> Self:
         """Return once it takes events. It keeps its port over restarts."""
+        line = self._begin()
+        assert "takes events at" in line, (line, self._log.read_text()[-3000:])
+        self._scheme, address = line.split("events at ")[1].split()[0].split("://")
+        self.port = int(address.rsplit(":", 1)[1])
+        return self
+
+    def start_in_vain(self) -> int:
+        """Start one that ends before it takes events; return its exit status."""
+        line = self._begin()
+        assert not line, line
+        return self._ended()
+
+    def _begin(self) -> str:
+        """The first line that it prints."""
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [
@@ -60,11 +74,7 @@ class Milonga:
                 env={**os.environ, **self._environment},
             )
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        assert "takes events at" in line, (line, self._log.read_text()[-3000:])
-        self._scheme, address = line.split("events at ")[1].split()[0].split("://")
-        self.port = int(address.rsplit(":", 1)[1])
-        return self
+        return self._process.stdout.readline()
 
     def stop(self) -> int:
         """As a service manager would; return the exit status."""
@@ -97,6 +107,10 @@ class Milonga:
         self._process.kill()
         self._ended()
 
+    def ended(self) -> int:
+        """Wait for an end that it meets by itself; its exit status."""
+        return self._ended()
+
     def kill_delivery(self) -> bool:
         """SIGKILL; it is started again by its parent. False if there was none at that moment."""
         pid = self.delivery_pid()
@@ -121,6 +135,7 @@ class Milonga:
             input=text,
             timeout=PATIENCE,
             check=False,
+            env={**os.environ, **self._environment},
         )
 
     def say(self, *words: str) -> str:

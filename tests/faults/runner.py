@@ -6,6 +6,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from msgspec import Struct
@@ -53,6 +54,22 @@ def _run(case: Case, run: Run) -> Iterator[Report]:
     except Exception as error:  # whatever it is, the other cases are run
         words = "".join(traceback.format_exception(error)[-3:])
         yield Report(fault="broke off", wrong=[words], seconds=time.monotonic() - begun)
+
+
+def side_by_side(*parts: Callable[[], Iterator[Report]]) -> Iterator[Report]:
+    """The reports of all parts, each in a thread of its own. What one raises comes out once the others have ended."""
+
+    def collected(part: Callable[[], Iterator[Report]]) -> list[Report]:
+        begun, found = time.monotonic(), []
+        for report in part():
+            report.seconds = time.monotonic() - begun
+            begun = time.monotonic()
+            found.append(report)
+        return found
+
+    with ThreadPoolExecutor(len(parts)) as threads:
+        for future in as_completed([threads.submit(collected, part) for part in parts]):
+            yield from future.result()
 
 
 def dice_of(run: Run, what: str) -> random.Random:

@@ -1,51 +1,56 @@
 """Case 1: SIGKILL."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from random import Random
+from functools import partial
+from statistics import median
 from typing import Final
 
 from milonga.delivery.limits import Limits
+from tests.faults.at_steps import while_dropping, while_migrating, while_writing
 from tests.faults.case import Case, Report, Run
-from tests.faults.runner import dice_of
+from tests.faults.runner import dice_of, side_by_side
 from tests.faults.scene import Scene, scene
 from tests.running import eventually
 
-KILLS: Final = 200  #: in all
-SHORT: Final = 9
+KILLS: Final = {"delivery": 80, "collector": 40, "both": 80}
+SHORT: Final = {"delivery": 3, "collector": 2, "both": 2}
 
 
 def run(run: Run) -> Iterator[Report]:
-    each = (SHORT if run.short else KILLS) // 3
-    yield random_moments(run, "delivery", each, kill_delivery)
-    yield random_moments(run, "collector", each, kill_collector)
-    yield random_moments(run, "both", each if run.short else KILLS - 2 * each, kill_both)
+    """Most of it is waiting for a process to start: several go on side by side."""
+    kills = SHORT if run.short else {kind: times // 2 for kind, times in KILLS.items()}
+    random = [partial(random_moments, run, f"random {n}", kills) for n in range(1 if run.short else 2)]
+    steps = [while_writing, while_migrating] if run.short else [while_writing, while_migrating, while_dropping]
+    yield from side_by_side(*random, *(partial(part, run) for part in steps))
 
 
-def random_moments(run: Run, name: str, times: int, kill: Callable[[Scene], None]) -> Report:
+def random_moments(run: Run, name: str, kills: dict[str, int]) -> Iterator[Report]:
     """One long load, and kills at moments that the dice choose."""
-    report = Report(fault=f"SIGKILL of {name} at random moments", times=times)
+    times = sum(kills.values())
+    report = Report(fault="SIGKILL at random moments", times=times)
     dice = dice_of(run, name)
+    recovery: dict[str, list[float]] = defaultdict(list)
     with scene(run.folder / name) as on:
         on.totango.behave(delay_ms=5)
-        load = on.load(run.seed, pace=1_000)
-        for _ in range(times):
-            wait(dice)
+        load = on.load(dice.randrange(2**32), pace=600)
+        for kind in dice.sample(list(kills), times, counts=list(kills.values())):
+            time.sleep(dice.uniform(0.0, 0.4))  # a random moment of a running load, not a hope
             since = time.monotonic()
-            kill(on)
-            report.recovery.append(on.flows(load, since))
+            KILL[kind](on)
+            recovery[kind].append(on.flows(load, since))
         load.stop()
         on.judge(report, load)
         if report.duplicates > (most := times * Limits().in_flight):
             report.wrong.append(f"{report.duplicates} duplicates, and {most} requests were in flight at most")
         if (status := on.milonga.stop()) != 0:
             report.wrong.append(f"afterwards it stopped with {status}")
-    return report
-
-
-def wait(dice: Random) -> None:
-    """A random moment of a running load."""
-    time.sleep(dice.uniform(0.0, 0.4))
+    report.recovery = [seconds for found in recovery.values() for seconds in found]
+    report.notes.append(
+        "; ".join(f"{len(s)} of {kind}: {median(s):.1f} / {max(s):.1f} s" for kind, s in recovery.items())
+    )
+    yield report
 
 
 def kill_delivery(on: Scene) -> None:
@@ -60,11 +65,17 @@ def kill_collector(on: Scene) -> None:
 
 
 def kill_both(on: Scene) -> None:
-    """The child first, in the same moment."""
+    """In the same moment: the child first, so that the parent has no time to start another."""
     on.milonga.kill_delivery()
     on.milonga.kill_collector()
     on.milonga.start()
 
+
+KILL: Final[dict[str, Callable[[Scene], None]]] = {
+    "delivery": kill_delivery,
+    "collector": kill_collector,
+    "both": kill_both,
+}
 
 CASE = Case(
     number=1,
