@@ -9,16 +9,37 @@ ROOT = Path(__file__).parent.parent / "milonga"
 
 MAY_IMPORT = {
     "spec": {"spec"},
+    "filters": {"spec", "filters"},
     "identity": {"spec", "identity"},
     "eventlog": {"spec", "identity", "eventlog"},
-    "destinations": {"spec", "destinations"},
-    "workspace": {"spec", "eventlog.api", "destinations", "workspace"},
+    "destinations": {"spec", "filters", "destinations"},
+    "workspace": {"spec", "eventlog.api", "filters", "destinations", "workspace"},
     "collector": {"spec", "identity", "eventlog.api", "workspace.model", "collector"},
-    "outcomes": {"spec", "eventlog.api", "eventlog.aside", "destinations", "workspace.model", "outcomes"},
-    "delivery": {"spec", "eventlog.api", "eventlog.aside", "destinations", "workspace", "outcomes", "delivery"},
+    "outcomes": {"spec", "eventlog.api", "eventlog.aside", "filters", "destinations", "workspace.model", "outcomes"},
+    "delivery": {
+        "spec",
+        "eventlog.api",
+        "eventlog.aside",
+        "filters",
+        "destinations",
+        "workspace",
+        "outcomes",
+        "delivery",
+    },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},
     "cli": {
-        *("spec", "identity", "eventlog", "destinations", "workspace", "collector", "outcomes", "delivery", "metrics"),
+        *(
+            "spec",
+            "identity",
+            "eventlog",
+            "filters",
+            "destinations",
+            "workspace",
+            "collector",
+            "outcomes",
+            "delivery",
+            "metrics",
+        ),
         "cli",
     },
 }
@@ -63,7 +84,7 @@ def test_a_folder_uses_only_what_comes_before_it_on_the_road(module: str) -> Non
     [
         module
         for module in MODULES
-        if module.startswith(("spec/", "destinations/", "identity/"))
+        if module.startswith(("spec/", "filters/", "destinations/", "identity/"))
         and module not in IMPURE
         and not module.endswith("/fake.py")
         and module != "identity/message_id.py"

@@ -130,9 +130,10 @@ class Facts:
 
     def _standing(self, stored: Stored, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Standing:
         config, kind = place.config, self.workspace.kinds.get(place.config.kind)
-        settings = config.settings
-        if outcomes and outcomes[0].settings_version != config.settings_version:
-            settings = self.workspace.settings_at(config.id, outcomes[0].settings_version)
+        settings, delivery = config.settings, config.delivery
+        if outcomes and (version := outcomes[0].settings_version) != config.settings_version:
+            settings = self.workspace.settings_at(config.id, version)
+            delivery = self.workspace.delivery_settings_at(config.id, version)
         waits, never, lost = None, "", ""
         if not outcomes or waits_again(held, outcomes):
             never = _never(config, stored) if not outcomes else ""
@@ -143,6 +144,7 @@ class Facts:
             config=config,
             kind=kind,
             settings=settings,
+            gate=delivery.gate,
             removed_at=place.removed_at,
             outcomes=outcomes,
             tries=self.outcomes.attempts(stored.position, config.id),

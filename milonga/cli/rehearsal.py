@@ -20,6 +20,7 @@ from milonga.delivery.replay_rules import counts, has_set, requests_of
 from milonga.delivery.selection import Selection
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.destinations.contract import Destination, Key, Requests, Skip
+from milonga.destinations.deciding import decide
 from milonga.destinations.integrations import replayed
 from milonga.eventlog.api import Damaged, Position, Stored
 from milonga.eventlog.reader import SqliteLogReader
@@ -29,6 +30,7 @@ from milonga.outcomes.model import Outcome, State
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationConfig
 
 AT_ONCE: Final = 1_000  #: events in memory
 MOST_NAMES: Final = 500  #: different fields that are counted one by one
@@ -95,7 +97,7 @@ class Rehearsal:
         # Both sides of the comparison have *** for secrets: those of former settings are not kept.
         self._config = replace(config, settings=facts.workspace.settings_at(config.id, config.settings_version))
         self._taken = spans(config.changes, 0)
-        self._settings_at = cache(facts.workspace.settings_at)
+        self._config_at = cache(self._config_then)
 
     async def run(self, now: int, *, overwrite: bool, tell: Told) -> Rehearsed:
         """now  unix milliseconds; overwrite: leave nothing out"""
@@ -185,7 +187,7 @@ class Rehearsal:
             known = first.state not in (State.delivered.name, "unknown")
             found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
             return
-        marked = self._kind.translate(replayed(event, self._kind.label), self._config.settings)
+        marked = self._becomes(replayed(event, self._kind.label), self._config)
         changes = [] if isinstance(marked, Skip) else compare(first.requests, marked)
         found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
         if changes:
@@ -222,12 +224,24 @@ class Rehearsal:
         if event is None:
             return None
         try:
-            settings = self._settings_at(self._config.id, version)
-            own = self._kind.translate(event, settings)
-            marked = self._kind.translate(replayed(event, self._kind.label), settings)
+            then = self._config_at(version)
+            own = self._becomes(event, then)
+            marked = self._becomes(replayed(event, self._kind.label), then)
         except (UserError, KeyError):
             return None
         return None if isinstance(own, Skip) or isinstance(marked, Skip) else marked
+
+    def _config_then(self, version: int) -> DestinationConfig:
+        workspace, number = self._facts.workspace, self._config.id
+        return replace(
+            self._config,
+            settings=workspace.settings_at(number, version),
+            settings_version=version,
+            delivery=workspace.delivery_settings_at(number, version),
+        )
+
+    def _becomes(self, event: Event, config: DestinationConfig) -> Requests | Skip:
+        return decide(self._kind, event, config.settings, config.delivery.gate)
 
 
 def _read(stored: Stored) -> Event | None:

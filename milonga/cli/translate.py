@@ -14,13 +14,17 @@ from msgspec import Struct
 from milonga.cli.common import UnusedDataOption
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Request, Skip
+from milonga.destinations.deciding import decide
 from milonga.destinations.http import shown_address
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 from milonga.destinations.text import well_formed
+from milonga.filters.chain import check
+from milonga.filters.gate import NOT_MEANT, Gate
 from milonga.identity.account import read_unstamped
 from milonga.spec.read import NotAnEvent
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
-from milonga.workspace.settings import by_name, changed
+from milonga.workspace.settings import by_names, changed
 
 MAX_LINE: Final = 1024 * 1024  #: bytes; far more than the pipeline takes for one event
 HIDDEN: Final = "***"
@@ -38,13 +42,13 @@ def translate(
     """Show what a destination would send for each event, one line out for each line in. Sends nothing."""
     try:
         destination = kind(kind_)
-        chosen = _settings(destination, settings)
+        chosen, delivery = _settings(destination, settings)
         source = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")  # noqa: SIM115 - see below
     except (UnknownKind, _BadSettings, OSError, HalfDone) as error:
         typer.echo(f"milonga: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
     with source as lines:
-        good = _run(lines, destination, chosen, full=full)
+        good = _run(lines, destination, chosen, delivery.gate, full=full)
     if not good:
         raise typer.Exit(1)
 
@@ -53,7 +57,7 @@ class _BadSettings(ValueError):
     """The settings cannot be read, or the destination does not take them."""
 
 
-def _settings(destination: Destination, typed: str) -> Struct:
+def _settings(destination: Destination, typed: str) -> tuple[Struct, DeliverySettings]:
     text = typed
     if not typed.lstrip().startswith("{"):
         try:
@@ -65,14 +69,16 @@ def _settings(destination: Destination, typed: str) -> Struct:
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         raise _BadSettings(f"The settings are no JSON object: {error}") from None
     try:
-        return changed(
-            destination.settings(), by_name(destination.settings, given, destination.label), destination.label
-        )
-    except UserError as error:
+        own, shared = by_names(destination.settings, DeliverySettings, given, destination.label)
+        delivery = changed(DeliverySettings(), shared, destination.label)
+        assert isinstance(delivery, DeliverySettings)  # noqa: S101  changed keeps the type
+        check(delivery.filters)
+        return changed(destination.settings(), own, destination.label), delivery
+    except (UserError, ValueError) as error:
         raise _BadSettings(str(error)) from None
 
 
-def _run(lines: BinaryIO, destination: Destination, settings: Struct, *, full: bool) -> bool:
+def _run(lines: BinaryIO, destination: Destination, settings: Struct, gate: Gate, *, full: bool) -> bool:
     """Whether every line was good."""
     good = True
     try:
@@ -82,7 +88,7 @@ def _run(lines: BinaryIO, destination: Destination, settings: Struct, *, full: b
                 good = False
             else:
                 try:
-                    answer = translated(line, destination, settings, full=full)
+                    answer = translated(line, destination, settings, gate, full=full)
                 except NotAnEvent as error:
                     answer = {"line": number, "error": well_formed(str(error))}
                     good = False
@@ -106,10 +112,12 @@ def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
-def translated(line: bytes, destination: Destination, settings: Struct, *, full: bool) -> dict[str, Any]:
+def translated(line: bytes, destination: Destination, settings: Struct, gate: Gate, *, full: bool) -> dict[str, Any]:
     """The answer to one line. NotAnEvent if it holds none."""
     event = read_unstamped(line)
-    result = destination.translate(event, settings)
+    result = decide(destination, event, settings, gate)
+    if isinstance(result, Skip) and result.code == NOT_MEANT:
+        result = destination.translate(event, settings)  # in its own words: its table of cases has them
     skip = result if isinstance(result, Skip) else None
     requests = [] if isinstance(result, Skip) else [_shown(request, full=full) for request in result]
     return {

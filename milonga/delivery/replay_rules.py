@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from milonga.delivery.superseding import set_by, without_newer
 from milonga.delivery.switching import Fate
 from milonga.destinations.contract import Destination, Key, Requests, Skip
+from milonga.destinations.deciding import decide
 from milonga.destinations.integrations import replayed
 from milonga.outcomes.model import Outcome, State
 from milonga.spec.event import Event
@@ -33,7 +34,7 @@ def requests_of(
         happened = min(event.timestamp or now, event.received_at or now)
         if seconds is not None and happened + seconds * 1000 < now:
             return TOO_LATE, frozenset()
-        requests = kind.translate(event, config.settings)
+        requests = decide(kind, event, config.settings, config.delivery.gate)
         if isinstance(requests, Skip):
             return requests, frozenset()
         return without_newer(kind, event, requests, is_newer)
@@ -44,7 +45,7 @@ def requests_of(
 def has_set(config: DestinationConfig, kind: Destination, event: Event) -> set[Key]:
     """What an event has set that was delivered, or is about to, as its requests are by the settings in force."""
     try:
-        return set_by(kind, event, kind.translate(event, config.settings))
+        return set_by(kind, event, decide(kind, event, config.settings, config.delivery.gate))
     except Exception:
         return set()
 

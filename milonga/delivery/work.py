@@ -15,12 +15,15 @@ from milonga.delivery.ratelimit import RateLimit
 from milonga.delivery.suspicion import Suspicion
 from milonga.delivery.switching import Fate, fate, paused_within, spans
 from milonga.delivery.tools import Tools
-from milonga.destinations.contract import Destination
+from milonga.destinations.contract import Destination, Requests, Skip
+from milonga.destinations.deciding import decide
 from milonga.eventlog.api import Offset, Position
 from milonga.spec.event import Event
 from milonga.workspace.model import DestinationConfig, DestinationState
 
 log = structlog.get_logger("milonga.delivery")
+
+UNSURE_AGAIN = 60.0  #: seconds between two warnings that a filter cannot be decided
 
 
 class Work:
@@ -34,6 +37,7 @@ class Work:
 
     def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
         self.config, self.kind, self.tools, self.limits = config, kind, tools, limits
+        self.gate = config.delivery.gate
         self.line_up = LineUp(limits.in_flight)
         self.detours = Detours(limits.detours)
         self.live: dict[Position, Entry] = {}
@@ -45,6 +49,7 @@ class Work:
         self.stopping = False
         self.asked: DestinationState | None = None
         self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
+        self._unsure_at: dict[str, float] = {}
 
     @property
     def slots(self) -> int:
@@ -64,7 +69,20 @@ class Work:
 
     def reconfigure(self, config: DestinationConfig) -> None:
         self.config, self.asked = config, None
+        self.gate = config.delivery.gate
         self._spans.clear()
+        self._unsure_at.clear()
+
+    def decide(self, event: Event) -> Requests | Skip:
+        """What the event becomes with the settings in force. Raises what a broken translation raises."""
+        return decide(self.kind, event, self.config.settings, self.gate, self._unsure)
+
+    def _unsure(self, name: str, why: str) -> None:
+        """A filter has no answer for an event; what it kept back says so itself, what it masked says it here."""
+        now = self.tools.clock()
+        if now >= self._unsure_at.get(name, 0.0):
+            self._unsure_at[name] = now + UNSURE_AGAIN
+            log.warning("delivery.filter_unsure", destination=self.config.name, filter=name, reason=why)
 
     def ask_for(self, state: DestinationState, by: str, reason: str) -> None:
         """Until the workspace answers, or changes otherwise, nothing more is sent."""

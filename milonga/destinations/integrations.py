@@ -2,25 +2,8 @@
 
 from msgspec.structs import replace
 
+from milonga.filters.integrations import allowed as allowed
 from milonga.spec.event import Event, JsonObject
-
-
-def allowed(integrations: JsonObject, name: str) -> bool:
-    """
-    The destination's own entry decides (an object means on), then `All`, then `all`; a value of another kind is
-    ignored. The name is compared exactly. Source: segmentio-facade 3.2.7, `enabled`.
-    """
-    if not integrations:
-        return True
-    own = integrations.get(name)
-    if isinstance(own, bool):
-        return own
-    if isinstance(own, dict):
-        return True
-    for key in ("All", "all"):
-        if isinstance(everyone := integrations.get(key), bool):
-            return everyone
-    return True
 
 
 def options(integrations: JsonObject, name: str) -> JsonObject:

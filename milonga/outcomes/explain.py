@@ -10,8 +10,10 @@ from msgspec import Struct
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
+from milonga.destinations.deciding import decide
 from milonga.destinations.http import shown_address
 from milonga.eventlog.api import Stored
+from milonga.filters.gate import OPEN, Gate
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
@@ -32,6 +34,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 
     kind        None if this Milonga does not have it any more
     settings    those of the outcome's version, or those now in force; secrets in them are stood for by ***
+    gate        of the delivery settings of the same version
     removed_at  unix milliseconds; None if the destination is there
     outcomes    newest first
     tries       oldest first; only of what failed at least once
@@ -45,6 +48,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     config: DestinationConfig
     kind: Destination | None
     settings: Struct
+    gate: Gate = OPEN
     removed_at: int | None = None
     outcomes: Sequence[Outcome] = ()
     tries: Sequence[Attempt] = ()
@@ -122,7 +126,7 @@ def _decided(event: Event, standing: Standing) -> Requests | Skip:
     if standing.kind is None:
         return []
     try:
-        return standing.kind.translate(event, standing.settings)
+        return decide(standing.kind, event, standing.settings, standing.gate)
     except Exception:
         return []
 
@@ -180,9 +184,9 @@ def _why(event: Event, outcome: Outcome, decided: Requests | Skip, standing: Sta
             return DELIVERED, ""
         case State.skipped:
             fix = decided.fix if isinstance(decided, Skip) and decided.code == outcome.code else ""
-            return why_skipped(outcome.code), fix.replace(
-                "destinations set NAME", f"destinations set {_name(standing)}"
-            )
+            for command in ("set", "filters"):
+                fix = fix.replace(f"destinations {command} NAME", f"destinations {command} {_name(standing)}")
+            return why_skipped(outcome.code), fix
         case State.dead:
             last = standing.reason or (standing.tries[-1].reason if standing.tries else "")
             return f"Refused for good: {sentence(last or outcome.code)}", _fix_of_dead(event, standing)

@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from milonga.filters.chain import KEPT_BACK, UNSURE
+from milonga.filters.gate import NO_CONSENT, NOT_MEANT
+
 PIPELINE: Final = {
     "destination_off": (
         "The destination was switched off while the event waited.",
@@ -61,8 +64,18 @@ SKIPPED: Final = {
 """Why a destination sends nothing, by the code of its Skip; tests/outcomes/test_words.py says that none is missing."""
 
 
+BY_THE_GATE: Final = {
+    NO_CONSENT: "The user did not agree to what this destination is for",
+    NOT_MEANT: "The sender excluded this destination in the event's `integrations`",
+}
+"""The same of what never comes as far as the destination's own rules (milonga.filters.gate)."""
+
+
 def why_skipped(code: str) -> str:
-    return f"{SKIPPED.get(code, 'The destination decided not to send it')}."
+    for head, why in ((KEPT_BACK, "keeps such events back"), (UNSURE, "cannot be decided for this event")):
+        if code.startswith(head):
+            return f"The filter {code.removeprefix(head)} {why}."
+    return f"{BY_THE_GATE.get(code) or SKIPPED.get(code, 'The destination decided not to send it')}."
 
 
 def sentence(text: str) -> str:

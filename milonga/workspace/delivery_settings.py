@@ -10,6 +10,9 @@ from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 
+from milonga.filters.gate import Gate, gate_of
+from milonga.filters.rule import MOST_FILTERS, Filter
+
 DAY: Final = 86_400  #: seconds
 LONGEST_AGE: Final = 7 * DAY  #: seconds; so long, and no longer, the log keeps what is not delivered
 
@@ -66,3 +69,26 @@ class DeliverySettings(Struct, frozen=True, kw_only=True, rename="camel", forbid
             le=LONGEST_AGE,
         ),
     ] = 0
+    consent_categories: Annotated[
+        tuple[str, ...],
+        Meta(
+            title="Consent categories",
+            description="Ids of the consent categories that a user must have agreed to, all of them, separated by "
+            "commas, for an event that says what its user agreed to (context.consent). Empty: it needs no consent.",
+            max_length=50,
+        ),
+    ] = ()
+    filters: Annotated[
+        tuple[Filter, ...],
+        Meta(
+            title="Filters",
+            description="Which events are sent, and how much of them: milonga destinations filters NAME lists, adds, "
+            "removes and tries them (docs/filters.md).",
+            max_length=MOST_FILTERS,
+        ),
+    ] = ()
+
+    @property
+    def gate(self) -> Gate:
+        """Of consent, `integrations` and filters, compiled once for equal settings."""
+        return gate_of(self.filters, self.consent_categories)

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
+from milonga.filters.chain import check
 from milonga.workspace import rows, sources
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
@@ -336,6 +337,11 @@ def registered() -> Kinds:
 def _delivery(current: DeliverySettings, changes: Mapping[str, object], kind: Destination) -> DeliverySettings:
     settings = changed(current, changes, kind.label)
     assert isinstance(settings, DeliverySettings)  # noqa: S101  changed keeps the type
+    if settings.filters != current.filters:
+        try:
+            check(settings.filters)
+        except ValueError as error:
+            raise UserError(str(error)) from None
     return settings
 
 

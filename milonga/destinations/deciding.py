@@ -1,0 +1,24 @@
+"""The one way from an event to what a destination sends: its gate first, then its kind. Pure."""
+
+from collections.abc import Callable
+from typing import Any
+
+from milonga.destinations.contract import Destination, Requests, Skip
+from milonga.filters.chain import Dropped
+from milonga.filters.gate import Gate
+from milonga.spec.event import Event
+
+
+def decide(
+    kind: Destination, event: Event, settings: Any, gate: Gate, unsure: Callable[[str, str], None] | None = None
+) -> Requests | Skip:
+    """
+    Raises what `kind.translate` raises.
+
+    gate    of the destination's delivery settings (milonga.filters.gate)
+    unsure  see milonga.filters.chain
+    """
+    passed = gate.admit(event, kind.label, unsure)
+    if isinstance(passed, Dropped):
+        return Skip(passed.code, passed.fix)
+    return kind.translate(passed, settings)
