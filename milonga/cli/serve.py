@@ -22,14 +22,14 @@ from milonga.eventlog.sqlite import LogInUse
 from milonga.metrics.rules import Thresholds
 from milonga.outcomes.writer import NewerOutcomes
 from milonga.workspace.errors import UserError
-from milonga.workspace.lock import DataLock, holders
+from milonga.workspace.lock import DataLock
 
 KEEP = Keep()
 LIMITS = Thresholds()
 SERVER = "serve"
 REFUSALS = (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError, OSError, apsw.Error)
 """Ends that a person can do something about; everything else is a fault of ours and shows where."""
-HANDOVER = 5.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
+HANDOVER = 15.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
 
 
 class Role(StrEnum):
@@ -179,8 +179,7 @@ def _locked(data: Path, role: Role, lock_file: int | None) -> DataLock:
     """UserError if another server is at work. One that only hands over, as after a SIGKILL, is waited for."""
     if lock_file is not None:
         return DataLock.adopt(lock_file, SERVER if role is Role.all else role.value)
-    working = any(holder.role == SERVER for holder in holders(data))
-    return DataLock.acquire(data, SERVER, 0.0 if working else HANDOVER)
+    return DataLock.take_over(data, SERVER, HANDOVER)
 
 
 class Serving:

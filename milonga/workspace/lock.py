@@ -31,6 +31,7 @@ from milonga.workspace.files import FILE_MODE, make_data_directory
 
 NAME = "lock"
 _AGAIN = 0.02  #: seconds between two tries while waiting
+_ENDED = frozenset({"Z", "X"})  #: states of a process, proc(5)
 _LEAST = 0.1  #: seconds to wait at least: `holders` takes a free lock for an instant
 
 
@@ -75,6 +76,15 @@ class DataLock:
             raise
         _sign(file, role)
         return cls(file)
+
+    @classmethod
+    def take_over(cls, data: Path, role: str, wait: float) -> Self:
+        """
+        As `acquire`, but one of the same role that is alive is not waited for. Whoever else holds the lock hands over,
+        or is a child that its killed parent left before it could say who it is.
+        """
+        alive = any(holder.role == role and _alive(holder) for holder in holders(data))
+        return cls.acquire(data, role, 0.0 if alive else wait)
 
     @classmethod
     def adopt(cls, file: int, role: str) -> Self:
@@ -162,7 +172,10 @@ def _alive(holder: Holder) -> bool:
         return False
     except PermissionError:
         return True
-    return True
+    try:  # one that was killed, and whose parent has not asked how it ended, holds no file any more
+        return Path(f"/proc/{holder.pid}/stat").read_text().rpartition(")")[2].split()[0] not in _ENDED
+    except (OSError, IndexError):
+        return True  # no such file on this kind of machine
 
 
 def _refusal(path: Path, found: tuple[Holder, ...]) -> str:

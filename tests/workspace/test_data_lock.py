@@ -83,6 +83,29 @@ def test_whoever_waits_gets_the_lock_when_its_holder_ends_in_time(tmp_path: Path
     end(first)
 
 
+NOT_YET = """
+import os, time
+print(os.getpid(), flush=True)
+while True:
+    time.sleep(1)
+"""
+
+
+def test_a_child_that_has_not_said_yet_who_it_is_is_waited_for_after_its_parent_was_killed(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    parent, said = hold(data, NOT_YET)
+    try:
+        with pytest.raises(UserError, match=rf"in use by process {parent.pid} "):
+            DataLock.take_over(data, "serve", wait=600)  # it is alive: refused at once
+    finally:
+        parent.kill()
+    os.waitid(os.P_PID, parent.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is left for somebody to ask how
+    killer = subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.3); os.kill({said}, 9)"])
+    with DataLock.take_over(data, "serve", wait=60):
+        assert killer.wait(30) == 0
+    end(parent)
+
+
 def test_a_child_that_adopted_the_lock_keeps_it_after_its_parent_was_killed(tmp_path: Path) -> None:
     data = tmp_path / "data"
     parent, said = hold(data, CHILD)
