@@ -1,12 +1,13 @@
 """Which events get the sender's IP address as their `context.ip`. Source: Segment spec, Common fields, "Context"."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw, Struct
 
+from milonga.privacy.ip import Change, removed, shortened
 from milonga.spec.arrived import Arrived
 
 CLIENT_LIBRARIES: Final = frozenset(
@@ -27,6 +28,12 @@ Names in `context.library` of what runs at the user's: there the sender's addres
 `_`, without `@segment/`.
 """
 
+Policy: TypeAlias = Literal["auto", "always", "never", "truncate", "strip"]
+"""A source's `ip` setting (milonga.workspace.model.SourceSettings)."""
+
+CHANGES: Final[Mapping[str, Change]] = {"truncate": shortened, "strip": removed}
+"""What becomes of any address, whoever put it there, with the policies that keep less than was sent."""
+
 _LONGEST: Final = 256  # bytes of a `library` that is remembered; an SDK's has 50
 
 
@@ -37,14 +44,14 @@ class _Library(Struct):
 _read: Final = msgspec.json.Decoder(_Library).decode
 
 
-def wanting(events: Sequence[Arrived], setting: Literal["auto", "always", "never"], by_pixel: bool) -> list[int]:
+def wanting(events: Sequence[Arrived], setting: Policy, by_pixel: bool) -> list[int]:
     """
     Places of those among the events of one request whose `context.ip` is to be filled.
 
     setting   of the source
     by_pixel  it came as a picture, which only users' programs fetch
     """
-    if setting == "never":
+    if setting in ("never", "strip"):
         return []
     if by_pixel or setting == "always":
         return [place for place, event in enumerate(events) if not _has(event)]

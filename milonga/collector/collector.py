@@ -9,9 +9,10 @@ from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import structlog
+from msgspec import structs
 
 from milonga.collector import answers
-from milonga.collector.addresses import wanting
+from milonga.collector.addresses import CHANGES, wanting
 from milonga.collector.answers import NOT_FOUND, Answer, with_headers
 from milonga.collector.aside import Aside, TooMany
 from milonga.collector.ask import Ask, Serve
@@ -25,11 +26,13 @@ from milonga.collector.room import MAX_HELD, Room
 from milonga.collector.routes import Kind, Route
 from milonga.collector.rules import Rules
 from milonga.collector.stamp import all_as, discards, stamp, with_ip
+from milonga.collector.suppressed import NOBODY
 from milonga.collector.trouble import trouble
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
 from milonga.identity.new_accounts import NewAccounts
+from milonga.privacy.ip import excerpt_changed, with_ip_changed
 from milonga.spec.arrived import Decoded, NotJson
 from milonga.spec.decode import decode, decode_mended
 from milonga.spec.discards import Rejected
@@ -101,6 +104,7 @@ class Collector:
         self.room = Room(max_held)
         self._aside = Aside()
         self.counts = Counts()
+        self.suppressed = NOBODY  #: to be set whenever it changes
         self._refusals = Refusals(monotonic)
 
     async def handle(self, route: Route, request: Request) -> Answer:
@@ -256,17 +260,32 @@ class Collector:
         if places and (ip := self.proxies.address(request.fields, request.peer)) is not None:
             for place in places:
                 stamped[place] = with_ip(stamped[place], ip)
+        if (change := CHANGES.get(settings.ip)) is not None:
+            stamped = [with_ip_changed(event, change) for event in stamped]
+        of_suppressed: list[Rejected] = []
+        if self.suppressed:
+            stamped, of_suppressed = self.suppressed.sieve(source.id, stamped)
         stamped, refused, new = self._rules.admit(source, stamped)
         if new:
             self.count("new_account", new)
         append = self._append(stamped)
-        if not decoded.rejected and not refused:
+        if not decoded.rejected and not refused and not of_suppressed:
             return append
-        return self._keep_both(append, discards([*decoded.rejected, *refused], source.id, received_at))
+        rejected = [*self._shown_of(source, [*decoded.rejected, *refused]), *of_suppressed]
+        return self._keep_both(append, discards(rejected, source.id, received_at))
+
+    def _shown_of(self, source: Source, rejected: list[Rejected]) -> list[Rejected]:
+        """What may be kept to look at of events that are not accepted."""
+        if self.suppressed:
+            rejected = self.suppressed.veil(source.id, rejected)
+        if (change := CHANGES.get(source.settings.ip)) is not None:
+            rejected = [structs.replace(one, excerpt=excerpt_changed(one.excerpt, change)) for one in rejected]
+        return rejected
 
     def _keep_none(self, source: Source, rejected: list[Rejected]) -> Begun:
         """Answered with 200, once it is in the books."""
-        return self._count_discards(discards(rejected, source.id, int(self._clock() * 1000)))
+        shown_ = self._shown_of(source, rejected)
+        return self._count_discards(discards(shown_, source.id, int(self._clock() * 1000)))
 
     async def _see(self, route: Route, request: Request) -> Answer:
         """A pixel: the picture is sent whatever happens, for nobody reads anything else."""
@@ -318,7 +337,7 @@ class Collector:
         origin = request.fields[b"origin"][:100].decode("latin-1")
         self._wrong_site(origin, source)
         reason = f"Expected an allowed origin, got {origin!r}"
-        found = all_as("origin_not_allowed", reason, decoded)
+        found = self._shown_of(source, all_as("origin_not_allowed", reason, decoded))
         with suppress(LogFull):  # it is refused in any case
             await self._ledger.discard(discards(found, source.id, int(self._clock() * 1000)))
         return answers.ORIGIN_NOT_ALLOWED

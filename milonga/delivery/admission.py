@@ -3,7 +3,7 @@
 import structlog
 
 from milonga.delivery.detours import Detour, account_of
-from milonga.delivery.ending import DAMAGED, SWITCHED_OFF
+from milonga.delivery.ending import DAMAGED, SWITCHED_OFF, USER_DELETED
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.flight import Flights
 from milonga.delivery.parking import Parking
@@ -56,6 +56,8 @@ class Admission:
         if progress is not None:
             entry.resume(progress)
             entry.trying_since = work.tools.clock()
+        if item.event.stamp.is_erased or work.is_doomed(item.event, item.position):
+            return endings.end(entry, State.skipped, USER_DELETED)
         if fate is Fate.switched_off:
             return endings.end(entry, State.skipped, SWITCHED_OFF)
         event = self._read(entry)

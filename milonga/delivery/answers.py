@@ -32,6 +32,13 @@ def _judged(reply: Reply, kind: Destination, now: float) -> Ending:
     return TryAgain(reply.code, reply.reason)
 
 
+def wordless(reply: Reply, ending: Ending) -> tuple[Reply, Ending]:
+    """The same without the receiver's words: they may name somebody who is being deleted."""
+    if not isinstance(ending, Delivered):
+        ending = replace(ending, reason="The receiver's words were not kept: a user was being deleted.")
+    return (reply if isinstance(reply, NoAnswer) else replace(reply, body=b"")), ending
+
+
 def attempt_row(
     destination: int,
     position: Position,

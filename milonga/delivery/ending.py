@@ -19,6 +19,7 @@ TOO_OLD = "too_old"
 TOO_LATE = "too_late"
 TRIMMED = "log_trimmed"
 DAMAGED = "damaged_record"
+USER_DELETED = "user_deleted"
 
 
 class Endings:
@@ -70,6 +71,8 @@ class Endings:
         """It becomes a dead letter. Too many of them pause the destination; a resent one counts no second time."""
         work = self._work
         assert entry.stored is not None  # noqa: S101 - only what was sent can be refused
+        if work.is_doomed(entry.stored, entry.position):
+            return self.end(entry, State.skipped, USER_DELETED)
         letter = DeadLetter(
             destination=work.config.id,
             position=entry.position,
@@ -83,6 +86,7 @@ class Endings:
         if not entry.resent_at and work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
             reason = f"Half of the last 100 events were refused, the last one because: {reason}"
             work.ask_for(DestinationState.paused, "settings", reason)
+        return None
 
     def _recorded(self, entry: Entry) -> None:
         work = self._work

@@ -10,7 +10,7 @@ import structlog
 
 from milonga.delivery.batching import Aboard, Gathering, Load, aboard, gathered, whole
 from milonga.delivery.encode import outgoing
-from milonga.delivery.ending import TOO_LATE, TOO_OLD
+from milonga.delivery.ending import TOO_LATE, TOO_OLD, USER_DELETED
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.landing import Landings
 from milonga.delivery.outgoing import Reply
@@ -87,6 +87,9 @@ class Flights:
     def _next_of(self, entry: Entry) -> Aboard | None:
         """What goes out of it now; None if it ended instead."""
         work = self._work
+        if work.is_doomed(entry.stored, entry.position):
+            self._endings.end(entry, State.skipped, USER_DELETED)
+            return None
         if work.too_old(entry.counts_from):
             self._endings.end(entry, State.expired, TOO_OLD)
             return None

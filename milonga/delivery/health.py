@@ -23,6 +23,16 @@ class Vitals:
         """A request was answered otherwise, or not at all."""
         self._failure = (int(now * 1000), code, reason)
 
+    def forget_words(self) -> None:
+        """What the receiver said last: it named somebody who is deleted."""
+        at, code, _ = self._failure
+        self._failure = (at, code, "")
+
+    @property
+    def reason(self) -> str:
+        """What the receiver said last."""
+        return self._failure[2]
+
     def row(self, now: int, breaker: Breaker, waiting: int, oldest_waiting_at: int | None) -> Health | None:
         """What is to be written; None if nothing changed since this said so last. `now` in unix milliseconds."""
         at, code, reason = self._failure

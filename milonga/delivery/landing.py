@@ -6,7 +6,7 @@ from functools import partial
 import structlog
 from msgspec.structs import replace
 
-from milonga.delivery.answers import attempt_row, judged, told
+from milonga.delivery.answers import attempt_row, judged, told, wordless
 from milonga.delivery.batching import TIMEOUT, Aboard, Load, apart
 from milonga.delivery.ending import SWITCHED_OFF
 from milonga.delivery.entry import Entry, Stage
@@ -50,6 +50,8 @@ class Landings:
         else:
             for one in load:
                 work.line_up.turns.answered(one.entry.owner)
+        if any(work.is_doomed(one.entry.stored, one.entry.position) for one in load):
+            reply, ending = wordless(reply, ending)
         if isinstance(ending, Delivered):
             work.vitals.delivered(now)
         else:

@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from milonga.delivery.clock import Clock, boot, running, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock, tell
+from milonga.delivery.erasing import Eraser, Places, Sweeper
 from milonga.delivery.errands import Errands
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Record, Recorder
@@ -53,6 +54,7 @@ class Delivery:
     """
     Opens its files when made; `run` until `stop` was called; then everything is closed.
 
+    places                      see milonga.delivery.erasing
     keep_outcomes, keep_counts  seconds
     """
 
@@ -64,6 +66,7 @@ class Delivery:
         *,
         allow_private: bool = False,
         limits: Limits | None = None,
+        places: Places = lambda _: iter(()),
         keep_outcomes: float = KEEP_OUTCOMES,
         keep_counts: float = KEEP_COUNTS,
         clock: Callable[[], float] = time.time,
@@ -83,6 +86,7 @@ class Delivery:
         self._outcome_reader = OutcomeReader(data / "outcomes")
         self._runners: dict[int, tuple[Runner, Sender, asyncio.Task[None]]] = {}
         self._errands = Errands(workspace.commands, self._reader, self._recorder, self._runner_of)
+        self._eraser = Eraser(data, workspace.regulations, self._recorder, self._sweepers, places)
         self._wishes: dict[int, _Wish] = {}
         self._forgot = False
         self._trouble = ""
@@ -103,6 +107,7 @@ class Delivery:
             raise
         finally:
             clean_up.cancel()
+            await self._eraser.close()
             await self._close()
 
     def stop(self) -> None:
@@ -118,6 +123,7 @@ class Delivery:
                 token = self._workspace.token()
                 configs = self._workspace.destinations()
                 pending = self._workspace.commands.pending()
+                self._eraser.follow()
                 if not self._forgot:
                     self._forget([former.id for former in self._workspace.former_destinations()])
             else:
@@ -196,10 +202,14 @@ class Delivery:
                 skips=self._skips,
                 in_step=self._clock.is_in_step,
                 change_state=self._change_state,
+                doomed=lambda: self._eraser.doomed,
             )
             runner = Runner(config, kind, tools, self._limits)
             task = asyncio.get_running_loop().create_task(runner.run(), name=f"destination {config.name}")
             self._runners[number] = (runner, sender, task)
+
+    def _sweepers(self) -> dict[int, Sweeper]:
+        return {number: runner for number, (runner, _, _) in self._runners.items()}
 
     def _runner_of(self, number: int) -> Runner | None:
         return self._runners[number][0] if number in self._runners else None

@@ -165,7 +165,7 @@ class Reading:
             if not mine or becomes is Fate.never:
                 window.skip_to(offset)
                 continue
-            if detours and isinstance(item, Stored):
+            if detours and isinstance(item, Stored) and not item.event.stamp.is_erased:
                 try:
                     detour = detours.way_of(partition, account_of(item.event.stamp), offset, self._others(item))
                 except Blocked:
@@ -264,7 +264,11 @@ class Reading:
             if isinstance(item, Damaged) or item.event.stamp.source != config.source:
                 window.skip_to(offset)
                 continue
-            if not detour.covers(account_of(item.event.stamp), offset):
+            if item.event.stamp.is_erased:
+                if self._is_finished(item.position):
+                    window.skip_to(offset)
+                    continue
+            elif not detour.covers(account_of(item.event.stamp), offset):
                 window.skip_to(offset)
                 continue
             detour.unread = max(0, detour.unread - 1)
@@ -277,6 +281,13 @@ class Reading:
             self._taker.admit(item, becomes, known.progress.get(offset))
         if not items:  # they are gone from the log
             window.skip_to(upto)
+
+    def _is_finished(self, position: Position) -> bool:
+        """An erased event does not say any more whose it was: has it been brought already, this way or another?"""
+        work = self._work
+        if position in work.live or work.tools.reader.parked(work.config.id, position) is not None:
+            return True
+        return any(one.destination == work.config.id for one in work.tools.outcomes.of(position))
 
     def _end(self, detour: Detour) -> None:
         self._work.detours.end(detour)

@@ -82,6 +82,10 @@ class Recorder:
         while self._writing is not None:
             await asyncio.wait([self._writing])
 
+    async def compact(self) -> None:
+        """See DeliveryStore; everything that is to be recorded waits meanwhile."""
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.compact)
+
     async def close(self) -> None:
         """
         Once everything is durable, or after LAST_WORDS: what is not recorded by then is done again after the next

@@ -10,7 +10,7 @@ nobody else's business.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import islice
 from typing import Any
 
@@ -18,6 +18,8 @@ import structlog
 
 from milonga.delivery.admission import Admission, keys_of
 from milonga.delivery.clock import Skips
+from milonga.delivery.ending import USER_DELETED
+from milonga.delivery.entry import UNDER_WAY
 from milonga.delivery.flight import Flights
 from milonga.delivery.limits import Limits
 from milonga.delivery.parking import Parking
@@ -30,9 +32,11 @@ from milonga.delivery.upkeep import Upkeep
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Position
+from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
+from milonga.workspace.regulations import says_any
 
 log = structlog.get_logger("milonga.delivery")
 
@@ -131,7 +135,7 @@ class Runner:
         A dead letter joins at the end of its lines. False if it stays where it is: the destination is off, or it was
         resent already.
         """
-        if self._work.config.state is DestinationState.off:
+        if self._work.config.state is DestinationState.off or self._work.is_doomed(letter.event, letter.position):
             return False
         try:
             keys = keys_of(self._work, read_stamped(letter.event), letter.position)
@@ -139,6 +143,38 @@ class Runner:
             log.exception("delivery.cannot_read", position=letter.position)
             return False
         return self._parking.resend(letter, keys)
+
+    # Users who are being deleted (milonga.delivery.erasing)
+
+    def sweep(self, positions: Collection[Position]) -> int:
+        """End what it has of these events; how many are still under way, or being written."""
+        work, left = self._work, 0
+        here = {entry.position: entry for entry in work.line_up.everything()} | work.live
+        for position, entry in here.items():
+            if position in positions:
+                left += 1
+                if entry.stage not in UNDER_WAY:
+                    self._parking.endings.end(entry, State.skipped, USER_DELETED)
+        for position in positions:
+            if position in here:
+                continue
+            parked = work.tools.reader.parked(work.config.id, position)
+            if parked is not None:
+                left += 1
+                self._upkeep.end_parked(parked, State.skipped, USER_DELETED)
+        self._wake()
+        return left
+
+    def detours_of(self, users: Collection[str]) -> int:
+        """How many detours go by one of these ids."""
+        return sum(not detour.begins.keys().isdisjoint(users) for detour in self._work.detours)
+
+    def forget_words(self, users: Collection[str]) -> None:
+        """What the receiver said last goes if it names one of them."""
+        if says_any(self._work.vitals.reason, users):
+            self._work.vitals.forget_words()
+            number = self._work.config.id
+            self._work.tools.recorder.record(Record(before=lambda store: store.forget_words(number)))
 
     # What the parts call
 

@@ -14,7 +14,7 @@ order makes a crash between them harmless:
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 import msgspec
@@ -38,6 +38,7 @@ from milonga.destinations.contract import Key
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
+from milonga.outcomes.erasing import empty_wal
 from milonga.outcomes.files import PRAGMAS
 
 SCHEMA_VERSION: Final = 1
@@ -128,7 +129,7 @@ class DeliveryStore:
         self._db = apsw.Connection(str(path))
         path.chmod(0o600)
         self._db.set_busy_timeout(5_000)
-        for pragma in PRAGMAS:
+        for pragma in (*PRAGMAS, "secure_delete = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         version = self._db.pragma("user_version")
         if version == 0:
@@ -157,6 +158,18 @@ class DeliveryStore:
 
     def set_position(self, destination: int, partition: int, watermark: Offset) -> None:
         self._db.execute("INSERT OR REPLACE INTO positions VALUES(?,?,?)", (destination, partition, watermark))
+
+    def destinations(self) -> list[int]:
+        """Ids of those that have a position."""
+        return [int(number) for (number,) in list[Any](self._db.execute("SELECT DISTINCT destination FROM positions"))]
+
+    def compact(self) -> None:
+        """
+        Nothing of what was deleted is left in the file or its write-ahead log. Not within a transaction; takes as long
+        as writing the file does. apsw.BusyError if somebody reads it all the time.
+        """
+        self._db.execute("VACUUM")
+        empty_wal(self._db)
 
     def forget(self, destination: int) -> None:
         """Everything of a removed destination."""
@@ -261,6 +274,16 @@ class DeliveryStore:
                 " AND NOT EXISTS (SELECT 1 FROM parked_lines WHERE destination = ?1 AND key = ?2)",
                 (destination, key_text(key)),
             )
+
+    def drop_parked(self, destination: int, position: Position) -> None:
+        """Of a destination that does not work: nobody asks for its lines."""
+        where = "destination = ? AND partition = ? AND offset = ?"
+        self._db.execute(f"DELETE FROM parked_lines WHERE {where}", (destination, *position))  # noqa: S608
+        self._db.execute(f"DELETE FROM parked WHERE {where}", (destination, *position))  # noqa: S608
+
+    def forget_words(self, destination: int) -> None:
+        """What the receiver said last."""
+        self._db.execute("UPDATE health SET last_failure_reason = '' WHERE destination = ?", (destination,))
 
     def look_again(self, destination: int, key: Key, due_at: int) -> None:
         """

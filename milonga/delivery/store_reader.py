@@ -1,7 +1,7 @@
 """Reading what delivery remembers (milonga.delivery.store): from its own process, or beside it from the CLI."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -233,10 +233,37 @@ class DeliveryReader:
         where = "destination = ? AND died_at > ? ORDER BY died_at LIMIT ?"
         return list(self._dead(where, (destination, after, limit)))
 
+    def copies_of(self, users: Sequence[str]) -> Iterator[tuple[DeadLetter, bool]]:
+        """
+        Events whose bytes are here: dead letters, and parked ones that were resent (True). Those that may name one of
+        these users: by userId, or as an alias.
+        """
+        mine = (
+            "(CAST(stamp AS TEXT) ->> '$.user_id' IN (SELECT value FROM json_each(?))"
+            ' OR instr(CAST(stamp AS TEXT), \'"type":"alias"\'))'
+        )
+        wanted = json.dumps(users)
+        for letter in self._dead(mine, (wanted,)):
+            yield letter, False
+        query = f"SELECT destination, partition, offset, stamp, body FROM parked WHERE stamp IS NOT NULL AND {mine}"  # noqa: S608
+        for destination, partition, offset, stamp, body in self._db.execute(query, (wanted,)):
+            yield (
+                DeadLetter(
+                    destination=destination,
+                    position=Position(partition, offset),
+                    died_at=0,
+                    code="",
+                    reason="",
+                    parts=frozenset(),
+                    event=event_of(stamp, body),
+                ),
+                True,
+            )
+
     def dead_count(self, destination: int) -> int:
         return int(self._one("SELECT count(*) FROM dead WHERE destination = ?", (destination,)))
 
-    def _dead(self, where: str, args: tuple[int, ...]) -> Iterator[DeadLetter]:
+    def _dead(self, where: str, args: tuple[int | str, ...]) -> Iterator[DeadLetter]:
         query = f"SELECT * FROM dead WHERE {where}"  # noqa: S608 - the conditions stand above
         for destination, partition, offset, died_at, code, reason, parts, stamp, body in self._db.execute(query, args):
             yield DeadLetter(

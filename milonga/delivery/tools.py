@@ -11,6 +11,7 @@ from milonga.delivery.recorder import Recorder
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import LogReader
 from milonga.outcomes.reader import OutcomeReader
+from milonga.privacy.regulation import Doomed
 from milonga.workspace.model import DestinationState
 
 
@@ -28,6 +29,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     in_step       whether `clock` is the wall clock: False for the moment after that was set
     change_state  (destination id, state, by, reason): tell the workspace what the pipeline has decided. It may call
                   `Runner.update` at once or later
+    doomed        users who are being deleted
     """
 
     log: LogReader
@@ -40,3 +42,4 @@ class Tools(Struct, frozen=True, kw_only=True):
     skips: Skips = ()
     in_step: Callable[[], bool] = lambda: True
     change_state: Callable[[int, DestinationState, str, str], None]
+    doomed: Callable[[], Doomed] = Doomed

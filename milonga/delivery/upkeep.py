@@ -8,6 +8,7 @@ from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.flight import Flights
 from milonga.delivery.parking import Parking
 from milonga.delivery.recorder import Record
+from milonga.delivery.rows import Parked
 from milonga.delivery.store_reader import OLDEST, Age, Aged
 from milonga.delivery.work import Work
 from milonga.outcomes.model import State
@@ -105,6 +106,11 @@ class Upkeep:
             return []
         work = self._work
         return work.tools.reader.parked_by_age(work.config.id, after, received_before, ON_DISK_AT_ONCE)
+
+    def end_parked(self, parked: Parked, state: State, code: str) -> None:
+        """The same for one that was looked up."""
+        age = (parked.received_at, *parked.position)
+        self._end_parked(Aged(age, parked.parked_at, parked.resent, parked.keys), state, code)
 
     def _end_parked(self, aged: Aged, state: State, code: str) -> None:
         """It ends without having been brought back into memory."""

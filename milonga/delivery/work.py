@@ -18,7 +18,9 @@ from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Destination, Requests, Skip
 from milonga.destinations.deciding import decide
 from milonga.eventlog.api import Offset, Position
+from milonga.privacy.subject import users_of_stamped
 from milonga.spec.event import Event
+from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
 
 log = structlog.get_logger("milonga.delivery")
@@ -121,6 +123,13 @@ class Work:
             return 0
         happened = event.received_at if event.timestamp is None else min(event.timestamp, event.received_at)
         return max(1, happened + int(seconds * 1000))
+
+    def is_doomed(self, event: Stamped | None, position: Position) -> bool:
+        """Whether its user is being deleted (milonga.privacy)."""
+        doomed = self.tools.doomed()
+        if not doomed or event is None:
+            return False
+        return doomed.by(users_of_stamped(event), event.stamp.source, *position) is not None
 
     def too_late(self, entry: Entry) -> bool:
         return 0 < entry.until < self.now_ms() and self.tools.in_step()

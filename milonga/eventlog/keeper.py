@@ -24,6 +24,7 @@ from milonga.eventlog.active import ActiveSegment
 from milonga.eventlog.api import START, Offset
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
 from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll, totals_path
+from milonga.eventlog.erasing import Found, erase_segment
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.room import Room
@@ -39,6 +40,7 @@ from milonga.eventlog.segment import (
     sync_folder,
 )
 from milonga.identity.duplicates import filter_key, key_of
+from milonga.privacy.regulation import Doomed
 
 RETRY = 10.0  #: seconds until what failed, say on a full disk, is tried again
 IN_MEMORY = 4  #: sealed segments without an index whose ids a start reads into memory; more are searched row by row
@@ -253,6 +255,40 @@ class Keeper:
             return segment.last < keep_from and self._newest_at_of(segment) < before
 
         return self._later(lambda: self._drop(is_old))
+
+    def erase(self, first: Offset, doomed: Doomed, *, at: int, salt: bytes) -> "Future[Found | None]":
+        """
+        See milonga.eventlog.erasing; None if the segment is gone. What raises may be tried again, but for
+        UNREADABLE.
+        """
+        answer: Future[Found | None] = Future()
+
+        def run() -> None:
+            try:
+                answer.set_result(self._erase(first, doomed, at=at, salt=salt))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        self._jobs.put(run)
+        return answer
+
+    def _erase(self, first: Offset, doomed: Doomed, *, at: int, salt: bytes) -> Found | None:
+        path = path_of(self._folder, first)
+        if first not in self._segments:
+            return None
+        if first in self._unfinished:
+            self._finish(first, None)
+        with closing(open_to_write(path)) as connection:
+            if not has_indexes(connection):
+                raise apsw.CorruptError(f"{path.name} has no indexes: it is damaged")
+            if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get[0]:
+                raise apsw.BusyError(f"{path.name} is being read")
+        if self._room.is_short(path.stat().st_size):
+            raise OSError(errno.ENOSPC, self._room.refusal)
+        found = erase_segment(self._folder, first, doomed, at=at, salt=salt, on_step=self._on_step)
+        if found.segments:
+            self._tell_writer(lambda: self._known.settle(first))
+        return found
 
     def forget_counts(self, age: int) -> "Future[Offset]":
         """Counts of minutes more than `age` milliseconds ago."""

@@ -37,6 +37,7 @@ class SqliteLogReader:
         self._bell: Bell | None = None
         self._firsts: list[Offset] = []
         self._files: OrderedDict[tuple[Offset, bool], apsw.Connection] = OrderedDict()
+        self._inodes: dict[tuple[Offset, bool], int] = {}  # of those that are open
         self._held: dict[Offset, Offset] = {}
         self._waiting: set[asyncio.Future[None]] = set()
 
@@ -117,16 +118,21 @@ class SqliteLogReader:
 
     def _file(self, first: Offset, sealed: bool) -> apsw.Connection:
         key, path = (first, sealed), path_of(self._folder, first)
-        if not path.exists():
-            raise Gone
+        try:
+            inode = path.stat().st_ino
+        except FileNotFoundError:
+            raise Gone from None
         if (connection := self._files.get(key)) is not None:
-            self._files.move_to_end(key)
-            return connection
+            if self._inodes.get(key) == inode:
+                self._files.move_to_end(key)
+                return connection
+            self._files.pop(key).close()  # it was written anew (milonga.eventlog.erasing)
         try:
             connection = open_sealed(path) if sealed else open_to_read(path)
         except apsw.CantOpenError:
             raise Gone from None
         self._files[key] = connection
+        self._inodes[key] = inode
         if sealed and (old := self._files.pop((first, False), None)) is not None:
             old.close()
         while len(self._files) > OPEN_FILES:

@@ -7,21 +7,36 @@ import asyncio
 import fcntl
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
+import apsw
+from msgspec import Struct, field
+
 from milonga.eventlog.active import open_active
 from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
+from milonga.eventlog.aside import UNREADABLE
+from milonga.eventlog.erasing import is_concerned, set_aside_files
 from milonga.eventlog.keeper import Keeper, Sealed
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.record import Record, record
-from milonga.eventlog.segment import Step, list_segments, make_folder, no_step, remove_strays
+from milonga.eventlog.segment import (
+    Step,
+    list_segments,
+    make_folder,
+    no_step,
+    open_to_read,
+    path_of,
+    remove_strays,
+)
 from milonga.eventlog.writer import Answers, Appending, Discarding, SealAt, Writer
 from milonga.identity.duplicates import SurelyNew, key_of
+from milonga.privacy.regulation import Deletion, Doomed
 from milonga.spec.stored import Stamped
 
 WAITING_EVENTS = 20_000  #: more are refused: the disk is slower than the senders
@@ -38,11 +53,27 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+class Erasing(Struct):
+    """
+    What `SqliteLog.erase` did.
+
+    events      of each regulation
+    segments    written anew
+    samples     of discarded events that were dropped
+    unreadable  file -> why: it may still hold something
+    """
+
+    events: Counter[int] = field(default_factory=Counter)
+    segments: int = 0
+    samples: int = 0
+    unreadable: dict[str, str] = field(default_factory=dict)
+
+
 class SqliteLog:
     """An EventLog and its Ledger. Belongs to the event loop it was opened on."""
 
     def __init__(self, folder: Path, lock: int) -> None:
-        self._lock = lock
+        self._lock, self._folder = lock, folder
         self._loop = asyncio.get_running_loop()
         self._reader = SqliteLogReader(folder)
         self._gathered: list[Appending | Discarding] = []
@@ -256,6 +287,43 @@ class SqliteLog:
     async def forget_counts(self, age: int) -> None:
         """Counts per minute older than `age` milliseconds; those of segments still here stay with them."""
         await asyncio.wrap_future(self._keeper.forget_counts(age))
+
+    # Erasing
+
+    async def flush(self) -> None:
+        """What was submitted before this is durable, or was refused."""
+        answer: asyncio.Future[None] = self._loop.create_future()
+        self._submit(Discarding((), 0, answer))
+        await answer
+
+    async def erase(self, deletions: Sequence[Deletion], *, at: int, salt: bytes) -> Erasing:
+        """
+        Have nothing left of these users' events in the log's files (milonga.eventlog.erasing). It can be asked again
+        after it raised OSError or apsw.Error, or after a crash: what is done is not done twice.
+        """
+        doomed = Doomed(deletions)
+        done = Erasing()
+        if await asyncio.to_thread(self._concerns_active, doomed):
+            await asyncio.wrap_future(self._writer.seal())
+        for first in list_segments(self._folder)[:-1]:
+            try:
+                found = await asyncio.wrap_future(self._keeper.erase(first, doomed, at=at, salt=salt))
+            except UNREADABLE as error:
+                done.unreadable[path_of(self._folder, first).name] = str(error)
+                continue
+            if found is not None:
+                done.events.update(found.by)
+                done.segments += found.segments
+                done.samples += found.samples
+        done.unreadable.update(dict.fromkeys(set_aside_files(self._folder), "it was damaged and set aside"))
+        return done
+
+    def _concerns_active(self, doomed: Doomed) -> bool:
+        try:
+            with closing(open_to_read(path_of(self._folder, list_segments(self._folder)[-1]))) as connection:
+                return is_concerned(connection, doomed)
+        except (apsw.CantOpenError, *UNREADABLE):
+            return True  # sealed, it is told of
 
     async def close(self) -> None:
         """Keep what was acknowledged, release files and threads. Appends under way finish first."""

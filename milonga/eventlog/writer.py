@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
@@ -307,6 +308,26 @@ class Writer:
             for (minute, source), n in Counter(counted).items():
                 active.count(minute, source, name, n)
         return answers
+
+    def seal(self) -> "Future[None]":
+        """
+        Have the active segment sealed now, unless it is empty. From any thread; what was submitted before may be in the
+        next one.
+        """
+        answer: Future[None] = Future()
+
+        def seal() -> None:
+            try:
+                if self._active.events or self._active.damaged:
+                    self._seal()
+                answer.set_result(None)
+            except BaseException as error:
+                if isinstance(error, apsw.Error | OSError):
+                    self._failed(error)
+                answer.set_exception(error)
+
+        self.submit(seal)
+        return answer
 
     def count_refused(self, refusals: Sequence[Refusal]) -> None:
         """Written with the next counters that are due."""

@@ -31,6 +31,10 @@ PIPELINE: Final = {
         "It ended, but how could not be written down.",
         "Please report this with the log of the server, which tells more.",
     ),
+    "user_deleted": (
+        "Its user was deleted before it could be sent (docs/privacy.md).",
+        "",
+    ),
     "damaged_record": (
         "Its record in the log is damaged; nothing of it was sent.",
         "Check the disk. Everything else is delivered as ever.",

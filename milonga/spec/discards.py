@@ -35,6 +35,7 @@ OwnCode: TypeAlias = Literal[
     "origin_not_allowed",
     "too_many_new_accounts",
     "rate_limited",
+    "user_suppressed",
 ]
 """Ours, where Segment documents none."""
 
@@ -67,6 +68,7 @@ MEANING: Final[dict[Code, str]] = {
     "origin_not_allowed": "The web site that sent it is not among the source's allowed origins.",
     "too_many_new_accounts": "It names a new account, and the source has reached its cap of them for this hour.",
     "rate_limited": "It came by pixel, beyond the source's rate limit.",
+    "user_suppressed": "A regulation says that nothing is kept of its user.",
 }
 
 CODES: Final[frozenset[str]] = frozenset((*get_args(SegmentCode), *get_args(OwnCode)))

@@ -25,6 +25,9 @@ class Stamp(Struct, frozen=True, kw_only=True, gc=False):
     batch_integrations  likewise
     ip                  the sender's IPv4 address, to stand in for the `context.ip` that the event lacks; None: nothing
                         to add
+    erased_at           unix milliseconds when a regulation erased the event: then nothing is left of it but source,
+                        type and arrival, and `message_id` is a digest (milonga.privacy.subject). UNSET for all others
+    erased_by           id of that regulation
 
     Not `Raw | None`: msgspec 0.22 writes such a field, but then reads nothing but null in it.
     """
@@ -44,6 +47,12 @@ class Stamp(Struct, frozen=True, kw_only=True, gc=False):
     batch_context: Raw | UnsetType = UNSET
     batch_integrations: Raw | UnsetType = UNSET
     ip: str | None = None
+    erased_at: int | UnsetType = UNSET
+    erased_by: int | UnsetType = UNSET
+
+    @property
+    def is_erased(self) -> bool:
+        return self.erased_at is not UNSET
 
 
 class Stamped(Struct, frozen=True, gc=False):

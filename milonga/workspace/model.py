@@ -52,11 +52,13 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         ),
     ] = ()
     ip: Annotated[
-        Literal["auto", "always", "never"],
+        Literal["auto", "always", "never", "truncate", "strip"],
         Meta(
             title="IP address",
             description="Whether context.ip is filled with the sender's address where it is absent: auto does so for "
-            "browsers, phones and pixels, and for calls that ask with context.direct.",
+            "browsers, phones and pixels, and for calls that ask with context.direct. What senders put there "
+            "themselves is kept; truncate is auto, and keeps only 24 bits of any IPv4 address and 48 of IPv6; strip "
+            "keeps none at all.",
         ),
     ] = "auto"
     rate_limit: Annotated[

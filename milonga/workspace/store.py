@@ -32,6 +32,7 @@ from milonga.workspace.model import (
     StateChange,
     WriteKeys,
 )
+from milonga.workspace.regulations import Regulations
 from milonga.workspace.saving import save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.settings import by_names, changed, differences, own_choice
@@ -50,6 +51,7 @@ class Workspace:
     Make one with `open`; one connection, not to be carried over a fork.
 
     commands  what a running server is asked to do
+    regulations  what is asked for about users
     kinds     the destinations that can be configured
     """
 
@@ -60,6 +62,7 @@ class Workspace:
         self._now = now
         self._write_keys: tuple[Token, WriteKeys] | None = None
         self.commands = Commands(database, now)
+        self.regulations = Regulations(database, now)
 
     @classmethod
     def open(
