@@ -13,6 +13,7 @@ from milonga.cli.summary import discarded, refused, summary, tell, why_nothing, 
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
 from milonga.outcomes.words import instant, sentence
+from milonga.privacy.digest import erased_message_id
 from milonga.workspace.commands import milliseconds
 
 MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
@@ -50,7 +51,7 @@ def command(
 
 
 def _one(facts: Facts, message_id: str, *, json: bool) -> None:
-    found = facts.log.by_message_id(message_id) or _letters(facts, message_id)
+    found = facts.log.by_message_id(message_id) or _letters(facts, message_id) or _erased(facts, message_id)
     if json:
         print_json([facts.tell(stored) for stored in found])
     if not found:
@@ -62,6 +63,11 @@ def _one(facts: Facts, message_id: str, *, json: bool) -> None:
         fail(f"No event with message id {clean(message_id)} is kept. {kept} {why}")
     if not json:
         _print(facts, found)
+
+
+def _erased(facts: Facts, message_id: str) -> list[Stored]:
+    """Of an event that a regulation erased, the log has a digest of the id."""
+    return facts.log.by_message_id(erased_message_id(facts.workspace.regulations.salt, message_id))
 
 
 def _letters(facts: Facts, message_id: str) -> list[Stored]:
@@ -133,6 +139,13 @@ def lines(story: dict[str, Any]) -> list[str]:
         f"  received {story['receivedAt']} from source {story['source']}, log offset {offset}",
         f"  user {story['userId'] or '-'}, anonymous {story['anonymousId'] or '-'}, {whose}",
     ]
+    if story["erased"] is not None:
+        erased = story["erased"]
+        told[1:] = [
+            f"  received {story['receivedAt']} from source {story['source']}, log offset {offset}",
+            f"  erased {erased['at']} by regulation {erased['regulation']}: nothing of it is kept but this.",
+            f"  `milonga regulations show {erased['regulation']}` says what was asked for.",
+        ]
     for at in story["destinations"]:
         told += _at(at)
     if not story["destinations"]:

@@ -8,6 +8,7 @@ import errno
 import socket
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -18,6 +19,7 @@ from msgspec import Struct
 from milonga.cli.common import LOG_FOLDER
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
+from milonga.cli.regulating import Regulating
 from milonga.cli.watching import Watch, watching
 from milonga.collector.cdn import Cdn
 from milonga.collector.collector import Collector
@@ -30,6 +32,7 @@ from milonga.delivery.manager import Delivery
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import first_offset, spans
 from milonga.eventlog.accounts import accounts_in
+from milonga.eventlog.erasing import places_in
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.identity.message_id import new_message_id
@@ -121,8 +124,11 @@ async def collect(
             proxies=proxies,
             accounts=accounts,
         )
+        regulating = Regulating(data, workspace, event_log, collector)
+        await regulating.suppress()
         chores = [
             asyncio.create_task(followed.follow()),
+            asyncio.create_task(regulating.run()),
             asyncio.create_task(_clean_up(data, workspace, event_log, keep)),
             asyncio.create_task(_tell_refused(collector)),
         ]
@@ -210,6 +216,7 @@ async def deliver(
             reader,
             allow_private=allow_private,
             limits=limits,
+            places=partial(places_in, data / LOG_FOLDER),
             keep_outcomes=keep.outcomes * DAY,
             keep_counts=keep.counts * DAY,
         )

@@ -14,6 +14,7 @@ from milonga.cli import (
     events,
     explain,
     fake,
+    regulations,
     replay,
     serve,
     sources,
@@ -29,6 +30,7 @@ app.add_typer(events.app, name="events")
 app.command("explain")(explain.command)
 app.add_typer(dead.app, name="dead")
 app.command("replay")(replay.command)
+app.add_typer(regulations.app, name="regulations")
 app.command("check")(check.command)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

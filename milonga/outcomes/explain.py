@@ -6,7 +6,7 @@ words and with the fix. Pure: whoever asks brings the facts (milonga.cli.facts).
 from collections.abc import Sequence
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
@@ -19,6 +19,7 @@ from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
+from milonga.spec.stored import Stamp
 from milonga.workspace.model import DestinationConfig
 
 REMOVED: Final = "removed"
@@ -79,9 +80,17 @@ def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[st
         "userId": event.user_id,
         "anonymousId": event.anonymous_id,
         "account": account,
+        "erased": _erased(stamp),
         "event": event.received,
         "destinations": [_at(event, standing) for standing in standings],
     }
+
+
+def _erased(stamp: Stamp) -> dict[str, Any] | None:
+    """When, and by which regulation; then there is nothing else to tell."""
+    if isinstance(stamp.erased_at, UnsetType):
+        return None
+    return {"at": instant(stamp.erased_at), "regulation": stamp.erased_by}
 
 
 def name_of(event: Event) -> str | None:
@@ -105,7 +114,7 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     newest = standing.outcomes[0] if standing.outcomes else None
     if standing.never:
         return about | {"state": "never", "code": "", "why": standing.never, "fix": ""}
-    decided = _decided(event, standing)
+    decided = [] if not event.received else _decided(event, standing)
     if standing.waits is not None:
         about |= _unfinished(standing, standing.waits)
     elif newest is not None:

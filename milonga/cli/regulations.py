@@ -1,0 +1,239 @@
+"""`milonga regulations`: users of whom nothing more is kept, and users who are deleted."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened, server_runs
+from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.outcomes.words import instant
+from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind, Regulation
+from milonga.workspace.errors import UserError
+from milonga.workspace.store import Workspace
+
+app = typer.Typer(no_args_is_help=True, help="Suppress and delete users.")
+
+PATIENCE = 6.0  #: seconds to wait for a running server, unless told otherwise
+
+Users = Annotated[list[str] | None, typer.Argument(metavar="[USER_ID]...", help="User ids, as events have them.")]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", help="A file with one user id a line; - is standard input.")
+]
+SourceOption = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only at this one. Default: all.")]
+WaitOption = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for its end.", min=0)]
+
+COLUMNS = (
+    Column("id"),
+    Column("createdAt", time=True),
+    Column("kind"),
+    Column("status"),
+    Column("source", least=8, drop=2),
+    Column("users"),
+    Column("endedAt", time=True, drop=1),
+)
+
+
+@app.command()
+def suppress(
+    users: Users = None,
+    file: FileOption = None,
+    source: SourceOption = None,
+    wait: WaitOption = PATIENCE,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Keep nothing more of these users: their events are answered 200, counted, and thrown away."""
+    _create(data, Kind.suppress_only, users, file, source, wait, json=json)
+
+
+@app.command()
+def unsuppress(
+    users: Users = None,
+    file: FileOption = None,
+    source: SourceOption = None,
+    wait: WaitOption = PATIENCE,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Take their events again."""
+    _create(data, Kind.unsuppress, users, file, source, wait, json=json)
+
+
+@app.command()
+def delete(
+    users: Users = None,
+    file: FileOption = None,
+    source: SourceOption = None,
+    also_suppress: Annotated[
+        bool, typer.Option("--suppress", help="And keep nothing more of them from now on.")
+    ] = False,
+    wait: WaitOption = PATIENCE,
+    data: DataOption = DATA,
+    yes: YesOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Erase what is stored of these users, and send nothing more of it. Destinations are not told (docs/privacy.md)."""
+    kind = Kind.suppress_with_delete_internal if also_suppress else Kind.delete_internal
+    _create(data, kind, users, file, source, wait, json=json, yes=yes)
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000)] = 100,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """List regulations, the newest first."""
+    with opened(data) as workspace:
+        rows = [_row(workspace, one) for one in workspace.regulations.all(limit)]
+        suppressed = workspace.regulations.count_suppressed()
+    if json:
+        print_json(rows)
+        return
+    if rows:
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+    else:
+        typer.echo("There are no regulations.")
+    typer.echo(f"Suppressed now: {suppressed:,}.")
+
+
+@app.command()
+def show(
+    number: Annotated[int, typer.Argument(metavar="ID")],
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Show how far a regulation is, and what it erased."""
+    with opened(data) as workspace:
+        row = _row(workspace, workspace.regulations.regulation(number))
+    _tell(row, json=json)
+
+
+@app.command()
+def suppressed(
+    user: Annotated[str, typer.Argument(metavar="USER_ID")], data: DataOption = DATA, json: JsonOption = False
+) -> None:
+    """Say whether a user is suppressed, and by which regulation. The ids themselves are not kept."""
+    with opened(data) as workspace:
+        found = workspace.regulations.suppressed(user)
+        names = workspace.source_names()
+    rows = [
+        {"source": None if source is None else names.get(source, f"#{source}"), "regulation": regulation}
+        for source, regulation in found.items()
+    ]
+    if json:
+        print_json(rows)
+        return
+    for row in rows:
+        where = "all sources" if row["source"] is None else f"source {row['source']}"
+        typer.echo(clean(f"{user} is suppressed at {where} by regulation {row['regulation']}."))
+    if not rows:
+        typer.echo(clean(f"{user} is not suppressed."))
+
+
+def _create(
+    data: Path,
+    kind: Kind,
+    users: Sequence[str] | None,
+    file: Path | None,
+    source: str | None,
+    wait: float,
+    *,
+    json: bool,
+    yes: bool = True,
+) -> None:
+    if bool(users) == (file is not None):
+        raise typer.BadParameter("Name user ids, or --file.")
+    with opened(data) as workspace:
+        wanted = list(dict.fromkeys(users or _read(file)))
+        if kind.deletes:
+            ask(f"Erase everything of {_many(len(wanted))} for good?", yes=yes, for_good=True)
+        made = [workspace.regulations.create(kind, some, source).id for some in _in_parts(wanted) or [[]]]
+        runs = server_runs(data)
+        rows = _wait(workspace, made, wait if runs else 0.0)
+    if json:
+        print_json(rows)
+    else:
+        for row in rows:
+            _tell(row, json=False)
+    if any(row["endedAt"] is None for row in rows):
+        when = "it is under way; see `milonga regulations show ID`" if runs else "it is done when `milonga serve` runs"
+        note(f"Not finished yet: {when}.")
+
+
+def _wait(workspace: Workspace, ids: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+    deadline = time.monotonic() + seconds
+    while True:
+        found = [workspace.regulations.regulation(number) for number in ids]
+        if all(one.ended_at is not None for one in found) or time.monotonic() >= deadline:
+            return [_row(workspace, one) for one in found]
+        time.sleep(0.1)
+
+
+def _read(file: Path | None) -> Iterator[str]:
+    """One id a line; an empty line is none. UserError if it cannot be read."""
+    assert file is not None  # noqa: S101 - whoever calls has looked
+    try:
+        if str(file) == "-":
+            yield from _lines(sys.stdin)
+        else:
+            with file.open(encoding="utf-8", newline="\n") as lines:
+                yield from _lines(lines)
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}. Nothing was changed.") from error
+    except UnicodeDecodeError:
+        raise UserError(f"{file} is not text in UTF-8. Nothing was changed.") from None
+
+
+def _lines(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        if len(line) > LONGEST_USER + 2:
+            raise UserError(f"A line has more than {LONGEST_USER:,} characters: that is no user id.")
+        if user := line.rstrip("\r\n"):
+            yield user
+
+
+def _in_parts(users: Sequence[str]) -> list[list[str]]:
+    rest = iter(users)
+    return list(iter(lambda: list(islice(rest, MOST_USERS)), []))
+
+
+def _many(number: int) -> str:
+    return f"{number:,} user{'' if number == 1 else 's'}"
+
+
+def _row(workspace: Workspace, one: Regulation) -> dict[str, Any]:
+    names = workspace.source_names()
+    return {
+        "id": one.id,
+        "kind": one.kind.value,
+        "status": one.status.value,
+        "source": None if one.source is None else names.get(one.source, f"#{one.source}"),
+        "users": one.users,
+        "createdAt": instant(one.created_at),
+        "deliveryAt": None if one.delivery_at is None else instant(one.delivery_at),
+        "endedAt": None if one.ended_at is None else instant(one.ended_at),
+        "erased": dict(one.counts),
+        "unreadable": list(one.left),
+        "trouble": one.trouble,
+    }
+
+
+def _tell(row: dict[str, Any], *, json: bool) -> None:
+    if json:
+        print_json(row)
+        return
+    where = "all sources" if row["source"] is None else f"source {row['source']}"
+    typer.echo(f"Regulation {row['id']}: {row['kind']}, {_many(row['users'])}, {where}: {row['status']}")
+    if row["erased"]:
+        typer.echo("  erased: " + ", ".join(f"{name} {n:,}" for name, n in row["erased"].items()))
+    if row["unreadable"]:
+        typer.echo(clean(f"  cannot be read, and may still hold something: {', '.join(row['unreadable'])}"))
+        typer.echo("  Delete them once you need them no more.")
+    if row["trouble"]:
+        typer.echo(clean(f"  does not get on: {row['trouble']}"))
