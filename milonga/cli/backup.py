@@ -102,7 +102,11 @@ def restore(
     else:
         typer.echo(f"{data}: {_events(manifest)}, as of {instant(manifest.made_at)}. {key}")
         typer.echo("What waited then is sent when a server starts, also what has been delivered since; what has become")
-        typer.echo(f"too old meanwhile ends as expired. Start it with: milonga serve --data {data}")
+        typer.echo(
+            "too old meanwhile ends as expired. Users who were deleted or suppressed since then are back: name them"
+        )
+        typer.echo("again before you start it (`milonga regulations --help`).")
+        typer.echo(f"Start it with: milonga serve --data {data}")
     if manifest.left_out:
         _tell_left_out(manifest)
 

@@ -235,7 +235,7 @@ class LogCheck:
     def _has_passed(self, config: DestinationConfig, item: Stored) -> bool:
         """Whether it must have an outcome by all that its position says, and one that would still be kept."""
         offset, stamp, position = item.position.offset, item.event.stamp, self._positions.get(config.id)
-        if position is None or offset > position or stamp.source != config.source:
+        if position is None or offset > position or stamp.source != config.source or stamp.is_erased:
             return False
         if self._kept_since is None or stamp.received_at < self._kept_since:
             return False

@@ -9,7 +9,7 @@ from milonga.spec.read import call_of, read_object
 
 class Selection(Struct, frozen=True, kw_only=True):
     """
-    Every one that is given must fit; ids and names exactly.
+    Every one that is given must fit; ids and names exactly. Of an event that was erased nothing is left to be sent.
 
     source   id of the destination's source
     since    unix milliseconds of arrival, inclusive
@@ -28,6 +28,7 @@ class Selection(Struct, frozen=True, kw_only=True):
         stamp = stored.event.stamp
         return (
             stamp.source == self.source
+            and not stamp.is_erased
             and self.since <= stamp.received_at < self.until
             and self.type in (None, stamp.type)
             and self.account in (None, stamp.account)
