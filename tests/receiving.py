@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Self
 
+from milonga.destinations.behavior import Behaviors
 from milonga.destinations.pretend import Pretend, Seen
 
 
@@ -61,6 +62,14 @@ class Receiving:
 
     def behave(self, **behavior: Any) -> None:
         self._do(lambda: self._pretend.behave(**behavior))
+
+    def follow(self, behaviors: Behaviors) -> None:
+        """From now on these decide what is done with each request."""
+
+        def change() -> None:
+            self._pretend._behaviors = behaviors
+
+        self._do(change)
 
     def behave_well(self) -> None:
         self._do(self._pretend.behave_well)

@@ -31,11 +31,13 @@ class Load:
         accounts: int = ACCOUNTS,
         pace: float | None = None,
         most: int | None = None,
+        first: int = 0,
     ) -> None:
         """
         batch  events of one request
         pace   events in a second, of all senders together; None: as fast as they are acknowledged
         most   events, of all senders together
+        first  number of the first one: that of a second load in the same log must be beyond all of the first one's
         """
         self.made: dict[int, Made] = {}
         self.acked: set[int] = set()
@@ -44,6 +46,7 @@ class Load:
         self._senders, self._batch, self._accounts = senders, batch, accounts
         self._wait = None if pace is None else batch * senders / pace
         self._each = None if most is None else most // senders
+        self._first = first
         self._stopping = Event()
         self._crowd: Crowd | None = None
 
@@ -67,7 +70,7 @@ class Load:
         return self._crowd is not None and self._crowd.busy
 
     def _send(self, sender: int) -> None:
-        events = mix(self._seed, sender, self._senders, self._accounts)
+        events = mix(self._seed, sender, self._senders, self._accounts, self._first)
         if self._each is not None:
             events = islice(events, self._each)
         due = time.monotonic()

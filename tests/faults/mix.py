@@ -29,15 +29,15 @@ class Made(Struct, frozen=True):
 
 
 def mix(
-    seed: int, sender: int = 0, senders: int = 1, accounts: int = ACCOUNTS
+    seed: int, sender: int = 0, senders: int = 1, accounts: int = ACCOUNTS, first: int = 0
 ) -> Iterator[tuple[Made, dict[str, Any]]]:
     """
     What one of `senders` sends, without end; each has accounts of its own, so that the order in which it sends is the
-    order of the log for every key.
+    order of the log for every key. Numbers begin with `first`.
     """
     dice = random.Random(f"{seed}/{sender}")
     own = range(sender, accounts, senders)
-    number = sender
+    number = first + sender
     while True:
         yield _one(number, f"a{own[int(len(own) * dice.random() ** 3)]}", dice)
         number += senders
