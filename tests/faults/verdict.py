@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import apsw
 
@@ -20,9 +20,16 @@ from milonga.eventlog.segment import list_segments
 from milonga.outcomes.files import is_begun, open_to_read, path_of, segments
 from milonga.outcomes.model import State
 from tests.faults.case import Report
-from tests.faults.load import Load
 from tests.faults.mix import Made, number_of
 from tests.receiving import Receiving
+
+
+class Sent(Protocol):
+    """What a Load was about."""
+
+    made: dict[int, Made]
+    acked: set[int]
+
 
 PATIENCE: Final = 120.0  #: seconds that what was acknowledged may take to get its outcome, once the fault is over
 
@@ -30,7 +37,7 @@ PATIENCE: Final = 120.0  #: seconds that what was acknowledged may take to get i
 def judge(
     report: Report,
     data: Path,
-    load: Load,
+    load: Sent,
     receivers: Mapping[str, Receiving],
     *,
     patience: float = PATIENCE,
