@@ -14,7 +14,7 @@ BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 # The cache is ours, so that HOME need not be writable.
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
-.PHONY: setup demo test check fix bench fuzz faults audit lock browser
+.PHONY: setup demo test check fix bench fuzz faults soak audit lock browser
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make fix     repair format    make bench   measure, beside the limits"
 	@echo "make fuzz    send 200,000 hostile requests to a server of its own"
 	@echo "make faults  kill, cut the power, fill the disk, ...: is anything lost?"
+	@echo "make soak    half of the maximum rate for 30 minutes: does anything creep?"
 	@echo "make audit   ask the public lists whether a dependency is known to be vulnerable"
 	@echo "make browser build the library that browsers load; demo and test do so themselves"
 
@@ -81,6 +82,9 @@ fuzz: setup $(BROWSER_READY)
 # ARGS="--seed 7 --only kills"
 faults: setup $(BROWSER_READY)
 	$(BIN)/python -m tests.faults $(ARGS)
+
+soak: setup $(BROWSER_READY)
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 # An environment of its own: nothing else needs these packages. ARGS=--strict fails where a list cannot be asked.
 $(AUDIT_READY): $(READY)

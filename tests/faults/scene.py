@@ -44,15 +44,18 @@ class Scene(Struct, frozen=True):
 
 
 @contextmanager
-def scene(folder: Path, *options: str, environment: Mapping[str, str] = {}, start: bool = True) -> Iterator[Scene]:
+def scene(
+    folder: Path, *options: str, environment: Mapping[str, str] = {}, start: bool = True, keep: int = KEEP
+) -> Iterator[Scene]:
     """
     folder       where its data directory `data` is made
     options      of `milonga serve`
     environment  of the server, beside ours
+    keep         requests that the receiver remembers
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        Receiving(pretend, keep=KEEP) as totango,
+        Receiving(pretend, keep=keep) as totango,
         Milonga(folder / "data", *options, environment=environment) as milonga,
     ):
         milonga.say("sources", "add", "web", "--write-key", KEY)
