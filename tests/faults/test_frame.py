@@ -86,7 +86,8 @@ def test_each_case_has_a_name_and_a_number_of_its_own_and_keeps_to_the_time_ther
     found = cases()
     assert len({case.name for case in found}) == len(found)
     assert sum(case.short for case in found) <= 180
-    assert sum(case.bound for case in found if not case.apart) <= 15 * 60
+    # Bounds are for a busy machine: all of it together takes about 15 minutes.
+    assert sum(case.bound for case in found if not case.apart) <= 20 * 60
 
 
 def test_a_case_that_breaks_off_or_takes_too_long_has_failed_and_the_next_one_is_run(tmp_path: Path) -> None:

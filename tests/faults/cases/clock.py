@@ -144,7 +144,7 @@ CASE = Case(
     name="clock",
     says="the machine's clock set by hours, either way, with both processes running and over a restart; senders in"
     " 1970 and 2099",
-    bound=100,
+    bound=80,
     short=18,
     run=run,
 )

@@ -44,7 +44,7 @@ def corpus(run: Run) -> Report:
         on.milonga.start()
         load = on.load(run.seed, pace=100)
         on.flows(load, 0.0)
-        found = fuzz(on.milonga, run.seed, 1_000 if run.short else 30_000)
+        found = fuzz(on.milonga, run.seed, 1_000 if run.short else 15_000)
         load.stop()
         on.judge(report, load)
         report.times = found.requests
@@ -98,7 +98,7 @@ def poison(run: Run) -> Report:
     in the lines of its account and of its user); other accounts must not notice. What is refused for good holds up
     nobody at all.
     """
-    clean, events = (400, 3_000) if run.short else (6_000, 30_000)
+    clean, events = (400, 3_000) if run.short else (4_000, 20_000)
     report = Report(fault="one poison event in a thousand", times=events // ONE_IN)
     with scene(run.folder / "poison") as on:
         bad = Poison(first=clean)
@@ -154,7 +154,7 @@ CASE = Case(
     name="hostile",
     says="the fuzz corpus of the collector replayed during delivery; one event in a thousand that the receiver refuses,"
     " fails or hangs on",
-    bound=160,
+    bound=120,
     short=20,
     run=run,
 )

@@ -27,8 +27,8 @@ APART: Final = 1_000_000  #: between the first numbers of two loads
 DAY: Final = datetime.timedelta(days=1)
 
 HOLD: Final[dict[Mode, tuple[str, float]]] = {
-    Mode.hanging: ("hangs: takes requests, never answers", 45.0),
-    Mode.mute: ("takes events in, and its answers are lost", 35.0),
+    Mode.hanging: ("hangs: takes requests, never answers", 35.0),
+    Mode.mute: ("takes events in, and its answers are lost", 32.0),
     Mode.slow: ("answers slowly, 16 bytes in 0.1 s", 8.0),
     Mode.half_closed: ("closes its half of the connection after the request", 6.0),
     Mode.reset_before: ("resets the connection before the request", 6.0),
@@ -51,10 +51,10 @@ def run(run: Run) -> Iterator[Report]:
         for mode, (says, seconds) in HOLD.items():
             yield behind(run, on, gate, next(first), mode, says, 1.2 if run.short else seconds)
         for wait in (None, 1):
-            yield too_many(run, on, next(first), wait, 1.5 if run.short else 8.0)
+            yield too_many(run, on, next(first), wait, 1.5 if run.short else 6.0)
         yield one_refused(run, on, next(first))
         yield redirects(run, on, next(first))
-        yield prescribed(run, on, next(first), 250 if run.short else 3_000)
+        yield prescribed(run, on, next(first), 250 if run.short else 2_000)
     yield from bad_certificates(run)
     beside.join()
     yield from down
@@ -256,7 +256,7 @@ CASE = Case(
     name="receiver",
     says="a receiver that is down, hangs, is slow, closes, resets, shows a bad certificate, answers garbage, 3xx, 429,"
     " 403, or whatever a table prescribes",
-    bound=260,
+    bound=240,
     short=30,
     run=run,
 )
