@@ -26,16 +26,19 @@ def eventually(what: Callable[[], bool], says: str, seconds: float = PATIENCE) -
 class Milonga:
     """A data directory, and a server on it between `start` and `stop`."""
 
-    def __init__(self, data: Path, *options: str, environment: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self, data: Path, *options: str, environment: Mapping[str, str] = {}, under: tuple[str, ...] = ()
+    ) -> None:
         """
         options      of `milonga serve`
-        environment  of the server, beside ours
+        environment  of the server and of commands, beside ours
+        under        a program that starts the server, such as a tracer: then `pid` and all that kills mean that one
         """
         self.data = data
         self.port = 0
         self._scheme = "http"
         self._options = options
-        self._environment = environment
+        self._environment, self._under = environment, under
         self._process: subprocess.Popen[str] | None = None
         self._log = data.parent / "server.log"
 
@@ -65,6 +68,7 @@ class Milonga:
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
                 [
+                    *self._under,
                     *(sys.executable, "-m", "milonga", "serve", "--data", str(self.data), "--port", str(self.port)),
                     *("--allow-private-destinations", *self._options),
                 ],
@@ -166,6 +170,7 @@ class Client:
         self._patience = patience
         self._connection: HTTPConnection | None = None
         self.repeats = 0
+        self.from_port = 0  #: of our end of the connection over which the last batch was acknowledged
 
     def __enter__(self) -> Self:
         return self
@@ -186,6 +191,9 @@ class Client:
         try:
             if self._connection is None:
                 self._connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
+            if self._connection.sock is None:
+                self._connection.connect()
+            self.from_port = self._connection.sock.getsockname()[1]
             self._connection.request("POST", "/v1/batch", body)
             answer = self._connection.getresponse()
             answer.read()

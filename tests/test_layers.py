@@ -14,11 +14,15 @@ MAY_IMPORT = {
     "identity": {"spec", "identity"},
     "eventlog": {"spec", "privacy", "identity", "eventlog"},
     "destinations": {"spec", "filters", "destinations"},
-    "workspace": {"spec", "privacy", "eventlog.api", "filters", "destinations", "workspace"},
+    "workspace": {"spec", "privacy", "eventlog.api", "eventlog.folders", "filters", "destinations", "workspace"},
     "collector": {"spec", "privacy", "identity", "eventlog.api", "workspace.model", "collector"},
-    "outcomes": {"spec", "eventlog.api", "eventlog.aside", "filters", "destinations", "workspace.model", "outcomes"},
+    "outcomes": {
+        *("spec", "eventlog.api", "eventlog.aside", "eventlog.folders", "filters", "destinations", "workspace.model"),
+        "outcomes",
+    },
     "delivery": {
-        *("spec", "privacy", "eventlog.api", "eventlog.aside", "filters", "destinations", "workspace", "outcomes"),
+        *("spec", "privacy", "eventlog.api", "eventlog.aside", "eventlog.folders", "filters", "destinations"),
+        *("workspace", "outcomes"),
         "delivery",
     },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},

@@ -38,6 +38,7 @@ from milonga.destinations.contract import Key
 from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
+from milonga.eventlog.folders import make_folder
 from milonga.outcomes.erasing import empty_wal
 from milonga.outcomes.files import PRAGMAS
 
@@ -108,7 +109,7 @@ class DeliveryStore:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path.parent)
         try:
             self._open(path)
         except DAMAGED as error:

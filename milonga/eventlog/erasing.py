@@ -22,6 +22,7 @@ from msgspec import Struct
 from milonga.eventlog.api import START, Offset, Position, Stored
 from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.counters import TABLES as COUNTER_TABLES
+from milonga.eventlog.folders import sync_folder
 from milonga.eventlog.record import COLUMNS, INDEXES, RECORD, TABLES, record, stored
 from milonga.eventlog.segment import (
     APPLICATION_ID,
@@ -32,7 +33,6 @@ from milonga.eventlog.segment import (
     open_to_read,
     path_of,
     remove,
-    sync_folder,
 )
 from milonga.identity.duplicates import filter_key
 from milonga.privacy.regulation import Deletion, Doomed

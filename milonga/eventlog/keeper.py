@@ -25,6 +25,7 @@ from milonga.eventlog.api import START, Offset
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
 from milonga.eventlog.counters import MINUTE, counts_of, forget, is_rolled, open_totals, roll, totals_path
 from milonga.eventlog.erasing import Found, erase_segment
+from milonga.eventlog.folders import sync_folder
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.room import Room
@@ -37,7 +38,6 @@ from milonga.eventlog.segment import (
     open_to_write,
     path_of,
     remove,
-    sync_folder,
 )
 from milonga.identity.duplicates import filter_key, key_of
 from milonga.privacy.regulation import Doomed

@@ -14,6 +14,7 @@ import apsw
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import with_companions
 from milonga.eventlog.counters import TABLES as COUNTER_TABLES
+from milonga.eventlog.folders import sync_folder
 from milonga.eventlog.record import TABLES, check_format
 from milonga.spec.stored import FORMAT
 
@@ -41,20 +42,6 @@ def list_segments(folder: Path) -> list[Offset]:
     except FileNotFoundError:
         return []
     return sorted(int(name[:16]) for name in names if len(name) == 19 and name.endswith(".db") and name[:16].isdigit())
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in it survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def make_folder(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder.chmod(0o700)
 
 
 def create(folder: Path, first: Offset, at: int, on_step: Step = no_step, *, lost_from: Offset | None = None) -> None:

@@ -21,6 +21,7 @@ from milonga.eventlog.active import open_active
 from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.erasing import is_concerned, set_aside_files
+from milonga.eventlog.folders import make_folder
 from milonga.eventlog.keeper import Keeper, Sealed
 from milonga.eventlog.known import KnownIds
 from milonga.eventlog.reader import SqliteLogReader
@@ -28,7 +29,6 @@ from milonga.eventlog.record import Record, record
 from milonga.eventlog.segment import (
     Step,
     list_segments,
-    make_folder,
     no_step,
     open_to_read,
     path_of,
@@ -341,6 +341,7 @@ class SqliteLog:
 def _lock(folder: Path) -> int:
     """Held until the process ends, however it ends."""
     make_folder(folder)
+    folder.chmod(0o700)
     lock = os.open(folder / "writer.lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -10,6 +10,7 @@ import apsw
 import structlog
 
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
+from milonga.eventlog.folders import make_folder
 from milonga.outcomes.files import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -49,7 +50,7 @@ class OutcomeWriter:
 
     def __init__(self, folder: Path, clock: Callable[[], float], *, segment_rows: int = SEGMENT_ROWS) -> None:
         self._folder, self._clock, self._segment_rows = folder, clock, segment_rows
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         self._told: set[Path] = set()
         number = max(segments(folder), default=1)
         try:

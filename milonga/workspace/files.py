@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from milonga.eventlog.folders import make_folder
 from milonga.workspace.errors import UserError
 
 DIRECTORY_MODE = 0o700
@@ -12,7 +13,7 @@ FILE_MODE = 0o600
 def make_data_directory(data: Path) -> None:
     """Create it, its parents too. One that is already there keeps its mode: it may be somebody's mounted volume."""
     try:
-        data.mkdir(mode=DIRECTORY_MODE, parents=True)
+        make_folder(data, exist_ok=False)
         data.chmod(DIRECTORY_MODE)  # mkdir's mode passes through the umask
     except FileExistsError:
         if not data.is_dir():

@@ -35,7 +35,7 @@ def while_writing(run: Run) -> Iterator[Report]:
     dice.shuffle(steps)  # a process that dies ten times in a row is started late
     with scene(run.folder / "steps", environment=environment(plug)) as on:
         on.totango.behave(delay_ms=5)
-        for hot in range(3):
+        for hot in range(2):  # of three accounts, the failures would open the breaker
             on.totango.behave(status=[503, 503, 200], match={"sdr_o": f"a{hot}"})
         on.totango.behave(status=400, match={"sdr_o": "a3"})
         load = on.load(run.seed, pace=800)

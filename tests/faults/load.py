@@ -18,6 +18,7 @@ class Load:
 
     made   number -> event, of all that was begun to be sent
     acked  numbers of those that were acknowledged
+    acks   the same by request: the port that it came from, and its numbers; in order for each port
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Load:
         """
         self.made: dict[int, Made] = {}
         self.acked: set[int] = set()
+        self.acks: list[tuple[int, list[int]]] = []
         self.repeats = 0
         self._milonga, self._key, self._seed = milonga, key, seed
         self._senders, self._batch, self._accounts = senders, batch, accounts
@@ -84,7 +86,9 @@ class Load:
                     self.made[made.number] = made
                     calls.append(call)
                 client.send(calls)
-                self.acked.update(made.number for made, _ in group)
+                numbers = [made.number for made, _ in group]
+                self.acked.update(numbers)
+                self.acks.append((client.from_port, numbers))
                 if self._wait is not None:
                     due = max(due + self._wait, time.monotonic() - 1.0)
                     self._stopping.wait(max(0.0, due - time.monotonic()))

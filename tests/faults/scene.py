@@ -32,6 +32,7 @@ class Scene(Struct, frozen=True):
         Wait until an event is acknowledged and one arrives, and return how many seconds after `since` (of the monotonic
         clock) that was: the time to recover.
         """
+        time.sleep(0.1)  # what a process sent before it was killed has come in by then
         acked, received = len(load.acked), self.totango.received()
         eventually(lambda: len(load.acked) > acked, "an event is acknowledged", seconds)
         eventually(lambda: self.totango.received() > received, "an event arrives", seconds)
@@ -45,18 +46,24 @@ class Scene(Struct, frozen=True):
 
 @contextmanager
 def scene(
-    folder: Path, *options: str, environment: Mapping[str, str] = {}, start: bool = True, keep: int = KEEP
+    folder: Path,
+    *options: str,
+    environment: Mapping[str, str] = {},
+    under: tuple[str, ...] = (),
+    start: bool = True,
+    keep: int = KEEP,
 ) -> Iterator[Scene]:
     """
     folder       where its data directory `data` is made
     options      of `milonga serve`
     environment  of the server, beside ours
+    under        a program that starts the server
     keep         requests that the receiver remembers
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (
         Receiving(pretend, keep=keep) as totango,
-        Milonga(folder / "data", *options, environment=environment) as milonga,
+        Milonga(folder / "data", *options, environment=environment, under=under) as milonga,
     ):
         milonga.say("sources", "add", "web", "--write-key", KEY)
         milonga.say(

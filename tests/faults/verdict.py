@@ -6,7 +6,7 @@ twice. Read from what the receiver got and from the files, not from what the ser
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from contextlib import closing
 from pathlib import Path
 from typing import Final, Protocol
@@ -21,24 +21,30 @@ from milonga.outcomes.files import is_begun, open_to_read, path_of, segments
 from milonga.outcomes.model import State
 from tests.faults.case import Report
 from tests.faults.mix import Made, number_of
-from tests.receiving import Receiving
+
+PATIENCE: Final = 120.0  #: seconds that what was acknowledged may take to get its outcome, once the fault is over
 
 
 class Sent(Protocol):
-    """What a Load was about."""
+    """What was begun to be sent, by number, and the numbers of what was acknowledged: a Load, or a part of one."""
 
-    made: dict[int, Made]
-    acked: set[int]
+    @property
+    def made(self) -> Mapping[int, Made]: ...
+    @property
+    def acked(self) -> Set[int]: ...
 
 
-PATIENCE: Final = 120.0  #: seconds that what was acknowledged may take to get its outcome, once the fault is over
+class Heard(Protocol):
+    """What a receiver got: a Receiving, or a part of it."""
+
+    def requests(self) -> list[Seen]: ...
 
 
 def judge(
     report: Report,
     data: Path,
     load: Sent,
-    receivers: Mapping[str, Receiving],
+    receivers: Mapping[str, Heard],
     *,
     patience: float = PATIENCE,
     forgiven: Iterable[str] = (),

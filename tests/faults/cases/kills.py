@@ -81,7 +81,7 @@ CASE = Case(
     number=1,
     name="kills",
     says="SIGKILL of collector, delivery and both, at random moments and at each named step of the write path",
-    bound=300,
+    bound=250,
     short=35,
     run=run,
 )
