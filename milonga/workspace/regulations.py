@@ -3,7 +3,6 @@ Regulations as rows: any process asks, the two halves of a running server carry 
 collector begins one and ends it; in between delivery erases what it holds, then the log what it does.
 """
 
-import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -120,17 +119,17 @@ class Regulations:
         self._set(ids, "delivery_at = ?, trouble = ''", self._now(), counts=counts)
 
     def log_done(self, ids: Collection[int], counts: Mapping[str, int], left: Iterable[str]) -> None:
-        """Nothing needs the ids any more: they go. What still says one in words, goes with them."""
+        """Nothing needs the ids any more: they go, and with them what still says one in words."""
+        with self._database.read() as db:
+            of = "SELECT user FROM doomed_user WHERE regulation = ?"
+            users = {row[0] for id_ in ids for row in fetch(db, of, id_)}
+        for copy in copies_of(Path(self._database.db.filename).with_name(NAME)):
+            _scrub_copy(copy, users)
         with self._database.write() as db:
-            users = {
-                row[0] for id_ in ids for row in fetch(db, "SELECT user FROM doomed_user WHERE regulation = ?", id_)
-            }
             _forget_words(db, users)
             for id_ in ids:
                 db.execute("DELETE FROM doomed_user WHERE regulation = ?", (id_,))
-                db.execute(
-                    "UPDATE regulation SET files = ? WHERE id = ?", (msgspec.json.encode(sorted(left)).decode(), id_)
-                )
+                db.execute("UPDATE regulation SET files = ? WHERE id = ?", (_json(sorted(left)), id_))
             self._set_in(db, ids, "log_at = ?", self._now(), counts=counts)
 
     def finish(self, ids: Iterable[int]) -> None:
@@ -180,8 +179,8 @@ class Regulations:
 
     def scrub(self) -> None:
         """
-        Have nothing left in the file, its write-ahead log and the copies from before migrations of what was deleted.
-        apsw.BusyError if somebody reads just now: try again.
+        Have nothing left in the file and its write-ahead log of what was deleted. apsw.BusyError if somebody reads just
+        now: try again.
         """
         db = self._database.db
         db.pragma("secure_delete", True)
@@ -189,8 +188,6 @@ class Regulations:
         busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0]
         if busy:
             raise apsw.BusyError("workspace.db is being read")
-        for copy in copies_of(Path(db.filename).with_name(NAME)):
-            _scrub_copy(copy)
 
 
 def suppressions(path: Path, source: int) -> Iterator[bytes]:
@@ -297,16 +294,21 @@ def says_any(text: str, users: Collection[str]) -> bool:
     )
 
 
-def _scrub_copy(path: Path) -> None:
-    """A copy from before a migration, made while a deletion was under way."""
-    if not os.access(path, os.W_OK):
-        return
+def _scrub_copy(path: Path, users: Collection[str]) -> None:
+    """A copy from before a migration, made while a deletion was under way, or before."""
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     try:
         db.set_busy_timeout(5_000)
-        there = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
-        if "doomed_user" in there and db.execute("SELECT 1 FROM doomed_user LIMIT 1").fetchone() is not None:
-            db.pragma("secure_delete", True)
-            db.execute("DELETE FROM doomed_user; VACUUM")
+        with db:
+            before = db.total_changes()
+            there = {row[0] for row in db.execute("SELECT name FROM sqlite_schema")}
+            if "doomed_user" in there:
+                db.executemany("DELETE FROM doomed_user WHERE user = ?", [(user,) for user in users])
+            if {"state_change", "command"} <= there:
+                _forget_words(db, users)
+            changed = db.total_changes() - before
+        if changed:
+            db.execute("VACUUM")
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     finally:
         db.close()
