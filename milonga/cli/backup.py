@@ -28,7 +28,8 @@ from milonga.cli.copying import copy
 from milonga.cli.formats import LOG, OUTCOMES, known_formats, read_only
 from milonga.cli.terminal import print_json
 from milonga.eventlog.aside import with_companions
-from milonga.eventlog.room import MB, Room
+from milonga.eventlog.levels import MB
+from milonga.eventlog.room import Room
 from milonga.outcomes.words import instant
 from milonga.workspace import database, lock
 from milonga.workspace.errors import UserError

@@ -23,6 +23,7 @@ from milonga.cli.common import (
     opened,
     told,
 )
+from milonga.cli.disk import tell_disk
 from milonga.cli.facts import Facts, Place, facts_of, waiting_events
 from milonga.cli.terminal import Column, print_json, print_table
 from milonga.destinations.contract import Destination
@@ -96,6 +97,7 @@ def list_(
         note(f"{removed:,} removed: --all shows them too.")
     if not facts.server_runs:
         note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
+    tell_disk(data)
 
 
 @app.command()

@@ -17,6 +17,7 @@ import structlog
 from msgspec import Struct
 
 from milonga.cli.common import LOG_FOLDER
+from milonga.cli.disk import DiskOptions, DiskWatch, Ledge
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
 from milonga.cli.regulating import Regulating
@@ -33,8 +34,10 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import first_offset, spans
 from milonga.eventlog.accounts import accounts_in
 from milonga.eventlog.erasing import places_in
+from milonga.eventlog.levels import segment_size
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.eventlog.writer import SealAt
 from milonga.identity.message_id import new_message_id
 from milonga.identity.new_accounts import NewAccounts
 from milonga.metrics.figures import Collected
@@ -89,6 +92,7 @@ async def collect(
     accept_unknown: bool,
     keep: Keep,
     watch: Watch,
+    disk: DiskOptions,
     stop: asyncio.Event,
     listening: Callable[[str], None],
 ) -> None:
@@ -109,7 +113,14 @@ async def collect(
         followed = Followed(workspace)
         accounts = NewAccounts()
         cdn = Cdn(lambda: followed.sources, lambda: followed.destinations)
-        event_log = await SqliteLog.open(data / LOG_FOLDER, behind=highest_offset(data, workspace))
+        event_log = await SqliteLog.open(
+            data / LOG_FOLDER,
+            behind=highest_offset(data, workspace),
+            seal_at=SealAt(size=segment_size(disk.log_size, SealAt().size)),
+            reserve=disk.reserve,
+            most=disk.log_size,
+        )
+        levels = DiskWatch(data / LOG_FOLDER, disk)
         collector = Collector(
             log=event_log,
             ledger=event_log,
@@ -118,7 +129,8 @@ async def collect(
             clock=time.time,
             new_id=new_message_id,
             ready=lambda: True,  # it listens only now that both are open
-            writable=lambda: event_log.writable,
+            writable=lambda: event_log.writable and not levels.level.refuses,
+            disk=lambda: levels.level.value,
             accept_unknown=accept_unknown,
             serve=cdn.answer,
             proxies=proxies,
@@ -129,12 +141,13 @@ async def collect(
         chores = [
             asyncio.create_task(followed.follow()),
             asyncio.create_task(regulating.run()),
-            asyncio.create_task(_clean_up(data, workspace, event_log, keep)),
+            asyncio.create_task(levels.follow()),
+            asyncio.create_task(_clean_up(data, workspace, event_log, keep, levels)),
             asyncio.create_task(_tell_refused(collector)),
         ]
         try:
             certificate = None if listen.tls is None else listen.tls[0]
-            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not):
+            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not, disk):
                 try:
                     server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
                 except (OSError, UnicodeError) as error:
@@ -205,9 +218,19 @@ def _why_not(host: str, port: int, error: OSError | UnicodeError, which: str = "
 
 
 async def deliver(
-    data: Path, *, allow_private: bool, keep: Keep, stop: asyncio.Event, limits: Limits | None = None
+    data: Path,
+    *,
+    allow_private: bool,
+    keep: Keep,
+    stop: asyncio.Event,
+    reserve: int | None = None,
+    limits: Limits | None = None,
 ) -> None:
-    """Deliver until `stop` is set; then finish, or hand back, what is under way."""
+    """
+    Deliver until `stop` is set; then finish, or hand back, what is under way.
+
+    reserve  bytes of the disk; see milonga.eventlog.levels.marks
+    """
     reader = SqliteLogReader(data / LOG_FOLDER, bell="delivery")
     with Workspace.open(data) as workspace:
         delivery = Delivery(
@@ -219,6 +242,7 @@ async def deliver(
             places=partial(places_in, data / LOG_FOLDER),
             keep_outcomes=keep.outcomes * DAY,
             keep_counts=keep.counts * DAY,
+            has_room=Ledge(data, reserve).has_room,
         )
         stopper = asyncio.create_task(_call_when(stop, delivery.stop))
         try:
@@ -233,17 +257,35 @@ async def _call_when(event: asyncio.Event, call: Callable[[], None]) -> None:
     call()
 
 
-async def _clean_up(data: Path, workspace: Workspace, event_log: SqliteLog, keep: Keep) -> None:
-    """Segments go whole when they are old enough; while a destination needs one, only after PINNED."""
+async def _clean_up(data: Path, workspace: Workspace, event_log: SqliteLog, keep: Keep, disk: DiskWatch) -> None:
+    """
+    Segments go whole when they are old enough; while a destination needs one, only after PINNED. While the disk, or
+    the log, is too full to take events, the oldest go that nobody needs, one by one.
+    """
     while True:
-        await asyncio.sleep(CLEAN_UP)
+        await disk.refuses_within(CLEAN_UP)
         try:
             needed = await first_needed(data, workspace, event_log)
             await event_log.drop_older_than(int(keep.events * DAY * 1000), needed)
             await event_log.drop_older_than(int(max(keep.events * DAY, PINNED) * 1000), await event_log.end(0) + 1)
+            if disk.level.refuses:
+                await make_room(event_log, keep, needed)
             await event_log.forget_counts(int(keep.counts * DAY * 1000))
         except (UserError, OSError, apsw.Error) as error:
             log.error("log.cannot_clean_up", error=f"{type(error).__name__}: {error}")
+
+
+async def make_room(event_log: SqliteLog, keep: Keep, needed: int) -> bool:
+    """
+    Before its time the oldest segment goes that no destination needs. Not within a day: its message ids say what is a
+    duplicate. Whether there was one.
+    """
+    begin = await event_log.begin(0)
+    gone = await event_log.drop_older_than(int(min(keep.events, 1.0) * DAY * 1000), needed, only_one=True)
+    if gone < begin:
+        return False
+    log.warning("log.dropped_early", upto=gone, why="the disk is too full to take events, and these are delivered")
+    return True
 
 
 async def first_needed(data: Path, workspace: Workspace, event_log: SqliteLog) -> int:

@@ -12,11 +12,13 @@ import uvloop
 
 from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
+from milonga.cli.disk import DiskOptions, an_amount
 from milonga.cli.halves import Keep, Listen, collect, deliver
 from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
 from milonga.cli.watching import Watch
 from milonga.delivery.store import NewerStore
 from milonga.destinations.registry import HalfDone
+from milonga.eventlog.levels import Amount
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
 from milonga.metrics.rules import Thresholds
@@ -84,6 +86,21 @@ def command(
     keep_counts: Annotated[
         float, typer.Option(metavar="DAYS", help="Keep the counts per minute so long.", min=0.01)
     ] = KEEP.counts,
+    disk_reserve: Annotated[
+        Amount | None,
+        typer.Option(
+            parser=an_amount,
+            metavar="SIZE",
+            help="Leave so much of the disk free, such as 2GB or 5%; below it senders get 503 and delivery goes on. "
+            "Default: 512MB, or 5% of a small disk.",
+        ),
+    ] = None,
+    log_size: Annotated[
+        Amount | None,
+        typer.Option(
+            parser=an_amount, metavar="SIZE", help="Let the event log take no more, such as 20GB or 50% of the disk."
+        ),
+    ] = None,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Serve metrics for Prometheus on this port, at /metrics; 0 takes any.", min=0, max=65535),
@@ -141,8 +158,9 @@ def command(
         ),
         every=alert_every,
     )
-    serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep, watch)
     with told():
+        disk = DiskOptions.of(data, disk_reserve, log_size)
+        serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep, watch, disk)
         lock = _locked(data, role, lock_file)
     trouble = ""
     with lock:
@@ -193,10 +211,11 @@ class Serving:
         role: Role,
         keep: Keep,
         watch: Watch,
+        disk: DiskOptions,
     ) -> None:
         self._data, self._listen, self._allow_private = data, listen, allow_private
         self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
-        self._keep, self._watch = keep, watch
+        self._keep, self._watch, self._disk = keep, watch, disk
 
     async def run(self, lock: DataLock, life: int | None) -> None:
         """Both halves side by side; if one fails, the other stops too and the error comes out."""
@@ -214,10 +233,18 @@ class Serving:
                 halves.create_task(_pass_on(stop, collected))
             if self._role is Role.delivery or self._single:
                 halves.create_task(
-                    deliver(self._data, allow_private=self._allow_private, keep=self._keep, stop=collected)
+                    deliver(
+                        self._data,
+                        allow_private=self._allow_private,
+                        keep=self._keep,
+                        reserve=self._disk.reserve,
+                        stop=collected,
+                    )
                 )
             elif self._role is Role.all:
                 options = [f"--keep-outcomes={self._keep.outcomes}", f"--keep-counts={self._keep.counts}"]
+                if self._disk.reserve is not None:
+                    options.append(f"--disk-reserve={self._disk.reserve}")
                 if self._allow_private:
                     options.append("--allow-private-destinations")
                 halves.create_task(keep_delivery(self._data, lock.fileno(), options, collected))
@@ -230,6 +257,7 @@ class Serving:
                 accept_unknown=self._accept_unknown,
                 keep=self._keep,
                 watch=self._watch,
+                disk=self._disk,
                 stop=stop,
                 listening=self._announce,
             )

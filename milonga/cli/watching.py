@@ -12,6 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from milonga.cli.common import LOG_FOLDER
+from milonga.cli.disk import DiskOptions
 from milonga.destinations.http import address_problem
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.metrics.alerts import Alerts
@@ -85,6 +86,7 @@ async def watching(
     certificate: Path | None,
     collected: Callable[[int], Collected],
     why_not: Callable[[str, int, OSError | UnicodeError, str], str],
+    disk: DiskOptions,
 ) -> AsyncIterator[None]:
     """
     As long as this lasts.
@@ -93,7 +95,7 @@ async def watching(
     collected    what the collector has in memory, given the log's end
     why_not      (host, port, error, beginning of the options) -> why it cannot listen there, for a UserError
     """
-    reading = Reading(data, data / LOG_FOLDER, certificate, time.time)
+    reading = Reading(data, data / LOG_FOLDER, certificate, time.time, reserve=disk.reserve, most=disk.log_size)
     await asyncio.to_thread(reading.begin)
     figures = _Figures(reading, event_log, collected)
     posting = None if watch.alert_url is None else Posting(over_http(watch.alert_url, watch.allow_private))

@@ -55,9 +55,9 @@ def _headed(status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> Ans
     return Answer(status, headers, body, head + b"".join(b"%b: %b\r\n" % line for line in headers))
 
 
-def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes]) -> Answer:
+def refusal(status: int, code: str, message: str, *headers: tuple[bytes, bytes], **more: str) -> Answer:
     """`error` is for Ruby's SDK, `code` and `message` for Python's."""
-    answer = _json(status, {"success": False, "error": message, "code": code, "message": message}, *headers)
+    answer = _json(status, {"success": False, "error": message, "code": code, "message": message, **more}, *headers)
     return structs.replace(answer, code=code)
 
 
@@ -73,14 +73,24 @@ def too_many(seconds: int) -> Answer:
     )
 
 
-def try_again(code: str, message: str) -> Answer:
+def try_again(code: str, message: str, **more: str) -> Answer:
     """503: every SDK retries it, those that read the header after RETRY_AFTER seconds."""
-    return refusal(503, code, message, (b"retry-after", str(RETRY_AFTER).encode()))
+    return refusal(503, code, message, (b"retry-after", str(RETRY_AFTER).encode()), **more)
+
+
+def ready(disk: str) -> Answer:
+    """disk  its level (milonga.eventlog.levels)"""
+    return _json(200, {"status": "ready", "disk": disk})
+
+
+def not_ready(disk: str) -> Answer:
+    """See `ready`."""
+    return try_again("not_ready", "Starting, or the event log cannot be written. Send it again.", disk=disk)
 
 
 OK: Final = _raw(200, b'{"success": true}')  # to the letter, blank included, what the hosted API answers
 ALIVE: Final = _json(200, {"status": "alive"})
-READY: Final = _json(200, {"status": "ready"})
+
 
 _GIF: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 PIXEL: Final = answer_of(200, b"image/gif", _GIF, (b"cache-control", b"no-store"))

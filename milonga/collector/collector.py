@@ -59,6 +59,7 @@ class Collector:
     new_id          a messageId for an event that has none
     ready           whether events can be taken at all: workspace loaded, log open
     writable        whether the log could be written when that was last tried; only `/readyz` asks, as each event tries
+    disk            its level (milonga.eventlog.levels), for `/readyz`
     accept_unknown  answer an unknown write key as Segment does: with 200, and keep nothing
     notice          told of everything that `counts` counts
     serve           answers what is fetched and no tracking path: scripts, settings, pages
@@ -79,6 +80,7 @@ class Collector:
         new_id: Callable[[], str],
         ready: Callable[[], bool],
         writable: Callable[[], bool] = lambda: True,
+        disk: Callable[[], str] = lambda: "fine",
         accept_unknown: bool = False,
         notice: Callable[[What, int], None] | None = None,
         serve: Serve = lambda _: NOT_FOUND,
@@ -94,6 +96,7 @@ class Collector:
         self._new_id = new_id
         self._ready = ready
         self._writable = writable
+        self._disk = disk
         self._accept_unknown = accept_unknown
         self._notice = notice
         self._serve = serve
@@ -127,7 +130,8 @@ class Collector:
             case Kind.alive:
                 return answers.ALIVE
             case Kind.ready:
-                return answers.READY if self._ready() and self._writable() else answers.NOT_READY
+                tells = answers.ready if self._ready() and self._writable() else answers.not_ready
+                return tells(self._disk())
             case Kind.pixel:
                 return answers.PIXEL if request.bare else self._see(route, request)
             case Kind.settings:

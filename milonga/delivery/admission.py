@@ -115,7 +115,10 @@ class Admission:
 
 
 def _is_stuck(entry: Entry, before: float) -> bool:
-    return entry.stage is Stage.delayed or (entry.stage is Stage.flying and entry.sent_at < before)
+    """One that has failed is so also while it is its turn again: with many of them, that turn is long in coming."""
+    if entry.stage is Stage.flying:
+        return entry.sent_at < before
+    return entry.stage is Stage.delayed or (entry.stage is Stage.ready and entry.failed)
 
 
 def keys_of(work: Work, event: Event, position: Position) -> tuple[Key, ...]:

@@ -65,13 +65,13 @@ class Flights:
 
     def _probe(self, now: float) -> Entry | None:
         """
-        Whom to send to see whether the receiver is back. By turns the oldest, which may lack only one more try, and the
-        next one: a single event that always fails must not make it look down. Slow accounts are asked last: the answer
-        of one that hangs would be long in coming.
+        Whom to send to see whether the receiver is back. By turns the oldest, which may lack only one more try, and one
+        that has not failed yet, else the next one: events that always fail must not make it look down, however many
+        they are. Slow accounts are asked last: the answer of one that hangs would be long in coming.
         """
         self._oldest_next = not self._oldest_next
         line_up = self._work.line_up
-        next_ = None if self._oldest_next else line_up.turns.take(slow_last=True)
+        next_ = None if self._oldest_next else line_up.take_fresh() or line_up.turns.take(slow_last=True)
         return next_ or line_up.take_oldest(now)
 
     def send(self, entry: Entry, *, in_company: bool = False) -> None:

@@ -128,7 +128,9 @@ class Landings:
     def _try_again(self, first: Entry, ending: TryAgain, landed: Landed, *, perhaps: bool) -> None:
         work, now = self._work, self._work.tools.clock()
         counts = not first.alone and work.breaker.is_closed
-        if work.breaker.failure(first.owner, sent_at=first.sent_at, now=now, dice=work.tools.dice()):
+        # A parked event that fails again says nothing of the receiver: it was parked because others were delivered.
+        is_news = not (first.loaded and first.failed and work.breaker.is_closed)
+        if is_news and work.breaker.failure(first.owner, sent_at=first.sent_at, now=now, dice=work.tools.dice()):
             log.warning("delivery.breaker_open", destination=work.config.name, code=ending.code)
         asked, backoff = ending.wait, work.limits.backoff
         if ending.code == TOO_MANY:

@@ -84,6 +84,13 @@ class LineUp:
                 slow = slow or entry
         return slow
 
+    def take_fresh(self) -> Entry | None:
+        """The one that joined first of those that are ready and never failed; none of a slow account."""
+        for entry in self.lanes.everything():
+            if entry.stage is Stage.ready and not entry.failed and not self.turns.is_slow(entry.owner):
+                return entry
+        return None
+
     def put_back(self, entry: Entry) -> None:
         """It cannot go on just now; it is the next of its account to go."""
         entry.stage = Stage.ready

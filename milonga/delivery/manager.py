@@ -56,6 +56,7 @@ class Delivery:
 
     places                      see milonga.delivery.erasing
     keep_outcomes, keep_counts  seconds
+    has_room                    whether the disk takes what is to be recorded of further requests; asked often
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Delivery:
         places: Places = lambda _: iter(()),
         keep_outcomes: float = KEEP_OUTCOMES,
         keep_counts: float = KEEP_COUNTS,
+        has_room: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         running: Callable[[], float] = running,
         dice: Callable[[], float] = random.random,
@@ -90,6 +92,7 @@ class Delivery:
         self._wishes: dict[int, _Wish] = {}
         self._forgot = False
         self._trouble = ""
+        self._has_room, self._had_room = has_room, True
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -101,6 +104,7 @@ class Delivery:
                 token = await self._keep_up(token)
                 self._check_runners()
                 self._follow_clock()
+                self._check_room()
                 await self._pause(POLL)
         except DAMAGED:
             self._doubt.touch()
@@ -203,6 +207,7 @@ class Delivery:
                 in_step=self._clock.is_in_step,
                 change_state=self._change_state,
                 doomed=lambda: self._eraser.doomed,
+                has_room=lambda: self._had_room,
             )
             runner = Runner(config, kind, tools, self._limits)
             task = asyncio.get_running_loop().create_task(runner.run(), name=f"destination {config.name}")
@@ -244,6 +249,16 @@ class Delivery:
             if task.done() and not self._stopping.is_set():
                 log.error("delivery.runner_ended", destination=runner.config.name, error=repr(task.exception()))
                 task.result()
+
+    def _check_room(self) -> None:
+        """While the disk could not take what becomes of them, no events are sent: somebody might get them twice."""
+        had, self._had_room = self._had_room, self._has_room()
+        if had and not self._had_room:
+            log.error("delivery.disk_used_up", says="Nothing more is sent until there is room; nothing is lost.")
+        elif self._had_room and not had:
+            log.info("delivery.disk_has_room", says="Delivery goes on.")
+            for runner, _, _ in self._runners.values():
+                runner.go_on()
 
     async def _clean_up(self) -> None:
         """Beside everything else, which must not wait for it, whatever it meets."""

@@ -130,6 +130,11 @@ class Runner:
         self._warn_at = 0
         self._timer_at += seconds
 
+    def go_on(self) -> None:
+        """There is room on the disk again."""
+        if self._work.is_sending:
+            self._flights.hurry()
+
     def resend(self, letter: DeadLetter) -> bool:
         """
         A dead letter joins at the end of its lines. False if it stays where it is: the destination is off, or it was

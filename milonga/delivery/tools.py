@@ -30,6 +30,8 @@ class Tools(Struct, frozen=True, kw_only=True):
     change_state  (destination id, state, by, reason): tell the workspace what the pipeline has decided. It may call
                   `Runner.update` at once or later
     doomed        users who are being deleted
+    has_room      whether the disk takes what is to be recorded of further requests; who says no calls `Runner.go_on`
+                  in the end
     """
 
     log: LogReader
@@ -43,3 +45,4 @@ class Tools(Struct, frozen=True, kw_only=True):
     in_step: Callable[[], bool] = lambda: True
     change_state: Callable[[int, DestinationState, str, str], None]
     doomed: Callable[[], Doomed] = Doomed
+    has_room: Callable[[], bool] = lambda: True

@@ -64,7 +64,7 @@ class Work:
 
     @property
     def is_sending(self) -> bool:
-        return self.is_on and not self.stopping
+        return self.is_on and not self.stopping and self.tools.has_room()
 
     def now_ms(self) -> int:
         return int(self.tools.clock() * 1000)

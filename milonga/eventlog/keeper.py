@@ -244,17 +244,17 @@ class Keeper:
         """Drop sealed segments that end at or before `upto`. The last offset that is gone."""
         return self._later(lambda: self._drop(lambda segment: segment.last <= upto))
 
-    def drop(self, age: int, keep_from: Offset) -> "Future[Offset]":
+    def drop(self, age: int, keep_from: Offset, *, only_one: bool = False) -> "Future[Offset]":
         """
-        Drop sealed segments whose events are all older than `age` milliseconds and before `keep_from`.
-        The last offset that is gone.
+        Drop sealed segments whose events are all older than `age` milliseconds and before `keep_from`; one at most if
+        `only_one`. The last offset that is gone.
         """
         before = self._clock() - age
 
         def is_old(segment: Sealed) -> bool:
             return segment.last < keep_from and self._newest_at_of(segment) < before
 
-        return self._later(lambda: self._drop(is_old))
+        return self._later(lambda: self._drop(is_old, 1 if only_one else None))
 
     def erase(self, first: Offset, doomed: Doomed, *, at: int, salt: bytes) -> "Future[Found | None]":
         """
@@ -312,9 +312,9 @@ class Keeper:
         self._jobs.put(run)
         return answer
 
-    def _drop(self, may_go: Callable[[Sealed], bool]) -> Offset:
-        """Oldest first, and only as long as no older one stays: a log has no holes."""
-        for first in sorted(self._segments):
+    def _drop(self, may_go: Callable[[Sealed], bool], most: int | None = None) -> Offset:
+        """Oldest first, `most` of them, and only as long as no older one stays: a log has no holes."""
+        for first in sorted(self._segments)[:most]:
             segment = self._segments[first]
             if not may_go(segment):
                 break

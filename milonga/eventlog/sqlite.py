@@ -94,6 +94,7 @@ class SqliteLog:
         filter_memory: int | None = None,
         behind: Offset = START,
         reserve: int | None = None,
+        most: int | None = None,
         on_step: Step = no_step,
     ) -> "SqliteLog":
         """
@@ -102,7 +103,8 @@ class SqliteLog:
         seal_at        when a segment has had enough
         filter_memory  bytes for the filters of message ids
         behind         the highest offset that anybody remembers: even if the log does not, it gives none up to it again
-        reserve        bytes of the disk to leave to others; appends are refused before. Default: milonga.eventlog.room
+        reserve        bytes of the disk to leave to others; appends are refused before. Default: by its size
+        most           bytes the log may take, about; appends are refused beyond. Default: as many as there are
         on_step        for tests: called, in the thread that does it, at each step of the write path
         LogInUse, UnknownFormat, OSError or apsw.Error if it cannot be opened.
         """
@@ -116,6 +118,7 @@ class SqliteLog:
                 memory=filter_memory,
                 behind=behind,
                 reserve=reserve,
+                most=most,
                 on_step=on_step,
             )
         except BaseException:
@@ -132,6 +135,7 @@ class SqliteLog:
         memory: int | None,
         behind: Offset,
         reserve: int | None,
+        most: int | None,
         on_step: Step,
     ) -> None:
         remove_strays(folder)
@@ -156,6 +160,7 @@ class SqliteLog:
             clock=clock,
             seal_at=seal_at,
             reserve=reserve,
+            most=most,
             on_step=on_step,
             on_group=self._on_group,
             on_sealed=self._keeper.sealed,
@@ -277,12 +282,12 @@ class SqliteLog:
             raise ValueError(f"A log on one machine has partition 0 only, not {partition}")
         return await asyncio.wrap_future(self._keeper.trim(upto))
 
-    async def drop_older_than(self, age: int, keep_from: Offset) -> Offset:
+    async def drop_older_than(self, age: int, keep_from: Offset, *, only_one: bool = False) -> Offset:
         """
-        Retention: give up segments whose events are all older than `age` milliseconds and before `keep_from`.
-        Return the last offset that is gone.
+        Retention: give up segments whose events are all older than `age` milliseconds and before `keep_from`; only the
+        oldest of them if `only_one`. Return the last offset that is gone.
         """
-        return await asyncio.wrap_future(self._keeper.drop(age, keep_from))
+        return await asyncio.wrap_future(self._keeper.drop(age, keep_from, only_one=only_one))
 
     async def forget_counts(self, age: int) -> None:
         """Counts per minute older than `age` milliseconds; those of segments still here stay with them."""

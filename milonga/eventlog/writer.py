@@ -106,6 +106,7 @@ class Writer:
         clock: Callable[[], int],
         seal_at: SealAt,
         reserve: int | None,
+        most: int | None,
         on_step: Step,
         on_group: Callable[[Answers], None],
         on_sealed: Callable[[ActiveSegment], None],
@@ -113,7 +114,7 @@ class Writer:
     ) -> None:
         """
         clock      unix milliseconds
-        reserve    see Room
+        reserve, most  see Room
         on_group   gets the answers of a group
         on_sealed  gets the former active segment, to look after it in another thread
         on_warm    the first appends are no longer held back for the filters
@@ -127,7 +128,7 @@ class Writer:
         self._on_group = on_group
         self._on_sealed = on_sealed
         self._on_warm = on_warm
-        self._room = Room(folder, reserve)
+        self._room = Room(folder, reserve, most)
         self._sealed_wals: list[Path] = []
         self._bells = Bells(folder)
         self._checkpointer = Checkpointer()

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from milonga.eventlog.levels import Level
 from milonga.outcomes.model import State
 
 
@@ -86,7 +87,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     """
     at, started       unix seconds: this moment, and the server's start
     nobody            discarded and refused where no source is known, as with an unknown write key
+    disk_level        see milonga.eventlog.levels
     disk_free, disk_reserve  bytes of the data directory's disk, and those that the log leaves to delivery
+    log_most          bytes that the log may have; None: as many as there are
     sizes             part of the data directory -> bytes
     certificate_ends  unix seconds; None without TLS, or if its file cannot be read
     unreadable        parts of the data directory that could not be read; their figures are the last known, or zero
@@ -99,8 +102,10 @@ class Figures(Struct, frozen=True, kw_only=True):
     destinations: tuple[DestinationFigures, ...] = ()
     nobody: SourceFigures = SourceFigures(name="")
     collected: Collected = Collected()
+    disk_level: Level = Level.fine
     disk_free: int = 0
     disk_reserve: int = 0
+    log_most: int | None = None
     sizes: Mapping[str, int] = {}
     certificate_ends: float | None = None
     unreadable: frozenset[str] = frozenset()

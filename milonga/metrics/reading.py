@@ -1,6 +1,5 @@
 """Reads how things stand from the files of the data directory, beside whoever writes them."""
 
-import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -17,7 +16,7 @@ from milonga.delivery.switching import first_offset
 from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
-from milonga.eventlog.room import reserve_of
+from milonga.eventlog.room import look
 from milonga.metrics.figures import Collected, DeliveryFigures, DestinationFigures, Figures, SourceFigures
 from milonga.metrics.running import DAY, Running
 from milonga.outcomes.model import State
@@ -45,8 +44,21 @@ class Reading:
     clock  unix seconds
     """
 
-    def __init__(self, data: Path, log_folder: Path, certificate: Path | None, clock: Callable[[], float]) -> None:
-        """certificate  of the server's own TLS, PEM; None if it has none"""
+    def __init__(
+        self,
+        data: Path,
+        log_folder: Path,
+        certificate: Path | None,
+        clock: Callable[[], float],
+        *,
+        reserve: int | None = None,
+        most: int | None = None,
+    ) -> None:
+        """
+        certificate    of the server's own TLS, PEM; None if it has none
+        reserve, most  of the disk; see milonga.eventlog.levels.marks
+        """
+        self._reserve, self._most = reserve, most
         self._data, self._log_folder, self._certificate, self._clock = data, log_folder, certificate, clock
         self._lookup = EventLookup(log_folder)
         self._outcomes = OutcomeReader(data / "outcomes")
@@ -84,7 +96,7 @@ class Reading:
         delivery: dict[int, DeliveryFigures] = {}
         with self._part("delivery"):
             delivery = self._read_delivery(collected.end)
-        disk = os.statvfs(self._log_folder)
+        disk = look(self._log_folder, self._reserve, self._most)
         return Figures(
             at=now,
             started=self.started,
@@ -92,8 +104,10 @@ class Reading:
             destinations=tuple(self._destination(one, minute, delivery.get(one.id)) for one in self._configs),
             nobody=SourceFigures(name="", discarded=self._by_code(0, DISCARDED), refused=self._by_code(0, REFUSED)),
             collected=collected,
-            disk_free=disk.f_bavail * disk.f_frsize,
-            disk_reserve=reserve_of(disk.f_blocks * disk.f_frsize),
+            disk_level=disk.level,
+            disk_free=disk.free,
+            disk_reserve=disk.marks.reserve,
+            log_most=self._most,
             sizes=self._sizes(),
             certificate_ends=self._certificate_ends(),
             unreadable=frozenset(self._unreadable),

@@ -10,6 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
+from milonga.eventlog.levels import SAYS
 from milonga.metrics.figures import DestinationFigures, Figures, SourceFigures
 from milonga.outcomes.words import instant
 
@@ -33,7 +34,7 @@ class Thresholds(Struct, frozen=True, kw_only=True):
     no_traffic: float = 60.0
     success: float = 95.0
     backlog: float = 15.0
-    disk: float = 1.0
+    disk: float = 2.0
     certificate: float = 14.0
 
 
@@ -205,12 +206,14 @@ def _how(one: DestinationFigures) -> str:
 
 def _disk(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:
     free, mark = figures.disk_free, figures.disk_reserve * thresholds.disk
+    refuses = figures.disk_level.refuses
+    level = f"{SAYS[figures.disk_level]} " if refuses else ""
     yield Finding(
         name="",
-        fires=free < mark,
-        resolves=free >= mark * 1.1,
+        fires=free < mark or (refuses and thresholds.disk > 0),
+        resolves=free >= mark * 1.1 and not refuses,
         value=round(free / figures.disk_reserve, 2) if figures.disk_reserve else None,
-        says=f"{free // MB:,} MB of the disk are free; below {figures.disk_reserve // MB:,} MB senders get 503.",
+        says=f"{level}{free // MB:,} MB of the disk are free; below {figures.disk_reserve // MB:,} MB senders get 503.",
     )
 
 
@@ -264,9 +267,10 @@ RULES: Final = (
     ),
     Rule(
         name="disk",
-        fires="less of the disk is free than the log leaves to delivery, so that senders get 503 `log_full`",
-        resolves="a tenth more than that is free",
-        fix="Free space; senders come again by themselves.",
+        fires="less of the disk is free than twice what the log leaves to delivery, or senders get 503 `log_full` "
+        "because the log may not grow",
+        resolves="a tenth more than that is free, and the log may grow",
+        fix="Free space, or let the log have more (`--log-size`); senders come again by themselves.",
         threshold=lambda thresholds: thresholds.disk,
         find=_disk,
     ),

@@ -13,6 +13,7 @@ from msgspec import Struct
 from milonga import __version__
 from milonga.collector.counts import What
 from milonga.delivery.breaker import State as Breaker
+from milonga.eventlog.levels import Level
 from milonga.metrics.figures import PARTS, DeliveryFigures, Figures, SourceFigures
 from milonga.outcomes.latency import bounds
 from milonga.outcomes.model import State
@@ -333,6 +334,20 @@ METRICS: Final = (
         "Free bytes below which senders get 503 log_full, so that delivery can go on.",
         (),
         _one(lambda f: f.disk_reserve),
+    ),
+    Metric(
+        "milonga_disk_level",
+        "gauge",
+        "1 for the level the disk is at (fine, low, high_water, used_up), 0 for the others.",
+        ("level",),
+        lambda f: (((level.value,), float(level is f.disk_level)) for level in Level),
+    ),
+    Metric(
+        "milonga_log_most_bytes",
+        "gauge",
+        "Bytes that the log may have, as --log-size says. Absent without it.",
+        (),
+        lambda f: () if f.log_most is None else [((), float(f.log_most))],
     ),
     Metric(
         "milonga_data_bytes",

@@ -4,11 +4,15 @@ import asyncio
 import time
 from pathlib import Path
 
-from milonga.cli.halves import first_needed
+import pytest
+
+from milonga.cli.halves import Keep, first_needed, make_room
 from milonga.delivery.rows import DetourRow, Parked
 from milonga.delivery.store import DeliveryStore
-from milonga.eventlog.api import Position
+from milonga.eventlog.api import LogFull, Position
+from milonga.eventlog.levels import MB
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.eventlog.writer import SealAt
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.delivery import paper
@@ -86,3 +90,45 @@ def test_a_destination_that_is_off_needs_only_what_still_has_to_end(tmp_path: Pa
 
 def test_when_delivery_db_is_lost_nothing_goes_that_will_be_read_again(tmp_path: Path) -> None:
     assert needed(tmp_path, positions=None) == 1
+
+
+def test_on_a_full_disk_the_oldest_segment_goes_that_is_delivered_and_a_day_old_and_no_other(tmp_path: Path) -> None:
+    async def ask() -> None:
+        now = [int(time.time() * 1000)]
+        log = await SqliteLog.open(tmp_path / "log", clock=lambda: now[0], seal_at=SealAt(events=10))
+        try:
+            for at in range(4):
+                await log.append([paper.event(at * 10 + n, received_at=now[0]) for n in range(10)])
+            keep = Keep(events=7.0)
+            assert not await make_room(log, keep, needed=41), "within a day"
+            now[0] += 25 * 3_600_000
+            assert await make_room(log, keep, needed=21)
+            assert await log.begin(0) == 11
+            assert await make_room(log, keep, needed=21)
+            assert not await make_room(log, keep, needed=21), "what is not delivered stays"
+            assert await log.begin(0) == 21
+        finally:
+            await log.close()
+
+    asyncio.run(ask())
+
+
+def test_a_log_that_may_have_so_much_takes_about_so_much(tmp_path: Path) -> None:
+    most = 2 * MB
+
+    async def ask() -> None:
+        log = await SqliteLog.open(tmp_path / "log", most=most, seal_at=SealAt(size=most // 8))
+
+        async def fill() -> None:
+            for n in range(100):
+                await log.append([paper.event(n * 50 + m, filler="x" * 1_000) for m in range(50)])
+
+        try:
+            with pytest.raises(LogFull, match="may have 2 MB"):
+                await fill()
+            size = sum(file.stat().st_size for file in (tmp_path / "log").iterdir())
+            assert most * 0.5 < size < most * 2
+        finally:
+            await log.close()
+
+    asyncio.run(ask())

@@ -69,6 +69,7 @@ class Road:
         config: DestinationConfig | None = None,
         kind: Destination = paper.DESTINATION,
         thread: FakeThread | None = None,
+        has_room: Sequence[bool] = (True,),
     ) -> None:
         self.loop, self.log, self.answer = loop, log or paper.ListLog(), answer
         self.latency = LATENCY
@@ -98,6 +99,7 @@ class Road:
             in_step=self.clock.is_in_step,
             dice=random.Random(1).random,
             change_state=self._change_state,
+            has_room=lambda: has_room[0],
         )
         self.runner = Runner(self.config, kind, tools, limits or Limits())
         self.work = self.runner._work

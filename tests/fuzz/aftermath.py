@@ -45,7 +45,7 @@ def _server(milonga: Milonga, found: Findings) -> Iterator[str]:
         yield f"{found.peak / 2**20:.0f} MiB of memory"
     if found.peak == 0:
         yield "its memory could not be read"
-    if (said := ask(milonga, "GET", "/readyz")) != (200, b'{"status":"ready"}'):
+    if (said := ask(milonga, "GET", "/readyz"))[0] != 200:
         yield f"/readyz says {said}"
     events = [track(number, "ada", "acme") for number in range(100)]
     if (said := ask(milonga, "POST", "/v1/batch", json.dumps({"writeKey": KEY, "batch": events}))) != OK:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from milonga.eventlog.levels import Level
 from milonga.metrics.figures import DeliveryFigures, Figures, SourceFigures
 from milonga.metrics.rules import Alert, Change, Thresholds, step
 from tests.metrics.parts import AT, MB, destination, figures
@@ -136,14 +137,24 @@ def test_a_destination_that_resumed_by_itself_must_stay_on_a_while() -> None:
     assert watched.says(one(by="probe", since=AT - 300)) == [("destination_paused", "totango", False)]
 
 
-def test_a_disk_under_its_reserve_fires_until_there_is_a_tenth_more() -> None:
+def test_a_disk_that_nears_its_reserve_fires_until_there_is_a_tenth_more() -> None:
     watched = Watched()
-    assert watched.says(figures(disk_free=500 * MB)) == []
-    assert watched.says(figures(disk_free=499 * MB)) == [("disk", "", True)]
-    assert watched.says(figures(disk_free=540 * MB)) == []
-    assert watched.says(figures(disk_free=550 * MB)) == [("disk", "", False)]
-    earlier = Watched(disk=2)
-    assert earlier.says(figures(disk_free=999 * MB)) == [("disk", "", True)]
+    assert watched.says(figures(disk_free=1_000 * MB)) == []
+    assert watched.says(figures(disk_free=999 * MB)) == [("disk", "", True)]
+    assert watched.says(figures(disk_free=1_090 * MB)) == []
+    assert watched.says(figures(disk_free=1_100 * MB)) == [("disk", "", False)]
+    later = Watched(disk=1)
+    assert later.says(figures(disk_free=500 * MB)) == []
+    assert later.says(figures(disk_free=499 * MB)) == [("disk", "", True)]
+
+
+def test_a_log_that_may_not_grow_fires_however_large_the_disk_is() -> None:
+    watched = Watched()
+    full = figures(disk_free=9_000 * MB, disk_level=Level.high_water)
+    (change,) = watched.judge(full)
+    assert change.says.startswith("Senders get 503")
+    assert watched.says(figures(disk_free=9_000 * MB)) == [("disk", "", False)]
+    assert Watched(disk=0).says(full) == []
 
 
 def test_a_certificate_is_told_two_weeks_before_its_end() -> None:

@@ -60,6 +60,7 @@ def full() -> Figures:
         destinations=(one,),
         nobody=SourceFigures(name="", discarded={"unknown_write_key": 6}, refused={"invalid_json": 7}),
         sizes={"log": 1000},
+        log_most=2_000,
         certificate_ends=AT + 86_400,
         unreadable=frozenset({"outcomes"}),
         alerts=frozenset({("backlog", "totango")}),

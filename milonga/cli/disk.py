@@ -1,0 +1,185 @@
+"""
+How full the disk is, for the server's two halves and for whoever asks: looked at once a second, beside everything else.
+What each level means: milonga.eventlog.levels, docs/operate.md.
+"""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import structlog
+import typer
+from msgspec import Struct
+
+from milonga.cli.common import LOG_FOLDER, note
+from milonga.eventlog.levels import MB, SAYS, SMALLEST_LOG, Amount, Level, amount, level, marks
+from milonga.eventlog.room import Disk, free_of, look
+from milonga.workspace.errors import UserError
+
+log = structlog.get_logger("milonga")
+
+LOOK_AGAIN: Final = 1.0  #: seconds
+AT_ONCE: Final = 5.0  #: seconds between two looks for what may go, while senders are refused
+NAME: Final = "disk.json"  #: in the data directory: the options of the server, for commands beside it
+
+
+def an_amount(given: str) -> Amount:
+    """Wrong use (exit 2) if it is none."""
+    try:
+        return amount(given)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+class DiskOptions(Struct, frozen=True, kw_only=True):
+    """
+    Options of `milonga serve`, in bytes.
+
+    reserve   of the disk that the log leaves free; None: by the size of the disk
+    log_size  that the log may take; None: as much as there is
+    """
+
+    reserve: int | None = None
+    log_size: int | None = None
+
+    @classmethod
+    def of(cls, data: Path, reserve: Amount | None, log_size: Amount | None) -> "DiskOptions":
+        """UserError for what this disk cannot give."""
+        size = free_of(_there(data))[1]
+        kept = None if reserve is None else reserve.of(size)
+        most = None if log_size is None else log_size.of(size)
+        if kept is not None and kept >= size:
+            raise UserError(f"--disk-reserve: the whole disk has {size // MB:,} MB. Leave some of it to events.")
+        if most is not None and most < SMALLEST_LOG:
+            raise UserError(f"--log-size: give the log {SMALLEST_LOG // MB} MB or more.")
+        return cls(reserve=kept, log_size=most)
+
+
+def _there(data: Path) -> Path:
+    """The data directory, or whatever of the way to it is there already."""
+    return next((place for place in (data.absolute(), *data.absolute().parents) if place.is_dir()), Path("/"))
+
+
+class DiskWatch:
+    """
+    The collector's. Changes are logged, those for the better once they are clear.
+
+    level  as of a second ago
+    """
+
+    def __init__(self, folder: Path, options: DiskOptions) -> None:
+        """folder  the log's"""
+        self._folder, self._options = folder, options
+        self.level = self._told = Level.fine
+        self._refuses = asyncio.Event()
+
+    async def follow(self) -> None:
+        """For ever."""
+        self._remember()
+        while True:
+            try:
+                disk = await asyncio.to_thread(look, self._folder, self._options.reserve, self._options.log_size)
+            except OSError as error:
+                log.error("disk.unreadable", error=f"{type(error).__name__}: {error}")
+            else:
+                self._saw(disk)
+            await asyncio.sleep(LOOK_AGAIN)
+
+    async def refuses_within(self, seconds: float) -> None:
+        """Return after so long, or soon if senders are refused then."""
+        if self.level.refuses:
+            return await asyncio.sleep(AT_ONCE)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._refuses.wait()
+        except TimeoutError:
+            pass
+        return None
+
+    def _saw(self, disk: Disk) -> None:
+        self.level = disk.level
+        if disk.level.refuses:
+            self._refuses.set()
+        else:
+            self._refuses.clear()
+        if disk.level is self._told or (_better(disk.level, self._told) and not is_clear(disk, self._told)):
+            return
+        was, self._told = self._told, disk.level
+        tell = log.info if disk.level is Level.fine else log.error if disk.level.refuses else log.warning
+        tell("disk.level", disk=disk.level.value, was=was.value, says=SAYS[disk.level], **figures(disk))
+
+    def _remember(self) -> None:
+        """For commands; if it cannot be written they take the usual marks."""
+        path, text = self._folder.parent / NAME, msgspec.json.encode(self._options)
+        try:
+            if not path.exists() or path.read_bytes() != text:
+                new = path.with_name(f"{NAME}.new")
+                with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as out:
+                    out.write(text)
+                new.replace(path)
+        except OSError as error:
+            log.warning("disk.options_not_kept", error=f"{type(error).__name__}: {error}")
+
+
+ORDER: Final = tuple(Level)
+
+
+def _better(one: Level, other: Level) -> bool:
+    return ORDER.index(one) < ORDER.index(other)
+
+
+def is_clear(disk: Disk, before: Level) -> bool:
+    """Whether it is better than `before` also with a tenth of the reserve, and of the log's size, to spare. Pure."""
+    most = disk.marks.most
+    spare = level(disk.marks, disk.free - disk.marks.reserve // 10, disk.log + (0 if most is None else most // 50))
+    return _better(spare, before)
+
+
+def figures(disk: Disk) -> dict[str, Any]:
+    """For logs and JSON, in MB."""
+    told = {"freeMB": disk.free // MB, "reserveMB": disk.marks.reserve // MB}
+    if disk.marks.most is not None:
+        told |= {"logMB": disk.log // MB, "logMostMB": disk.marks.most // MB}
+    return told
+
+
+class Ledge:
+    """The last part of the reserve, which delivery leaves for what is under way."""
+
+    def __init__(self, data: Path, reserve: int | None) -> None:
+        self._data, self._reserve = data, reserve
+        self._looked, self._has_room = -LOOK_AGAIN, True
+
+    def has_room(self) -> bool:
+        """As of a second ago."""
+        now = time.monotonic()
+        if now - self._looked >= LOOK_AGAIN:
+            self._looked = now
+            try:
+                free, size = free_of(self._data)
+                self._has_room = free >= marks(size, self._reserve).last
+            except OSError:
+                pass  # whatever it is, writing will tell
+        return self._has_room
+
+
+def told_of(data: Path, folder: Path) -> Disk | None:
+    """How full the disk is by the options of the server that ran here last; None if it cannot be looked at."""
+    try:
+        options = msgspec.json.decode((data / NAME).read_bytes(), type=DiskOptions)
+    except (OSError, msgspec.DecodeError):
+        options = DiskOptions()
+    try:
+        return look(folder, options.reserve, options.log_size)
+    except OSError:
+        return None
+
+
+def tell_disk(data: Path) -> None:
+    """A note if it is not fine."""
+    disk = told_of(data, data / LOG_FOLDER)
+    if disk is not None and disk.level is not Level.fine:
+        note(f"The disk is at level {disk.level.value}: {disk.free // MB:,} MB are free. {SAYS[disk.level]}")
