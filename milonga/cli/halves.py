@@ -281,7 +281,7 @@ async def make_room(event_log: SqliteLog, keep: Keep, needed: int) -> bool:
     duplicate. Whether there was one.
     """
     begin = await event_log.begin(0)
-    gone = await event_log.drop_older_than(int(min(keep.events, 1.0) * DAY * 1000), needed, only_one=True)
+    gone = await event_log.drop_oldest(int(min(keep.events, 1.0) * DAY * 1000), needed)
     if gone < begin:
         return False
     log.warning("log.dropped_early", upto=gone, why="the disk is too full to take events, and these are delivered")

@@ -133,7 +133,7 @@ class Runner:
     def go_on(self) -> None:
         """There is room on the disk again."""
         if self._work.is_sending:
-            self._flights.hurry()
+            self._flights.landings.hurry()
 
     def resend(self, letter: DeadLetter) -> bool:
         """

@@ -282,12 +282,16 @@ class SqliteLog:
             raise ValueError(f"A log on one machine has partition 0 only, not {partition}")
         return await asyncio.wrap_future(self._keeper.trim(upto))
 
-    async def drop_older_than(self, age: int, keep_from: Offset, *, only_one: bool = False) -> Offset:
+    async def drop_older_than(self, age: int, keep_from: Offset) -> Offset:
         """
-        Retention: give up segments whose events are all older than `age` milliseconds and before `keep_from`; only the
-        oldest of them if `only_one`. Return the last offset that is gone.
+        Retention: give up segments whose events are all older than `age` milliseconds and before `keep_from`.
+        Return the last offset that is gone.
         """
-        return await asyncio.wrap_future(self._keeper.drop(age, keep_from, only_one=only_one))
+        return await asyncio.wrap_future(self._keeper.drop(age, keep_from))
+
+    async def drop_oldest(self, age: int, keep_from: Offset) -> Offset:
+        """The same, but no more than one segment."""
+        return await asyncio.wrap_future(self._keeper.drop(age, keep_from, only_one=True))
 
     async def forget_counts(self, age: int) -> None:
         """Counts per minute older than `age` milliseconds; those of segments still here stay with them."""
