@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from milonga.cli import giving, showing
+from milonga.cli import filters, giving, showing
 from milonga.cli.common import (
     DATA,
     IN_FORCE,
@@ -35,6 +35,7 @@ from milonga.workspace.settings import UNSET, by_names, changed, fields_of
 from milonga.workspace.store import Workspace, registered
 
 app = typer.Typer(no_args_is_help=True, help="Where events go, with which settings, and whether they do.")
+app.add_typer(filters.app, name="filters")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the destination.")]
 Set = Annotated[

@@ -213,8 +213,15 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
 
 
 def _print_settings(fields: tuple[Field, ...], values: Mapping[str, Any]) -> None:
-    rows = [(field.name, text(values[field.name]), text(field.default)) for field in fields]
+    rows = [(field.name, _listed(values[field.name]), _listed(field.default)) for field in fields]
     print_table(("setting", "value", "default"), rows)
+
+
+def _listed(value: object) -> str:
+    """Of a list what its items are called: more would not fit into a table."""
+    if not isinstance(value, list | tuple):
+        return text(value)
+    return ", ".join(str(item.get("name")) if isinstance(item, Mapping) else str(item) for item in value)
 
 
 def _event(entry: Mapping[str, Any]) -> str:

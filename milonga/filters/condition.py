@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from milonga.filters.scan import NotACondition, Scanned, scan
 from milonga.spec.event import Event, EventType
-from milonga.spec.read import EVENT_TYPES, call_of, object_at
+from milonga.spec.read import call_of, object_at
 from milonga.spec.text import well_formed
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DEEPEST: Final = 64  #: levels of a value that are handed over
 
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): *(.*)")
+_TYPES: Final[tuple[EventType, ...]] = ("track", "identify", "page", "group", "screen", "alias")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _TO_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
@@ -72,9 +73,9 @@ def compiled(text: str) -> Condition:
 
 def tried(condition: Condition) -> None:
     """NotACondition if it cannot be decided for a call that has none of the fields it names."""
-    for type_ in sorted(EVENT_TYPES):
+    for type_ in _TYPES:
         try:
-            condition.holds(_empty(type_))  # type: ignore[arg-type]  # one of the event types
+            condition.holds(_empty(type_))
         except Undecided as error:
             named = sorted(".".join(steps) for steps in condition.scanned.fields if steps[0] != "type")
             missing = f" without {' and '.join(named)}" if named else ""

@@ -224,6 +224,7 @@ class Workspace:
         *,
         by: str = "cli",
         new_key: bool = False,
+        if_settings_version: int | None = None,
     ) -> DestinationConfig:
         """
         A new version of the settings, unless nothing differs. If the pipeline had paused the destination because of
@@ -233,9 +234,12 @@ class Workspace:
                  DeliverySettings
         end      of the log, if known
         new_key  seal with the present key, or make one, although other secrets were sealed with a key that is lost
+        if_settings_version  only if these settings are still in force: else what was derived from them is too late
         """
         with self._database.write() as db:
             before = self.destination(name)
+            if if_settings_version is not None and before.settings_version != if_settings_version:
+                raise UserError(f"Somebody else changed the settings of {before.name} at the same moment. Try again.")
             of = rows.kind_named(self.kinds, before.kind)
             wanted, shared = by_names(of.settings, DeliverySettings, changes, of.label)
             after = changed(before.settings, wanted, of.label)
