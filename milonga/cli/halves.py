@@ -300,8 +300,9 @@ async def first_needed(data: Path, workspace: Workspace, event_log: SqliteLog) -
         return min([end, *(needed for one in workspace.destinations() for needed in _needed_by(one, None))])
     try:
         parked = reader.oldest_parked(0)
+        replays = [after + 1 for after in reader.replays.needed(0)]
         needed = [needed for one in workspace.destinations() for needed in _needed_by(one, reader)]
-        return min([end, *needed, *([] if parked is None else [parked])])
+        return min([end, *needed, *replays, *([] if parked is None else [parked])])
     finally:
         reader.close()
 

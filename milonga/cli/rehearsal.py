@@ -147,7 +147,7 @@ class Rehearsal:
             outcomes = self._outcomes(setters)
             for one in setters:
                 if counts(outcomes(one), fate(self._taken, one.position.offset)) and (event := _read(one)) is not None:
-                    newest.note(has_set(self._config, self._kind, event), one.position.offset)
+                    newest.note(has_set(self._config, self._kind, event, outcomes(one)), one.position.offset)
         return newest
 
     def _outcomes(self, page: Sequence[Stored]) -> Callable[[Stored], list[Outcome]]:

@@ -57,13 +57,14 @@ class Endings:
             received_at=entry.received_at,
             ended_at=max(work.now_ms(), entry.resent_at) if letter is None else letter.died_at,
             settings_version=work.config.settings_version,
+            replay=work.replay_of(entry.position),
         )
         before = partial(_prepare, entry, work.config.id, letter) if entry.parked or letter is not None else None
-        then = partial(self._recorded, entry)
+        then = partial(self._recorded, entry, outcome)
         work.tools.recorder.record(Record(before=before, outcome=outcome, attempts=attempts, then=then))
 
     def deliver(self, entry: Entry, attempts: Sequence[Attempt] = ()) -> None:
-        if not entry.resent_at:
+        if not self._work.is_resent(entry):
             self._work.suspicion.ended(bad=False)
         self.end(entry, State.delivered, "", attempts)
 
@@ -83,12 +84,12 @@ class Endings:
             event=entry.stored,
         )
         self.end(entry, State.dead, code, attempts, letter=letter)
-        if not entry.resent_at and work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
+        if not work.is_resent(entry) and work.suspicion.ended(bad=True) is Verdict.pause and work.is_on:
             reason = f"Half of the last 100 events were refused, the last one because: {reason}"
             work.ask_for(DestinationState.paused, "settings", reason)
         return None
 
-    def _recorded(self, entry: Entry) -> None:
+    def _recorded(self, entry: Entry, outcome: Outcome) -> None:
         work = self._work
         work.line_up.turns.release(entry)
         work.live.pop(entry.position, None)
@@ -96,7 +97,7 @@ class Endings:
             work.line_up.remove(entry)
             self._lines.take_out(entry)
         if entry.parked:
-            self._lines.leave(entry.position, entry.keys, tracked=entry.tracked)
+            self._lines.leave(entry.position, entry.keys, tracked=entry.tracked, outcome=outcome)
         else:
             if entry.tracked:
                 number, position = work.config.id, entry.position

@@ -1,13 +1,19 @@
-"""What people ask of delivery while it runs (milonga.workspace.commands): to resend or discard dead letters."""
+"""
+What people ask of delivery while it runs (milonga.workspace.commands): to resend or discard dead letters, and replays.
+"""
 
 from collections.abc import Callable, Iterable
 
+import msgspec
+
 from milonga.delivery.recorder import Record, Recorder
+from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.runner import Runner
+from milonga.delivery.selection import Selection
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
 from milonga.workspace.commands import Commands
-from milonga.workspace.model import Command
+from milonga.workspace.model import Command, DestinationState
 
 
 class Errands:
@@ -32,7 +38,7 @@ class Errands:
             self._newest = command.id
             answer: dict[str, object]
             try:
-                answer = {"done": self._each_letter(command)}
+                answer = self._answer(command)
             except (KeyError, TypeError, ValueError) as error:  # not from our CLI
                 answer = {"error": f"{type(error).__name__}: {error}"}
             self._recorder.record(Record(then=lambda id_=command.id, a=answer: self._answers.update({id_: a})))  # type: ignore[misc]
@@ -42,6 +48,53 @@ class Errands:
         for command, answer in list(self._answers.items()):
             self._commands.finish(command, answer)
             del self._answers[command]
+
+    def _answer(self, command: Command) -> dict[str, object]:
+        match command.kind:
+            case "resend" | "discard":
+                return {"done": self._each_letter(command)}
+            case "replay":
+                return self._begin_replay(command)
+            case "set_replay":
+                return self._set_replay(command)
+            case _:
+                raise ValueError(f"no such command: {command.kind}")
+
+    def _begin_replay(self, command: Command) -> dict[str, object]:
+        """
+        args  destination: its id; wanted: a Selection; rate: events a second; overwrite: bool; by: who asks
+        """
+        args = command.args
+        number = int(str(args["destination"]))
+        runner = self._runner_of(number)
+        if runner is None or runner.config.state is DestinationState.off:
+            return {"error": "The destination is off, or gone."}
+        runner.replaying.begin(
+            Replay(
+                id=command.id,
+                destination=number,
+                asked_at=command.asked_at,
+                by=str(args["by"]),
+                wanted=msgspec.convert(args["wanted"], Selection),
+                rate=max(0.1, float(str(args["rate"]))),
+                overwrite=bool(args["overwrite"]),
+            )
+        )
+        return {"replay": command.id}
+
+    def _set_replay(self, command: Command) -> dict[str, object]:
+        """
+        args  replay: its number; state: running, paused or stopped
+        """
+        number, state = int(str(command.args["replay"])), ReplayState(str(command.args["state"]))
+        replay = self._reader.replays.one(number)
+        runner = None if replay is None else self._runner_of(replay.destination)
+        if replay is None or runner is None:
+            return {"error": f"There is no replay {number}."}
+        if replay.ended_at is not None:
+            return {"error": f"Replay {number} has ended already: {replay.state.value}."}
+        runner.replaying.set_state(number, state, "")
+        return {"replay": number}
 
     def _each_letter(self, command: Command) -> int:
         """

@@ -137,7 +137,7 @@ class Flights:
         assert entry.stored is not None  # noqa: S101 - loaded before it is ready
         try:
             event = event or read_stamped(entry.stored)
-            result = self._work.decide(event)
+            result = self._work.decide(entry, event)
             entry.until = self._work.until(event)
         except Exception as error:
             log.exception("delivery.translate_failed", position=entry.position)

@@ -195,7 +195,7 @@ class Landings:
     def _refused(self, entry: Entry, ending: BadSettings, attempts: list[Attempt]) -> None:
         """Perhaps the settings' fault, perhaps its own: it stays at hand until that is sure."""
         work = self._work
-        if entry.resent_at and work.is_on:
+        if work.is_resent(entry) and work.is_on:
             # Somebody tried whether it passes now. It does not, and that says nothing about the others.
             entry.progress = replace(entry.progress, attempts=entry.progress.attempts + 1)
             return self._endings.die(entry, ending.code, ending.reason, attempts)

@@ -20,6 +20,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Position
+from milonga.outcomes.model import Outcome
 
 AT_ONCE = 16  #: events of one line that are loaded together
 A_FEW = 4  #: and of one whose account has many lines
@@ -105,20 +106,28 @@ class ParkedLines:
 
         self._work.tools.recorder.record(Record(before=before, then=done, failed=undone))
 
-    def leave(self, position: Position, keys: tuple[Key, ...], *, tracked: bool) -> None:
+    def leave(
+        self, position: Position, keys: tuple[Key, ...], *, tracked: bool, outcome: Outcome | None = None
+    ) -> None:
         """
         It has ended; its outcome is durable. Its lines go on.
 
         tracked  it has, or may have, a row of its progress
+        outcome  None if it was lost
         """
+        replay = self._work.replay_of(position)
 
         def before(store: DeliveryStore) -> None:
             store.unpark(self._number, position, keys)
             if tracked:
                 store.drop_progress(self._number, position)
+            if replay:
+                state, code = ("left", "lost") if outcome is None else (outcome.state.name, outcome.code)
+                store.replays.leave(self._number, position, replay, state, code)
 
         def done() -> None:
             self.count -= 1
+            self._work.left_replay(position)
             self._lessen(keys)
             self.put_down(position, keys)
 

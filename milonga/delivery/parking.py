@@ -36,6 +36,7 @@ class Parking:
         self.endings = Endings(work, self.lines, left, wake)
         self._reading: set[asyncio.Task[None]] = set()
         self._resending: set[Position] = set()
+        self.joining: set[Position] = set()  #: events of replays whose place is not durable yet
 
     def park(self, entry: Entry) -> None:
         """
@@ -123,6 +124,19 @@ class Parking:
             failed=lambda _: self._resending.discard(position),  # the letter stays
             also=also,
         )
+
+    def rejoin(
+        self, parked: Parked, *, also: Callable[[DeliveryStore], None], failed: Callable[[Exception], None]
+    ) -> None:
+        """Park an event that had ended, for a replay, behind everything else in its lines. See ParkedLines.join."""
+        self.joining.add(parked.position)
+
+        def undone(error: Exception) -> None:
+            self.joining.discard(parked.position)
+            failed(error)
+
+        self.park_with(parked.keys)
+        self.lines.join(parked, then=lambda: self.joining.discard(parked.position), failed=undone, also=also)
 
     def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt]) -> None:
         """A parked event waits for its next try on disk, and so do those that were loaded behind it."""

@@ -15,7 +15,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.switching import Fate, fate, first_offset, gap_end
 from milonga.delivery.window import Window
 from milonga.delivery.work import Work
-from milonga.eventlog.api import Damaged, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Offset, Position, Stored
 from milonga.spec.read import read_stamped
 
 log = structlog.get_logger("milonga.delivery")
@@ -91,6 +91,19 @@ class Reading:
     def unread(self) -> int:
         behind = sum(max(0, end - self._windows[partition].read_to) for partition, end in self._ends.items())
         return behind + sum(detour.unread for detour in self._work.detours)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is more to be read at once, or would be if there were room."""
+        return bool(self._ends) or any(self._behind.values()) or any(detour.unread for detour in self._work.detours)
+
+    def watermark(self, partition: int) -> Offset:
+        """Everything up to here has ended, is parked, or waits in a detour; START before it was looked at."""
+        return self._windows[partition].watermark if partition in self._windows else START
+
+    def read_to(self, partition: int) -> Offset:
+        """The newest offset that was read; START before that."""
+        return self._windows[partition].read_to if partition in self._windows else START
 
     def record_positions(self) -> None:
         """Detours first: what a position has passed may be waiting in one."""

@@ -42,9 +42,15 @@ def requests_of(
         return UNREADABLE, frozenset()
 
 
-def has_set(config: DestinationConfig, kind: Destination, event: Event) -> set[Key]:
-    """What an event has set that was delivered, or is about to, as its requests are by the settings in force."""
+def has_set(config: DestinationConfig, kind: Destination, event: Event, outcomes: Sequence[Outcome]) -> set[Key]:
+    """
+    What an event has set that was delivered, or is about to, as its requests are by the settings in force.
+
+    outcomes  those it has here
+    """
     try:
+        if any(outcome.replay for outcome in outcomes):
+            event = replayed(event, kind.label)
         return set_by(kind, event, decide(kind, event, config.settings, config.delivery.gate))
     except Exception:
         return set()

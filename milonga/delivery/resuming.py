@@ -83,9 +83,12 @@ def finish_parked(work: Work, lines: ParkedLines) -> None:
             if letter is None:
                 continue
             progress = reader.progress(number, position) or Progress()
-            work.tools.recorder.record(Record(outcome=_outcome_of(letter, progress, work)))
+            outcome: Outcome | None = _outcome_of(letter, progress, work)
+            work.tools.recorder.record(Record(outcome=outcome))
+        else:
+            outcome = next((o for o in work.tools.outcomes.of(position) if o.destination == number), None)
         lines.in_hand.add(position)
-        lines.leave(position, parked.keys, tracked=True)
+        lines.leave(position, parked.keys, tracked=True, outcome=outcome)
 
 
 def _outcome_of(letter: DeadLetter, progress: Progress, work: Work) -> Outcome:
@@ -99,4 +102,5 @@ def _outcome_of(letter: DeadLetter, progress: Progress, work: Work) -> Outcome:
         received_at=letter.event.stamp.received_at,
         ended_at=letter.died_at,
         settings_version=work.config.settings_version,
+        replay=work.replay_of(letter.position),
     )

@@ -6,7 +6,7 @@ nobody else's business.
     line_up    who is ready, who waits for whom    flight     sends them and judges the answers
     ending     writes what became of them          parking    takes lines that do not move to disk and back
     upkeep     what only time or a human changes   resuming   what a crash left half done
-    detours    the ways of accounts that flood
+    detours    the ways of accounts that flood     replaying  events of the past once more, behind the others
 """
 
 import asyncio
@@ -25,6 +25,7 @@ from milonga.delivery.limits import Limits
 from milonga.delivery.parking import Parking
 from milonga.delivery.reading import Reading
 from milonga.delivery.recorder import Record
+from milonga.delivery.replaying import Replaying
 from milonga.delivery.resuming import finish_parked
 from milonga.delivery.rows import DeadLetter
 from milonga.delivery.tools import Tools
@@ -54,6 +55,7 @@ class Runner:
         self._flights = Flights(self._work, self._parking, self._guard, self._wake)
         self._upkeep = Upkeep(self._work, self._parking, self._flights)
         self._reading = Reading(self._work, Admission(self._work, self._parking, self._flights), self._wake)
+        self.replaying = Replaying(self._work, self._parking, self._reading)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._warn_at = 0
@@ -77,6 +79,7 @@ class Runner:
         self._upkeep.start()
         self._guard(self._tick)
         reading = loop.create_task(self._reading.run())
+        replaying = loop.create_task(self.replaying.run())
         try:
             await asyncio.wait([reading, self._broken], return_when=asyncio.FIRST_COMPLETED)
             if self._broken.done():
@@ -85,12 +88,15 @@ class Runner:
         finally:
             work.stopping = True
             reading.cancel()
+            replaying.cancel()
             self._broken.cancel()
+            await asyncio.wait([replaying])
 
     async def stop(self, grace: float) -> None:
         """Take no more, let what is under way finish for `grace` seconds, hand the rest back to the log."""
         self._work.stopping = True
         self._reading.look_again()
+        self.replaying.look_again()
         if self._timer is not None:
             self._timer.cancel()
         self._parking.stop()
@@ -108,6 +114,7 @@ class Runner:
         before = self._work.config
         self._work.reconfigure(config)
         self._reading.look_again()
+        self.replaying.look_again()
         if config.settings_version != before.settings_version or config.changes != before.changes:
             self._work.suspicion.clear()
             self._upkeep.follow_state()

@@ -21,6 +21,7 @@ import msgspec
 import structlog
 
 from milonga.delivery.clock import Skips
+from milonga.delivery.replay_rows import TABLES, ReplayTables
 from milonga.delivery.rows import (
     ASIDE,
     NEVER,
@@ -143,6 +144,8 @@ class DeliveryStore:
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
         self._db.execute(LATER)
+        self._db.execute(TABLES)
+        self.replays = ReplayTables(self._db)
         if path.stat().st_size <= QUICK or doubt(path).exists():
             (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
             if said != "ok":
@@ -176,6 +179,7 @@ class DeliveryStore:
         """Everything of a removed destination."""
         for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead", "health", "detours"):
             self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
+        self.replays.forget(destination)
 
     def set_health(self, destination: int, h: Health) -> None:
         self._db.execute(

@@ -9,6 +9,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from milonga.delivery.replay_rows import ReplayReader
 from milonga.delivery.rows import (
     ASIDE,
     DeadLetter,
@@ -59,6 +60,7 @@ class DeliveryReader:
         except (*DAMAGED, apsw.SQLError) as error:  # no tables: it is being made, or was emptied
             self._db.close()
             raise apsw.CantOpenError(f"{path}: {error}") from error
+        self.replays = ReplayReader(self._db)
 
     def close(self) -> None:
         self._db.close()

@@ -1,6 +1,7 @@
 """What a runner works with: everything that is I/O, time or chance."""
 
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Protocol
 
 from msgspec import Struct
@@ -32,6 +33,7 @@ class Tools(Struct, frozen=True, kw_only=True):
     doomed        users who are being deleted
     has_room      whether the disk takes what is to be recorded of further requests; who says no calls `Runner.go_on`
                   in the end
+    aside         where what takes long is looked up, lest the loop waits; None: a thread of the loop's
     """
 
     log: LogReader
@@ -46,3 +48,4 @@ class Tools(Struct, frozen=True, kw_only=True):
     change_state: Callable[[int, DestinationState, str, str], None]
     doomed: Callable[[], Doomed] = Doomed
     has_room: Callable[[], bool] = lambda: True
+    aside: Executor | None = None

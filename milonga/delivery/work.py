@@ -1,6 +1,6 @@
 """What the parts of one runner share: settings, limits, the events in its hands, what it knows of the receiver."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -12,11 +12,14 @@ from milonga.delivery.health import Vitals
 from milonga.delivery.limits import Limits
 from milonga.delivery.line_up import LineUp
 from milonga.delivery.ratelimit import RateLimit
+from milonga.delivery.replay_rows import Joined
+from milonga.delivery.superseding import without_newer
 from milonga.delivery.suspicion import Suspicion
 from milonga.delivery.switching import Fate, fate, paused_within, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Destination, Requests, Skip
 from milonga.destinations.deciding import decide
+from milonga.destinations.integrations import replayed
 from milonga.eventlog.api import Offset, Position
 from milonga.privacy.subject import users_of_stamped
 from milonga.spec.event import Event
@@ -33,6 +36,7 @@ class Work:
     live      events in memory that are not parked, the oldest first while there is no detour: they hold a watermark
     detours   of accounts that flood
     skips     what the clock has left out when it was set
+    replayed  events on their way for a replay: they are parked, or about to be
     stopping  nothing is sent any more
     asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
     """
@@ -48,6 +52,8 @@ class Work:
         self.suspicion = Suspicion()
         self.vitals = Vitals(tools.reader.health(config.id))
         self.skips: Skips = tools.skips
+        self.replayed: dict[Position, Joined] = tools.reader.replays.joined(config.id)
+        self.on_left_replay: Callable[[], None] | None = None
         self.stopping = False
         self.asked: DestinationState | None = None
         self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
@@ -66,6 +72,20 @@ class Work:
     def is_sending(self) -> bool:
         return self.is_on and not self.stopping and self.tools.has_room()
 
+    def replay_of(self, position: Position) -> int:
+        """The number of the replay this event is on its way for; 0: none."""
+        joined = self.replayed.get(position)
+        return 0 if joined is None else joined.replay
+
+    def left_replay(self, position: Position) -> None:
+        """Its end is recorded."""
+        if self.replayed.pop(position, None) is not None and self.on_left_replay is not None:
+            self.on_left_replay()
+
+    def is_resent(self, entry: Entry) -> bool:
+        """Whether somebody tries a dead letter again: how that ends says nothing about other events."""
+        return bool(entry.resent_at) and entry.position not in self.replayed
+
     def now_ms(self) -> int:
         return int(self.tools.clock() * 1000)
 
@@ -75,9 +95,18 @@ class Work:
         self._spans.clear()
         self._unsure_at.clear()
 
-    def decide(self, event: Event) -> Requests | Skip:
-        """What the event becomes with the settings in force. Raises what a broken translation raises."""
-        return decide(self.kind, event, self.config.settings, self.gate, self._unsure)
+    def decide(self, entry: Entry, event: Event) -> Requests | Skip:
+        """
+        What the event becomes with the settings in force; of a replayed one without what newer ones had set when it
+        joined. Raises what a broken translation raises.
+        """
+        joined = self.replayed.get(entry.position)
+        if joined is not None:
+            event = replayed(event, self.kind.label)
+        result = decide(self.kind, event, self.config.settings, self.gate, self._unsure)
+        if joined is None or isinstance(result, Skip):
+            return result
+        return without_newer(self.kind, event, result, joined.left_out.__contains__)[0]
 
     def _unsure(self, name: str, why: str) -> None:
         """A filter has no answer for an event; what it kept back says so itself, what it masked says it here."""

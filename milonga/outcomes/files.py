@@ -31,7 +31,7 @@ SCHEMA: Final = (
 CREATE TABLE outcomes(
   partition INTEGER, offset INTEGER, destination INTEGER, ended_at INTEGER,
   state INTEGER NOT NULL, code TEXT NOT NULL, attempts INTEGER NOT NULL, perhaps INTEGER NOT NULL,
-  received_at INTEGER NOT NULL, settings_version INTEGER NOT NULL,
+  received_at INTEGER NOT NULL, settings_version INTEGER NOT NULL, replay INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(partition, offset, destination, ended_at)) WITHOUT ROWID;
 CREATE TABLE attempts(
   partition INTEGER NOT NULL, offset INTEGER NOT NULL, destination INTEGER NOT NULL,
@@ -68,6 +68,11 @@ def knows_batches(db: apsw.Connection) -> bool:
     return bool(next(db.execute("SELECT count(*) FROM pragma_table_info('attempts') WHERE name = 'batch'"))[0])
 
 
+def knows_replays(db: apsw.Connection) -> bool:
+    """The first files of this version did not keep which replay an outcome belongs to."""
+    return bool(next(db.execute("SELECT count(*) FROM pragma_table_info('outcomes') WHERE name = 'replay'"))[0])
+
+
 def latencies_in(db: apsw.Connection, since: int) -> list[LatencyRow]:
     if not next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'latency'"))[0]:
         return []
@@ -89,7 +94,7 @@ def open_to_write(path: Path) -> apsw.Connection:
 
 def row_of(o: Outcome) -> tuple[int | str, ...]:
     what = (int(o.state), o.code, o.attempts, o.perhaps)
-    return (*o.position, o.destination, o.ended_at, *what, o.received_at, o.settings_version)
+    return (*o.position, o.destination, o.ended_at, *what, o.received_at, o.settings_version, o.replay)
 
 
 def attempt_row_of(a: Attempt) -> tuple[int | str | bytes | None, ...]:
@@ -98,7 +103,7 @@ def attempt_row_of(a: Attempt) -> tuple[int | str | bytes | None, ...]:
 
 
 def outcome_of(row: tuple[Any, ...]) -> Outcome:
-    partition, offset, destination, ended_at, state, code, attempts, perhaps, received_at, version = row
+    partition, offset, destination, ended_at, state, code, attempts, perhaps, received_at, version, *replay = row
     return Outcome(
         destination=destination,
         position=Position(partition, offset),
@@ -109,4 +114,5 @@ def outcome_of(row: tuple[Any, ...]) -> Outcome:
         received_at=received_at,
         ended_at=ended_at,
         settings_version=version,
+        replay=replay[0] if replay else 0,  # see knows_replays
     )

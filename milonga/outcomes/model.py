@@ -35,6 +35,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     received_at       when the event arrived here, unix milliseconds
     ended_at          when this was decided, unix milliseconds
     settings_version  of the settings in force then
+    replay            number of the replay that sent it once more; 0: none did
     """
 
     destination: int
@@ -46,6 +47,7 @@ class Outcome(Struct, frozen=True, kw_only=True):
     received_at: int
     ended_at: int
     settings_version: int
+    replay: int = 0
 
 
 class Attempt(Struct, frozen=True, kw_only=True):

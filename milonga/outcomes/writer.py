@@ -17,6 +17,7 @@ from milonga.outcomes.files import (
     attempt_row_of,
     is_begun,
     knows_batches,
+    knows_replays,
     latencies_in,
     open_to_read,
     open_to_write,
@@ -30,6 +31,7 @@ from milonga.outcomes.totals import ADD, ADD_LATENCY, KEEP_COUNTS, LATENCY, Late
 
 SEGMENT_ROWS: Final = 2_000_000  #: outcomes of one file, about 100 MB
 SEGMENT_AGE: Final = 86_400  #: seconds
+REPLAYED: Final = "replayed"  #: code under which deliveries by replays are counted
 KEEP_OUTCOMES: Final = 30 * 86_400  #: seconds after the newest row of a file
 
 log = structlog.get_logger("milonga.outcomes")
@@ -79,15 +81,15 @@ class OutcomeWriter:
     def _write(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt]) -> None:
         if self._rows >= self._segment_rows or (self._rows and self._clock() - self._created > SEGMENT_AGE):
             self._next_segment()
-        counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), o.code) for o in outcomes)
+        counted = Counter((o.ended_at // 60_000, o.destination, int(o.state), _counted_as(o)) for o in outcomes)
         took = Counter(
             (o.ended_at // 60_000, o.destination, bucket_of(o.ended_at - o.received_at))
             for o in outcomes
-            if o.state is State.delivered
+            if o.state is State.delivered and not o.replay
         )
         with self._db:
             self._db.executemany(
-                "INSERT OR REPLACE INTO outcomes VALUES(?,?,?,?,?,?,?,?,?,?)",
+                "INSERT OR REPLACE INTO outcomes VALUES(?,?,?,?,?,?,?,?,?,?,?)",
                 map(row_of, outcomes),
             )
             self._db.executemany(
@@ -156,8 +158,15 @@ class OutcomeWriter:
             db.execute(LATENCY)  # came after the first files of this version, and so did the next
             if not knows_batches(db):
                 db.execute("ALTER TABLE attempts ADD COLUMN batch INTEGER NOT NULL DEFAULT 1")
+            if not knows_replays(db):
+                db.execute("ALTER TABLE outcomes ADD COLUMN replay INTEGER NOT NULL DEFAULT 0")
             rows, created = next(db.execute("SELECT (SELECT ifnull(sum(n), 0) FROM counters), created_at FROM about"))
         except BaseException:
             db.close()
             raise
         self._db, self._number, self._rows, self._created = db, number, rows, created
+
+
+def _counted_as(outcome: Outcome) -> str:
+    """Its code; what a replay delivered is told from first deliveries."""
+    return REPLAYED if outcome.replay and outcome.state is State.delivered else outcome.code

@@ -190,7 +190,7 @@ class Command(Struct, frozen=True, kw_only=True):
     """
     Something a running server is asked to do, such as resending dead letters. It does so within 5 seconds.
 
-    kind  "resend" or "discard"; more will come
+    kind  "resend", "discard", "replay", "set_replay"; more will come
     args  of that kind
     """
 

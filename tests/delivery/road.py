@@ -100,6 +100,7 @@ class Road:
             dice=random.Random(1).random,
             change_state=self._change_state,
             has_room=lambda: has_room[0],
+            aside=self.thread,
         )
         self.runner = Runner(self.config, kind, tools, limits or Limits())
         self.work = self.runner._work

@@ -70,7 +70,7 @@ def test_one_part_may_go_while_another_stays() -> None:
 
 def test_two_accounts_do_not_overwrite_each_other() -> None:
     group = event(traits={"a": 1})
-    found = has_set(CONFIG, totango, group)
+    found = has_set(CONFIG, totango, group, [])
     assert found == {("account", "acme", "sdr_o.a")}
 
 
@@ -90,7 +90,7 @@ def test_a_translation_that_fails_is_a_skip_of_its_own() -> None:
     requests, _ = requests_of(paper.config(), paper.DESTINATION, event("track", fail=True), NOW, newer())
     assert isinstance(requests, Skip)
     assert requests.code == "unreadable"
-    assert has_set(paper.config(), paper.DESTINATION, event("track", fail=True)) == set()
+    assert has_set(paper.config(), paper.DESTINATION, event("track", fail=True), []) == set()
 
 
 def test_a_replayed_event_is_meant_for_its_destination_alone_and_keeps_what_it_said_to_it() -> None:

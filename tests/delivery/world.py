@@ -119,6 +119,7 @@ class World:
             skips=self.skips,
             in_step=self.clock.is_in_step,
             change_state=self._pipeline_decides,
+            aside=FakeThread(lambda: self.dice.uniform(0.0005, 0.01)),
         )
         self.runner = Runner(self.config, paper.DESTINATION, tools, self.limits)
         self.running = asyncio.get_running_loop().create_task(self.runner.run())
