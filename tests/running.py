@@ -63,6 +63,21 @@ class Milonga:
         assert not line, line
         return self._ended()
 
+    def try_to_start(self) -> str | None:
+        """Start one that may not be able to, and stop it if it is. What it said if it was not."""
+        port = ("--port", str(self.port))
+        command = (sys.executable, "-m", "milonga", "serve", "--data", str(self.data), *port, *self._options)
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            said = ""
+            for line in process.stdout:
+                said += line
+                if "takes events at" in line:
+                    process.terminate()
+                    process.communicate(timeout=PATIENCE)
+                    return None
+        return said
+
     def _begin(self) -> str:
         """The first line that it prints."""
         with self._log.open("a") as log:

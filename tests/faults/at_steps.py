@@ -25,6 +25,8 @@ SHORT: Final = (
 AFTER_A_START: Final = {"log-opened", "resumed"}  #: passed only there: the process is killed first
 AT_A_STOP: Final = {"stopping"}
 DROPPING: Final = ("dropping", "dropped")
+SEALING: Final = {"segment-created", "segment-named", "sealed", "rolled", "indexing", "indexed", "outcomes-next"}
+RARE: Final = AFTER_A_START | AT_A_STOP | SEALING  #: killed there the first time
 
 
 def while_writing(run: Run) -> Iterator[Report]:
@@ -38,7 +40,7 @@ def while_writing(run: Run) -> Iterator[Report]:
         for hot in range(2):  # of three accounts, the failures would open the breaker
             on.totango.behave(status=[503, 503, 200], match={"sdr_o": f"a{hot}"})
         on.totango.behave(status=400, match={"sdr_o": "a3"})
-        load = on.load(run.seed, pace=800)
+        load = on.load(run.seed, pace=500)
         report = Report(fault="SIGKILL at each named step", times=0)
         for name in steps:
             _kill_at(on, load, order, name, dice, report)
@@ -52,8 +54,7 @@ def while_writing(run: Run) -> Iterator[Report]:
 def _kill_at(on: Scene, load: Load, order: Path, name: str, dice: Random, report: Report) -> None:
     """And see that all goes on."""
     collector = name in COLLECTOR
-    once = name in AFTER_A_START | AT_A_STOP
-    give(order, Order(name, 0 if once else dice.randrange(3)))
+    give(order, Order(name, 0 if name in RARE else dice.randrange(3)))
     if name in AFTER_A_START:
         if collector:
             on.milonga.kill_collector()
@@ -76,9 +77,9 @@ def while_dropping(run: Run) -> Iterator[Report]:
     """Old segments go while the collector is killed: nothing that is needed goes with them."""
     order = run.folder / "order-dropping"
     report = Report(fault="SIGKILL while a segment of the log is dropped", times=0)
-    plug, dice = Plug(order=str(order), keep_seconds=0.5), dice_of(run, "dropping")
+    plug, dice = Plug(order=str(order), keep_seconds=0.5, seal_events=500), dice_of(run, "dropping")
     with scene(run.folder / "dropping", environment=environment(plug)) as on:
-        load = on.load(run.seed, pace=800)
+        load = on.load(run.seed, pace=500)
         for name in DROPPING * 2:
             _kill_at(on, load, order, name, dice, report)
         load.stop()
@@ -97,7 +98,7 @@ def while_migrating(run: Run) -> Iterator[Report]:
         on.milonga.stop()
         for name in steps:
             workspace = on.milonga.data / "workspace.db"
-            _back_to_version_1(workspace, on.totango.url)
+            back_to_version_1(workspace, on.totango.url)
             give(order, Order(name))
             on.milonga.start_in_vain()
             assert not order.exists(), f"the step {name} is not passed"
@@ -115,7 +116,7 @@ def while_migrating(run: Run) -> Iterator[Report]:
     yield report
 
 
-def _back_to_version_1(workspace: Path, receiver: str) -> None:
+def back_to_version_1(workspace: Path, receiver: str) -> None:
     """The same source and destination, as the first version wrote them."""
     for path in workspace.parent.glob("workspace.db*"):
         path.unlink()

@@ -34,7 +34,7 @@ def random_moments(run: Run, name: str, kills: dict[str, int]) -> Iterator[Repor
     recovery: dict[str, list[float]] = defaultdict(list)
     with scene(run.folder / name) as on:
         on.totango.behave(delay_ms=5)
-        load = on.load(dice.randrange(2**32), pace=600)
+        load = on.load(dice.randrange(2**32), pace=400)
         for kind in dice.sample(list(kills), times, counts=list(kills.values())):
             time.sleep(dice.uniform(0.0, 0.4))  # a random moment of a running load, not a hope
             since = time.monotonic()

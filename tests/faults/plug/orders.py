@@ -25,7 +25,7 @@ class Plug(Struct, frozen=True, kw_only=True):
     """
 
     order: str
-    seal_events: int = 400
+    seal_events: int = 1_500
     keep_seconds: float | None = None
     outcome_rows: int = 1_000
     lane: int = 10
