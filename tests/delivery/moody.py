@@ -3,14 +3,13 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.destinations.contract import Answer, Key
 from milonga.outcomes.model import Attempt, Outcome
 from milonga.outcomes.writer import OutcomeWriter
+from tests.delivery import paper
 
 if TYPE_CHECKING:
     from tests.delivery.world import World
@@ -22,13 +21,14 @@ class Receiver:
     """
     What the events are sent to. It remembers everything.
 
-    accepted  (n, part) in order of arrival, duplicates too
+    accepted      (n, part) in order of arrival, duplicates too
+    most_at_once  events in one request
     """
 
     def __init__(self, world: "World") -> None:
         self._world, self._dice = world, world.dice
         self.accepted: list[tuple[int, str]] = []
-        self.sends = 0
+        self.sends = self.most_at_once = 0
         self.flying: dict[Key, int] = {}
         self.generation = 0
         self.calm = False
@@ -39,30 +39,32 @@ class Receiver:
 
     def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
         world, loop = self._world, asyncio.get_running_loop()
-        said: dict[str, Any] = msgspec.json.decode(outgoing.body)
-        n, part = said["n"], said["part"]
+        said = paper.said_in(outgoing.body)
+        numbers = [one["n"] for one in said]
         self.sends += 1
-        world.check_send(n, part, said["word"])
-        keys = world.keys[n]
-        for key in keys:
+        self.most_at_once = max(self.most_at_once, len(said))
+        for one in said:
+            world.check_send(one["n"], one["part"], one["word"])
+        keys = [(key, n) for n in numbers for key in world.keys[n]]
+        for key, n in keys:
             assert key not in self.flying, f"{n} and {self.flying[key]} are in flight together, both of {key}"
             self.flying[key] = n
-        reply, accepted = self._answer(n)
+        reply, accepted = self._answer(numbers)
         if accepted:
-            self.accepted.append((n, part))
-            world.unsettled.add(n)
+            self.accepted += [(one["n"], one["part"]) for one in said]
+            world.unsettled.update(numbers)
         if isinstance(reply, NoAnswer) and reply.perhaps:
-            world.excused.add(n)
+            world.excused.update(numbers)
         generation, number = self.generation, self.sends
 
         def end(reply: Reply) -> None:
             if generation == self.generation and number in self._open:
                 del self._open[number]
-                for key in keys:
+                for key, _ in keys:
                     del self.flying[key]
                 asked = reply.headers.get("retry-after") if isinstance(reply, Answer) else None
                 if asked:
-                    self.not_before[n] = loop.time() + float(asked)
+                    self.not_before.update(dict.fromkeys(numbers, loop.time() + float(asked)))
                 done(reply, 0.01)
 
         self._open[number] = end
@@ -83,12 +85,13 @@ class Receiver:
         for n in self._world.unsettled:
             self._world.excused.add(n)
 
-    def _answer(self, n: int) -> tuple[Reply, bool]:
-        """The answer, and whether the receiver keeps what it got."""
-        dice, account = self._dice, self._world.accounts[n]
+    def _answer(self, numbers: list[int]) -> tuple[Reply, bool]:
+        """The answer, and whether the receiver keeps what it got: all of a batch, or nothing."""
+        dice, world = self._dice, self._world
         if self.calm:
             return OK, True
-        status: object = self.mood or self.bad_accounts.get(account) or self._world.poison.get(n)
+        moods = [self.mood or self.bad_accounts.get(world.accounts[n]) or world.poison.get(n) for n in numbers]
+        status: object = next((mood for mood in moods if mood not in (None, 200)), moods[0])
         if status is None:
             status = dice.choices(
                 [200, 503, 500, 429, "refused", "lost", 400],

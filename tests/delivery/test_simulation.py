@@ -1,5 +1,6 @@
 """
-Hundreds of small worlds in which everything goes wrong at once. The seed stands in the test's name:
+Hundreds of small worlds in which everything goes wrong at once, every third with batches. The seed stands in the
+test's name:
 `pytest tests/delivery/test_simulation.py -k "[17]"` shows that world again;
 `python -m tests.delivery.test_simulation 1000 2000` tries those seeds and prints the ones that fail.
 """
@@ -37,9 +38,10 @@ def simulate(folder: Path, seed: int) -> World:
         return runner.run(live(folder, loop, seed))
 
 
-@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.parametrize("seed", range(60))
 def test_whatever_happens_nothing_is_lost_and_order_is_kept(tmp_path: Path, seed: int) -> None:
-    simulate(tmp_path, seed)
+    world = simulate(tmp_path, seed)
+    assert (world.receiver.most_at_once > 1) == (world.kind.batch is not None)
 
 
 if __name__ == "__main__":

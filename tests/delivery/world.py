@@ -67,6 +67,7 @@ class World:
         self.folder, self.loop, self.dice, self.limits = folder, loop, random.Random(seed), limits
         if seed % 4 == 3:
             self.limits = msgspec.structs.replace(limits, max_age=6_000, pinned=30_000)
+        self.kind = paper.BATCHED if seed % 3 == 2 else paper.DESTINATION
         self.partitions = self.dice.choice([1, 1, 2])
         self.log = ListLog(self.partitions)
         self.count = events
@@ -121,7 +122,7 @@ class World:
             change_state=self._pipeline_decides,
             aside=FakeThread(lambda: self.dice.uniform(0.0005, 0.01)),
         )
-        self.runner = Runner(self.config, paper.DESTINATION, tools, self.limits)
+        self.runner = Runner(self.config, self.kind, tools, self.limits)
         self.running = asyncio.get_running_loop().create_task(self.runner.run())
         self.restarts += 1
 
