@@ -25,7 +25,8 @@ def fake(
     secret: Annotated[
         list[str] | None,
         typer.Option(
-            help="Refuse what is not signed with this, if the kind signs; again for more.", metavar="whsec_..."
+            help="Believe only what is signed with this (webhook), or names this write key (segment); again for more.",
+            metavar="TEXT",
         ),
     ] = None,
     data: UnusedDataOption = None,
@@ -33,7 +34,7 @@ def fake(
     """Run a pretend receiver: it answers as the real one would, shows what it would hold, and misbehaves on demand."""
     try:
         label = kind(kind_).label
-        pretend = _starter(kind_, signs=bool(secret))(host=host, port=port, **({"secrets": secret} if secret else {}))
+        pretend = _starter(kind_, picky=bool(secret))(host=host, port=port, **({"secrets": secret} if secret else {}))
     except (UnknownKind, LookupError, HalfDone, ValueError) as error:
         typer.echo(f"milonga: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
@@ -46,8 +47,8 @@ def fake(
         fail(f"Cannot listen on {host}:{port}: {error.strerror or error}. Choose others with --host and --port.")
 
 
-def _starter(name: str, *, signs: bool) -> Start:
-    """The `pretend` of the destination's fake.py. LookupError in words if it has none, or no `secrets` and `signs`."""
+def _starter(name: str, *, picky: bool) -> Start:
+    """The `pretend` of the destination's fake.py. LookupError in words if it has none, or `picky` and no `secrets`."""
     module = f"milonga.destinations.{name}.fake"
     try:
         start: Start = import_module(module).pretend
@@ -55,8 +56,8 @@ def _starter(name: str, *, signs: bool) -> Start:
         if error.name != module:
             raise
         raise LookupError(f"{name} has no pretend receiver.") from None
-    if signs and "secrets" not in signature(start).parameters:
-        raise LookupError(f"{name} signs nothing: leave out --secret.")
+    if picky and "secrets" not in signature(start).parameters:
+        raise LookupError(f"{name} believes everybody: leave out --secret.")
     return start
 
 

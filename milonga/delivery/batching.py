@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from milonga.delivery.entry import Entry
+from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.turns import Turns
 from milonga.destinations.contract import Batching, Json, Request
 
@@ -104,6 +104,7 @@ def gathered(first: Aboard, batching: Batching, turns: Turns, next_of: Callable[
 
     next_of  what goes out of an event now; None if it has just ended instead
     """
+    first.entry.stage = Stage.flying  # at once: an event may stand in the turns twice
     load, size, most = [first], first.size, company(first.entry, batching.events)
     if first.request.sign is not None or turns.is_slow(first.entry.owner):
         return load
@@ -117,6 +118,7 @@ def gathered(first: Aboard, batching: Batching, turns: Turns, next_of: Callable[
             turns.put_back(entry)
             break
         most = min(most, may)
+        entry.stage = Stage.flying
         load.append(one)
     return load
 

@@ -7,6 +7,7 @@ HTML. Of each, eight characters from its beginning are enough: an answer may be 
 
 import html
 import json
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote, quote_plus
@@ -25,8 +26,20 @@ def secrets_of(request: Request) -> list[str]:
         found += [value for name, value in request.body.params.items() if name in request.secrets]
     if request.sign is not None:
         found += request.sign.secrets
+    found += [word for value in found for word in _user_and_password(value)]
     found += [value for value in secrets_in(request.url) if len(value) >= ENOUGH]
     return found + [word for value in found for word in value.split() if word != value and len(word) >= ENOUGH]
+
+
+def _user_and_password(header: str) -> list[str]:
+    """What stands behind `Basic ...`, as a receiver that has read it may repeat it."""
+    scheme, _, rest = header.partition(" ")
+    if scheme.lower() != "basic":
+        return []
+    try:
+        return [part for part in b64decode(rest, validate=True).decode().split(":", 1) if len(part) >= ENOUGH]
+    except ValueError:  # also what is no base64, and no UTF-8
+        return []
 
 
 def masked(text: bytes, secrets: Iterable[str]) -> bytes:

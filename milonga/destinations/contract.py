@@ -159,6 +159,8 @@ class Destination(Struct, frozen=True, kw_only=True):
                   `msgspec.Meta(title=, description=)`; `extra={"secret": True}` marks a secret,
                   `extra={"required": True}` one without which nothing can be sent,
                   `extra={"address": True}` one that holds a URL to send to,
+                  `extra={"generated": True}` a text that is made when the destination is added: 16 random hexadecimal
+                  digits, the same for all of its kind in one Milonga,
                   `extra={"pattern_hint": regex, "hint": text}` what it usually looks like: others get a warning
     keys          (event, settings) -> its ordering keys, none if it need not wait for any other. Must not raise for any
                   event. With new settings, what was read before stays in the lines it stands in

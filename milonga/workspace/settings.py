@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from secrets import token_hex
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -39,6 +40,7 @@ class Field(Struct, frozen=True, kw_only=True):
     address   holds a URL to send to
     pattern   what a value usually looks like, a regular expression; others are taken with a warning. "": anything
     hint      what the warning says
+    generated made when the destination is added, unless it is given (`generated`)
     """
 
     name: str
@@ -53,6 +55,7 @@ class Field(Struct, frozen=True, kw_only=True):
     address: bool
     pattern: str = ""
     hint: str = ""
+    generated: bool = False
 
 
 @functools.cache
@@ -87,6 +90,7 @@ def _field(plain: msgspec.structs.FieldInfo, told: msgspec.inspect.Field) -> Fie
         address=bool(extra.get("address")),
         pattern=str(extra.get("pattern_hint", "")),
         hint=str(extra.get("hint", "")),
+        generated=bool(extra.get("generated")),
     )
 
 
@@ -161,6 +165,20 @@ def changed(current: Struct, changes: Mapping[str, object], label: str) -> Struc
         return msgspec.convert(msgspec.to_builtins(values), kind)
     except msgspec.ValidationError as error:
         raise UserError(f"{label}: {error}") from None
+
+
+def generated(settings: type[Struct], others: Iterable[Struct]) -> dict[str, object]:
+    """
+    By name, what a new destination has from the start in settings that say so: the value of the others of its kind, for
+    it stands for this Milonga, or else 16 random hexadecimal digits.
+    """
+    there = [other for other in others if isinstance(other, settings)]
+    found: dict[str, object] = {}
+    for field in fields_of(settings):
+        if field.generated:
+            values = (getattr(other, field.attribute) for other in there)
+            found[field.name] = next((value for value in values if value), None) or token_hex(8)
+    return found
 
 
 def differences(before: Struct, after: Struct) -> tuple[str, ...]:

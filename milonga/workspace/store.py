@@ -35,7 +35,7 @@ from milonga.workspace.model import (
 from milonga.workspace.regulations import Regulations
 from milonga.workspace.saving import save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
-from milonga.workspace.settings import by_names, changed, differences, own_choice
+from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
 
 Kinds = Mapping[str, Destination]
 Ends = Mapping[int, int]
@@ -202,7 +202,8 @@ class Workspace:
         _check_name(name, "destination")
         of = rows.kind_named(self.kinds, kind)
         wanted, shared = by_names(of.settings, DeliverySettings, settings, of.label)
-        whole = changed(of.settings(), wanted, of.label)
+        made = generated(of.settings, (one.settings for one in self.destinations() if one.kind == kind))
+        whole = changed(of.settings(), {**made, **wanted}, of.label)
         delivery = _delivery(DeliverySettings(), shared, of)
         with self._database.write() as db:
             source_id = sources.source_named(db, source, may_add=True).id
@@ -211,8 +212,8 @@ class Workspace:
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
             id_ = db.last_insert_rowid()
             new = (*differences(of.settings(), whole), *differences(DeliverySettings(), delivery))
-            made = SettingsVersion(at=self._now(), version=1, by=by, changed=new)
-            save_settings(db, self._keys, id_, made, whole, own_choice(delivery), set(wanted), new_key=new_key)
+            first = SettingsVersion(at=self._now(), version=1, by=by, changed=new)
+            save_settings(db, self._keys, id_, first, whole, own_choice(delivery), set(wanted), new_key=new_key)
             self._insert_change(db, id_, state, by, "added", end)
             return self.destination(id_)
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from milonga.destinations.registry import kind, kinds
-from tests.destinations.test_any_event import READY
+from tests.destinations.ready import ready
 
 
 def told(**settings: Any) -> Any:
@@ -107,5 +107,5 @@ def test_the_script_can_come_from_elsewhere_and_an_empty_address_means_the_usual
 def test_no_secret_is_ever_told(name: str) -> None:
     destination = kind(name)
     for more in ({}, {"connectionMode": "device"}) if name == "totango" else ({},):
-        chosen = msgspec.convert({**READY[name], **more}, destination.settings)
+        chosen = msgspec.convert({**msgspec.to_builtins(ready(destination)), **more}, destination.settings)
         assert b"hush" not in msgspec.json.encode(destination.browser(chosen))

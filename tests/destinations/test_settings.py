@@ -52,6 +52,7 @@ def test_secrets_required_settings_and_addresses_are_marked() -> None:
     for name, secrets, required, addresses in (
         ("totango", ["sdrToken"], "serviceId", ["endpoint", "collector"]),
         ("webhook", ["signingSecrets", "authorization", "secretHeaders"], "url", ["url"]),
+        ("segment", ["writeKey"], "writeKey", ["endpoint"]),
     ):
         settings = declared(name)
         assert [key for key, (_, _, extra) in settings.items() if extra.get("secret")] == secrets
@@ -70,6 +71,11 @@ def test_secrets_required_settings_and_addresses_are_marked() -> None:
         ("totango", {"endpoint": "sdr.example.com"}, "endpoint: The address must begin with https://"),
         ("webhook", {"url": "ftp://hooks.example.com"}, "url: The address must begin with https://"),
         ("webhook", {"authorization": "Bearer a\r\nX: y"}, "authorization"),
+        ("segment", {"endpoint": "events.example.com"}, "endpoint: The address must begin with https://"),
+        ("segment", {"endpoint": ""}, "endpoint: Write an address, such as https://api.segment.io/v1"),
+        ("segment", {"writeKey": "two words"}, "writeKey"),
+        ("segment", {"writeKey": "user:password"}, "writeKey"),
+        ("segment", {"instance": "a b"}, "instance"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_refused_in_words(name: str, settings: dict[str, Any], word: str) -> None:

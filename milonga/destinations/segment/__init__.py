@@ -1,0 +1,19 @@
+"""Segment's tracking API, whoever speaks it: the hosted product, or another Milonga. See docs/segment.md."""
+
+from milonga.destinations.contract import Batching, Destination
+from milonga.destinations.segment.judge import judge
+from milonga.destinations.segment.keys import keys
+from milonga.destinations.segment.settings import Settings
+from milonga.destinations.segment.translate import NAME, translate
+from milonga.destinations.segment.wire import MAX_BATCH, MAX_EVENTS, WAIT, join
+
+destination = Destination(
+    kind="segment",
+    label=NAME,
+    summary="Forwards events in batches to Segment, or to whoever speaks its tracking API.",
+    settings=Settings,
+    keys=keys,
+    translate=translate,
+    judge=judge,
+    batch=Batching(events=MAX_EVENTS, size=MAX_BATCH, wait=WAIT, join=join),
+)
