@@ -42,7 +42,9 @@ class Detour:
     def __init__(self, partition: int, row: DetourRow) -> None:
         self.partition, self.leader = partition, row.leader
         self.window = Window(row.after)
-        self.upto, self.begins = row.upto, dict(row.begins)
+        # One that had caught up before a crash must do so again: until then later events would overtake what it brings.
+        caught_up = row.upto is not None and row.after >= row.upto
+        self.upto, self.begins = row.upto if caught_up else None, dict(row.begins)
         self.unread, self.counted = row.unread, row.counted
         self.read_at = 0
         self.changed = asyncio.Event()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from milonga.delivery.detours import MOST_JOINED, Blocked, Detours, account_of
+from milonga.delivery.detours import MOST_JOINED, Blocked, Detour, Detours, account_of
 from milonga.delivery.limits import Limits
 from milonga.delivery.rows import DetourRow
 from milonga.destinations import registry
@@ -35,6 +35,14 @@ def test_a_detour_begins_behind_the_event_that_was_one_too_many() -> None:
     assert not detours.begin(0, "hot", 31), "not before that one has come to its end"
     detours.end(way)
     assert detours.begin(0, "hot", 31)
+
+
+@pytest.mark.parametrize(("after", "overtakes"), [(19, False), (30, True)])
+def test_after_a_crash_nothing_overtakes_what_a_detour_has_still_to_bring(after: int, overtakes: bool) -> None:
+    detours = Detours(2)
+    row = DetourRow(leader="hot", after=after, upto=30, begins={"hot": 10}, unread=1, counted=30)
+    detours.add(Detour(0, row))
+    assert (detours.way_of(0, "hot", 31) is None) == overtakes
 
 
 def test_only_so_many_at_a_time() -> None:
