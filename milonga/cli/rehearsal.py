@@ -187,7 +187,7 @@ class Rehearsal:
             known = first.state not in (State.delivered.name, "unknown")
             found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
             return
-        marked = self._becomes(replayed(event, self._kind.label), self._config)
+        marked = self._becomes(replayed(event, self._kind.label, relays=self._kind.relays), self._config)
         changes = [] if isinstance(marked, Skip) else compare(first.requests, marked)
         found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
         if changes:
@@ -226,7 +226,7 @@ class Rehearsal:
         try:
             then = self._config_at(version)
             own = self._becomes(event, then)
-            marked = self._becomes(replayed(event, self._kind.label), then)
+            marked = self._becomes(replayed(event, self._kind.label, relays=self._kind.relays), then)
         except (UserError, KeyError):
             return None
         return None if isinstance(own, Skip) or isinstance(marked, Skip) else marked

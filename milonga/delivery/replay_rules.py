@@ -29,7 +29,7 @@ def requests_of(
     is_newer  whether an event that came later has set this
     """
     try:
-        event = replayed(event, kind.label)
+        event = replayed(event, kind.label, relays=kind.relays)
         seconds = kind.lifetime(event, config.settings)
         happened = min(event.timestamp or now, event.received_at or now)
         if seconds is not None and happened + seconds * 1000 < now:

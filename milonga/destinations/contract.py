@@ -173,6 +173,9 @@ class Destination(Struct, frozen=True, kw_only=True):
     lifetime      (event, settings) -> seconds after it happened beyond which it is not worth sending, whatever the
                   destination did in the meantime; None: as long as any other. Must not raise for any event
     batch         how requests of several events travel as one; None: each event by itself
+    relays        its receiver has destinations of its own, for which an event's `integrations` are meant as well: a
+                  replay leaves them as they are
+    heeds_all     settings -> whether `All: false` in `integrations` switches it off where its own name does not stand
     overwriting   types of events whose requests may overwrite what an earlier event has set, as attributes do
     sets          request -> which parameters of its form do so, and what each sets, such as
                   {"sdr_o.Status": ("account", "acme", "Status")}: a replay leaves them out where a newer event has set
@@ -191,6 +194,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     crossing: frozenset[EventType] = frozenset()
     lifetime: Callable[[Event, Any], float | None] = lambda _event, _settings: None
     batch: Batching | None = None
+    relays: bool = False
+    heeds_all: Callable[[Any], bool] = lambda _settings: True
     overwriting: frozenset[EventType] = frozenset()
     sets: Callable[[Request], Mapping[str, Key]] = lambda _request: {}
     before_replay: str = ""

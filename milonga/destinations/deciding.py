@@ -18,7 +18,7 @@ def decide(
     gate    of the destination's delivery settings (milonga.filters.gate)
     unsure  see milonga.filters.chain
     """
-    passed = gate.admit(event, kind.label, unsure)
+    passed = gate.admit(event, kind.label, unsure, heeds_all=kind.heeds_all(settings))
     if isinstance(passed, Dropped):
         return Skip(passed.code, passed.fix)
     return kind.translate(passed, settings)

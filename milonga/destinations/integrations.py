@@ -12,9 +12,13 @@ def options(integrations: JsonObject, name: str) -> JsonObject:
     return own if isinstance(own, dict) else {}
 
 
-def replayed(event: Event, name: str) -> Event:
+def replayed(event: Event, name: str, *, relays: bool = False) -> Event:
     """
     The event as a replay sends it: meant for this destination alone, whatever it said when it came; what it said to
     this destination stays. Source: Segment, "What is Replay?".
+
+    relays  what it says is for the receiver's own destinations too (Destination.relays): it stays as it is
     """
+    if relays:
+        return event
     return replace(event, integrations={"All": False, name: options(event.integrations, name) or True})

@@ -25,19 +25,27 @@ class Gate:
         self._categories = categories
         self.chain = Chain(filters) if filters else None
 
-    def admit(self, event: Event, label: str, unsure: Callable[[str, str], None] | None = None) -> Event | Dropped:
+    def admit(
+        self,
+        event: Event,
+        label: str,
+        unsure: Callable[[str, str], None] | None = None,
+        *,
+        heeds_all: bool = True,
+    ) -> Event | Dropped:
         """
         The event as the destination may have it. Never raises.
 
-        label   of the destination, its exact name in `integrations`
-        unsure  see Chain.run
+        label      of the destination, its exact name in `integrations`
+        unsure     see Chain.run
+        heeds_all  whether `All` in `integrations` is about it too
         """
-        refused = self.refused(event, label)
+        refused = self.refused(event, label, heeds_all=heeds_all)
         if refused is not None:
             return refused
         return event if self.chain is None else self.chain.run(event, unsure)
 
-    def refused(self, event: Event, label: str) -> Dropped | None:
+    def refused(self, event: Event, label: str, *, heeds_all: bool = True) -> Dropped | None:
         """By the user or the sender, before any filter is asked."""
         if self._categories and (lacking := withheld(event, self._categories)):
             return Dropped(
@@ -45,7 +53,7 @@ class Gate:
                 f"Nothing is to be done: the user did not agree to {', '.join(lacking)} "
                 "(`context.consent.categoryPreferences`), which the destination's consentCategories ask for.",
             )
-        if event.integrations and not allowed(event.integrations, label):
+        if event.integrations and not allowed(event.integrations, label, heeds_all=heeds_all):
             return Dropped(
                 NOT_MEANT,
                 f"The call's own `integrations` switches {label} off. Send it without `{label}: false` or "

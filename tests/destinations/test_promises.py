@@ -30,6 +30,7 @@ from milonga.destinations.contract import (
 )
 from milonga.destinations.registry import kind, kinds
 from milonga.destinations.text import well_formed
+from milonga.filters.gate import OPEN
 from milonga.identity.account import read_unstamped
 from milonga.outcomes.explain import shown
 from milonga.spec.event import Event
@@ -90,7 +91,7 @@ def test_no_secret_is_shown_and_none_that_a_receiver_repeats(name: str) -> None:
     repeated = b"\n".join([sent.body, *(value.encode() for _, value in sent.headers), *map(str.encode, secrets)])
     seen = [
         msgspec.json.encode(shown(request)),
-        msgspec.json.encode(translated(line, destination, chosen, full=True)),
+        msgspec.json.encode(translated(line, destination, chosen, OPEN, full=True)),
     ]
     for secret in secrets:
         for hidden in _words(secret):

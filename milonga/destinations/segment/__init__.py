@@ -5,6 +5,7 @@ from milonga.destinations.segment.judge import judge
 from milonga.destinations.segment.keys import keys
 from milonga.destinations.segment.settings import Settings
 from milonga.destinations.segment.translate import NAME, translate
+from milonga.destinations.segment.wanted import heeds_all
 from milonga.destinations.segment.wire import MAX_BATCH, MAX_EVENTS, WAIT, join
 
 destination = Destination(
@@ -15,5 +16,7 @@ destination = Destination(
     keys=keys,
     translate=translate,
     judge=judge,
+    relays=True,
+    heeds_all=heeds_all,
     batch=Batching(events=MAX_EVENTS, size=MAX_BATCH, wait=WAIT, join=join),
 )

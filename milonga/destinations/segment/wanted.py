@@ -11,6 +11,8 @@ NAME: Final = "Segment.io"  #: in `integrations`, exactly: so Segment's own SDKs
 
 def wanted(event: Event, settings: Settings) -> bool:
     """With `forwardAll` only its own name counts: `All` is about destinations, and those may be behind the receiver."""
-    if settings.forward_all:
-        return event.integrations.get(NAME) is not False
-    return allowed(event.integrations, NAME)
+    return allowed(event.integrations, NAME, heeds_all=heeds_all(settings))
+
+
+def heeds_all(settings: Settings) -> bool:
+    return not settings.forward_all
