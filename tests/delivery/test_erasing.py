@@ -1,0 +1,165 @@
+"""Users are deleted while their events wait, hang, are dead letters, or have not been read: nothing of them is kept."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from milonga.delivery.manager import Delivery
+from milonga.delivery.store_reader import DeliveryReader
+from milonga.eventlog.api import Position, Stored
+from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
+from milonga.privacy.regulation import Deletion, Doomed, Kind
+from milonga.privacy.subject import erased, users_of_stamped
+from milonga.spec.stored import Stamped
+from milonga.workspace.model import DestinationState
+from tests.delivery import paper
+from tests.delivery.test_manager import ON, PAUSED, House, hook, until
+
+ADA = "ada-lovelace"
+
+
+def event(n: int, user: str, account: str) -> Stamped:
+    made = paper.event(n, account, user, received_at=int(time.time() * 1000))
+    return msgspec.structs.replace(made, stamp=msgspec.structs.replace(made.stamp, source=1))
+
+
+class Places:
+    """As milonga.eventlog.erasing.places_in, over a list."""
+
+    def __init__(self, log: paper.ListLog) -> None:
+        self._log = log
+
+    def __call__(self, deletions: Sequence[Deletion]) -> Iterator[list[Position]]:
+        doomed = Doomed(deletions)
+        for one in self._log.events[0]:
+            if isinstance(one, Stored) and doomed.by(users_of_stamped(one.event), 1, *one.position) is not None:
+                yield [one.position]
+
+
+class Erased:
+    """What became of the events, and what is left of them in the files."""
+
+    def __init__(self, house: House, number: int) -> None:
+        self._data, self._number = house.data, number
+
+    def ended(self, offset: int) -> tuple[State, str] | None:
+        found = OutcomeReader(self._data / "outcomes").of(Position(0, offset))
+        return (found[0].state, found[0].code) if found else None
+
+    def left(self) -> list[str]:
+        files = [path for path in self._data.rglob("*") if path.is_file() and not path.name.startswith("workspace.db")]
+        return [path.name for path in files if ADA.encode() in path.read_bytes()]
+
+    def kept(self) -> tuple[int, int]:
+        """Dead letters, and parked events."""
+        reader = DeliveryReader(self._data / "delivery.db")
+        try:
+            return reader.dead_count(self._number), reader.parked_count(self._number)
+        finally:
+            reader.close()
+
+
+def live(house: House, story: Callable[[], Any]) -> None:
+    """As House.live, and with the log looked through for users."""
+
+    async def main() -> None:
+        delivery = Delivery(house.data, house.workspace, house.log, allow_private=True, places=Places(house.log))
+        running = asyncio.get_running_loop().create_task(delivery.run())
+        try:
+            telling = asyncio.get_running_loop().create_task(story())
+            await asyncio.wait([telling, running], return_when=asyncio.FIRST_COMPLETED)
+            if not telling.done():
+                telling.cancel()
+                running.result()
+            await telling
+        finally:
+            delivery.stop()
+            await running
+            house.workspace.close()
+
+    asyncio.run(main())
+
+
+SKIPPED = (State.skipped, "user_deleted")
+
+
+def delete(house: House, upto: int) -> Callable[[], bool]:
+    """True once delivery says that it is done."""
+    regulations = house.workspace.regulations
+    one = regulations.create(Kind.delete_internal, [ADA])
+    regulations.begin([one.id], {0: upto})
+    return lambda: regulations.regulation(one.id).delivery_at is not None
+
+
+def test_what_waits_parked_or_dead_goes_and_all_others_stay(tmp_path: Path) -> None:
+    with hook() as receiver:
+        house = House(tmp_path, receiver)
+        number = house.add("hook")
+        erased_ = Erased(house, number)
+        receiver.behave(status=503)
+        for n in range(1, 221):
+            house.log.add(event(n, ADA if n % 2 else "bob", "acme"))
+
+        async def story() -> None:
+            await until(lambda: erased_.kept()[1] > 100, 60)
+            house.workspace.change_state(number, PAUSED, "cli", "", {0: 0})
+            done = delete(house, 150)
+            await until(done, 60)
+            assert [erased_.ended(n) for n in (1, 101, 149)] == [SKIPPED] * 3
+            assert [erased_.ended(n) for n in (2, 100, 151)] == [None] * 3
+            receiver.behave_well()
+            house.workspace.change_state(number, ON, "cli", "", {0: 0})
+            totals = OutcomeReader(house.data / "outcomes").totals
+            await until(lambda: sum(totals().values()) >= 220, 60)
+            assert totals() == {(number, *SKIPPED): 75, (number, State.delivered, ""): 145}
+
+        live(house, story)
+
+
+def test_of_a_request_under_way_no_word_is_kept(tmp_path: Path) -> None:
+    with hook() as receiver:
+        house = House(tmp_path, receiver)
+        number = house.add("hook")
+        erased_ = Erased(house, number)
+        receiver.behave(status=400)
+        house.log.add(event(1, ADA, "acme"))
+        house.log.add(event(2, "bob", "other"))
+
+        async def story() -> None:
+            await until(lambda: erased_.kept()[0] == 2, 60)
+            receiver.behave(status=400, delay_ms=1_500)
+            house.log.add(event(3, ADA, "acme"))
+            house.log.add(event(4, "bob", "other"))
+            await until(lambda: receiver.received() == 4, 60)
+            done = delete(house, 4)
+            await until(done, 60)
+            assert erased_.ended(1) == (State.dead, "http_400")
+            assert erased_.ended(3) == SKIPPED
+            await until(lambda: erased_.kept()[0] == 2, 60)
+            assert erased_.left() == []
+            assert OutcomeReader(house.data / "outcomes").attempts(Position(0, 1), number) == []
+            assert len(OutcomeReader(house.data / "outcomes").attempts(Position(0, 2), number)) == 1
+
+        live(house, story)
+
+
+def test_an_event_that_was_erased_before_it_was_read_ends_without_a_request(tmp_path: Path) -> None:
+    with hook() as receiver:
+        house = House(tmp_path, receiver)
+        number = house.add("hook")
+        erased_ = Erased(house, number)
+        house.log.add(Stamped(erased(event(1, ADA, "acme").stamp, at=1, by=1, salt=b"s").stamp, b"{}"))
+        house.log.add(event(2, "bob", "acme"))
+
+        async def story() -> None:
+            await until(lambda: erased_.ended(2) == (State.delivered, ""), 60)
+            assert erased_.ended(1) == SKIPPED
+            assert receiver.received() == 1
+            assert DestinationState.on is house.workspace.destination(number).state
+
+        live(house, story)
