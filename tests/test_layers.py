@@ -17,13 +17,12 @@ MAY_IMPORT = {
     "workspace": {"spec", "privacy", "eventlog.api", "eventlog.folders", "filters", "destinations", "workspace"},
     "collector": {"spec", "privacy", "identity", "eventlog.api", "workspace.model", "collector"},
     "outcomes": {
-        *("spec", "eventlog.api", "eventlog.aside", "eventlog.folders", "filters", "destinations", "workspace.model"),
-        "outcomes",
+        *("spec", "eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters", "destinations"),
+        *("workspace.model", "outcomes"),
     },
     "delivery": {
-        *("spec", "privacy", "eventlog.api", "eventlog.aside", "eventlog.folders", "filters", "destinations"),
-        *("workspace", "outcomes"),
-        "delivery",
+        *("spec", "privacy", "eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters"),
+        *("destinations", "workspace", "outcomes", "delivery"),
     },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},
     "cli": {

@@ -11,6 +11,7 @@ import typer
 
 from milonga.cli.backup import key_words
 from milonga.cli.check_log import LogCheck
+from milonga.cli.check_wal import check_wals
 from milonga.cli.checking import (
     Report,
     check_counts,
@@ -82,6 +83,8 @@ def _checked(data: Path) -> tuple[Report, int]:
         )
     if is_unfinished(data / NAME):
         return report, 0
+    if not server_runs(data):
+        check_wals(report, data)
     with_delivery = check_delivery(report, data)
     outcomes = check_outcomes(report, data)
     check_counts(report, data)

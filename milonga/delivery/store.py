@@ -40,6 +40,7 @@ from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
 from milonga.eventlog.folders import make_folder
+from milonga.eventlog.wal import tell_lost
 from milonga.outcomes.erasing import empty_wal
 from milonga.outcomes.files import PRAGMAS
 
@@ -134,6 +135,7 @@ class DeliveryStore:
         for pragma in (*PRAGMAS, "secure_delete = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         version = self._db.pragma("user_version")
+        tell_lost(path, "the newest dead letters and tries; what has an outcome is not sent again")
         if version == 0:
             with self._db:
                 self._db.execute(SCHEMA)

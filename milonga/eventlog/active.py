@@ -13,6 +13,7 @@ from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companio
 from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, counts_of, tally_discards
 from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
 from milonga.eventlog.segment import Step, create, list_segments, newest, open_to_write, path_of
+from milonga.eventlog.wal import tell_lost
 from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
@@ -61,6 +62,7 @@ class ActiveSegment:
             found = self.connection.execute("SELECT value FROM meta WHERE key = 'created_at'").get
             self.created_at = int(found) if isinstance(found, int) else 0
             self.next_offset = newest(self.connection, first) + 1
+            tell_lost(self.path, "the events of these commits, which were answered with 200")
             self._samples = Samples(self.connection)
             self._scan()
         except UNREADABLE as error:

@@ -11,6 +11,7 @@ import structlog
 
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
 from milonga.eventlog.folders import make_folder
+from milonga.eventlog.wal import tell_lost
 from milonga.outcomes.files import (
     SCHEMA,
     SCHEMA_VERSION,
@@ -145,6 +146,10 @@ class OutcomeWriter:
         db = open_to_write(path_of(self._folder, number))
         try:
             version = db.pragma("user_version")
+            tell_lost(
+                path_of(self._folder, number),
+                "the newest outcomes: events that had just been delivered may be sent once more",
+            )
             if version == 0:
                 with db:
                     db.execute(SCHEMA)
