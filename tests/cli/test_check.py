@@ -205,3 +205,20 @@ def test_the_wrong_directory_is_no_sound_one(tmp_path: Path, data: Path) -> None
         assert (done.returncode, "There is no workspace" in done.stderr) == (1, True)
     shutil.rmtree(data / "log")
     assert check(data)[1]["problems"][0]["file"] == "log"
+
+
+def test_commits_behind_a_damaged_place_of_a_write_ahead_log_are_told(data: Path, tmp_path: Path) -> None:
+    """As a SIGKILL leaves it: SQLite itself reads up to there, and says nothing."""
+    copy = tmp_path / "copy"
+    with contextlib.closing(apsw.Connection(str(data / "delivery.db"))) as db:
+        for n in range(3):
+            db.execute("INSERT OR REPLACE INTO positions VALUES(1, 0, ?)", (n,))
+        shutil.copytree(data, copy)
+    wal = copy / "delivery.db-wal"
+    found = bytearray(wal.read_bytes())
+    found[100] ^= 1
+    wal.write_bytes(found)
+    code, said = check(copy)
+    assert code == 1
+    (problem,) = [one for one in said["problems"] if one["file"] == "delivery.db-wal"]
+    assert problem["what"] == "has 3 commits behind a damaged place, where nothing is read"
