@@ -145,6 +145,6 @@ CASE = Case(
     says="the machine's clock set by hours, either way, with both processes running and over a restart; senders in"
     " 1970 and 2099",
     bound=80,
-    short=18,
+    short=15,
     run=run,
 )

@@ -242,7 +242,7 @@ CASE = Case(
     name="damage",
     says="bytes changed at random in the log, the outcomes and delivery.db: what is damaged is told, all else"
     " delivered",
-    bound=150,
-    short=15,
+    bound=100,
+    short=10,
     run=run,
 )

@@ -44,7 +44,7 @@ def corpus(run: Run) -> Report:
         on.milonga.start()
         load = on.load(run.seed, pace=100)
         on.flows(load, 0.0)
-        found = fuzz(on.milonga, run.seed, 1_000 if run.short else 15_000)
+        found = fuzz(on.milonga, run.seed, 600 if run.short else 15_000)
         load.stop()
         on.judge(report, load)
         report.times = found.requests
@@ -155,6 +155,6 @@ CASE = Case(
     says="the fuzz corpus of the collector replayed during delivery; one event in a thousand that the receiver refuses,"
     " fails or hangs on",
     bound=120,
-    short=20,
+    short=18,
     run=run,
 )

@@ -120,6 +120,6 @@ CASE = Case(
     name="isolation",
     says="one destination hangs; the others' p99 and the collector's rate before, during and after it, in one run",
     bound=120,
-    short=15,
+    short=13,
     run=run,
 )

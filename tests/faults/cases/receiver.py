@@ -85,7 +85,7 @@ def behind(run: Run, on: Scene, gate: Gate, first: int, mode: Mode, says: str, s
 def during(run: Run, on: Scene, first: int, report: Report, hold: Callable[[], None], **options: Any) -> Report:
     """A load of its own, which begins before the fault and ends after it."""
     on.totango.clear()
-    load = on.load(run.seed, pace=100 if run.short else 200, first=first)
+    load = on.load(run.seed, pace=100, first=first)
     on.flows(load, 0.0)
     before = announced(on.milonga.data)
     hold()
@@ -256,7 +256,7 @@ CASE = Case(
     name="receiver",
     says="a receiver that is down, hangs, is slow, closes, resets, shows a bad certificate, answers garbage, 3xx, 429,"
     " 403, or whatever a table prescribes",
-    bound=240,
-    short=30,
+    bound=230,
+    short=28,
     run=run,
 )

@@ -9,7 +9,7 @@ MINUTES = 30
 
 
 def run(run: Run) -> Iterator[Report]:
-    seconds, probe = (6.0, 2.0) if run.short else (MINUTES * 60.0, 20.0)
+    seconds, probe = (5.0, 1.5) if run.short else (MINUTES * 60.0, 20.0)
     soaked = soak(run.folder / "scene", run.seed, seconds=seconds, probe=probe, tell=run.tell)
     soaked.report.notes += notes(soaked)
     if not run.short:
@@ -22,7 +22,7 @@ CASE = Case(
     name="soak",
     says=f"{MINUTES} minutes at half of the maximum rate: memory, files and latency stay as they are",
     bound=MINUTES * 60 + 300,
-    short=14,
+    short=13,
     run=run,
     apart=True,
 )
