@@ -159,7 +159,8 @@ def _at(at: dict[str, Any]) -> list[str]:
     told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
     if "endedAt" in at:
         tries = f", attempts: {at['attempts']}" if at["attempts"] else ""
-        told.append(f"     {at['endedAt']}, {at['tookMs']:,} ms after it arrived{tries}")
+        again = f" by replay {at['replay']}" if at["replay"] else f", {at['tookMs']:,} ms after it arrived"
+        told.append(f"     {at['endedAt']}{again}{tries}")
     elif at.get("attempts"):
         told.append(f"     attempts so far: {at['attempts']}")
     told += _requests(at)
@@ -169,7 +170,9 @@ def _at(at: dict[str, Any]) -> list[str]:
         reason = "" if tried["reason"] and tried["reason"] in at["why"] else tried["reason"]
         said = f"try {tried['at']} {status} {tried['code']} {tried['ms']} ms {perhaps} {reason}"
         told.append(f"     {' '.join(said.split())}")
-    told += [f"     earlier: {old['state']} {old['code']} {old['endedAt']}" for old in at.get("before", ())]
+    for old in at.get("before", ()):
+        again = f" by replay {old['replay']}" if "replay" in old else ""
+        told.append(f"     earlier: {' '.join((old['state'] + ' ' + old['code']).split())} {old['endedAt']}{again}")
     return told
 
 

@@ -136,7 +136,7 @@ class Facts:
             delivery = self.workspace.delivery_settings_at(config.id, version)
         waits, never, lost = None, "", ""
         if not outcomes or waits_again(held, outcomes):
-            never = _never(config, stored) if not outcomes else ""
+            never = _never(config, stored) if not outcomes and held.parked is None else ""
             lost = "" if never or outcomes else self.lost(stored, place, held)
             waits = None if never or lost else self._waits(stored, place, held, kind)
         reason = held.letter.reason if held.letter is not None else held.progress.reason if held.progress else ""

@@ -16,6 +16,7 @@ from milonga.cli import (
     fake,
     regulations,
     replay,
+    replays,
     serve,
     sources,
     translate,
@@ -30,6 +31,7 @@ app.add_typer(events.app, name="events")
 app.command("explain")(explain.command)
 app.add_typer(dead.app, name="dead")
 app.command("replay")(replay.command)
+app.add_typer(replays.app, name="replays")
 app.add_typer(regulations.app, name="regulations")
 app.command("check")(check.command)
 app.command("backup")(backup.backup)

@@ -4,12 +4,14 @@ import asyncio
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
+import msgspec
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, an_id, fail, note
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, fail, note
 from milonga.cli.events import Type
 from milonga.cli.facts import Facts, Place, facts_of
 from milonga.cli.rehearsal import Rehearsal, Rehearsed, as_json
@@ -20,8 +22,11 @@ from milonga.destinations.contract import Destination
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
 from milonga.workspace.commands import milliseconds
+from milonga.workspace.model import DestinationState
 
 TELL_EVERY: Final = 1.0  #: seconds
+PATIENCE: Final = 6.0  #: seconds to wait for a running server
+RATE: Final = 50.0  #: events a second
 MOST_FIELDS: Final = 20  #: that are printed; --json has more
 
 
@@ -49,13 +54,16 @@ def command(
     account: AccountOnly = None,
     name: NameOnly = None,
     overwrite: Overwrite = False,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
     data: DataOption = DATA,
+    yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Send events that arrived earlier to a destination once more, as its settings are now."""
-    if not dry_run:
-        fail("Only --dry-run can be asked for yet.")
+    """
+    Send events that arrived earlier to a destination once more, as its settings are now. A running server does so,
+    behind what arrives meanwhile. Before it asks, it says what would be sent, as --dry-run does; --yes leaves that out.
+    """
     now = milliseconds()
     until = now if until is None else until
     if since >= until:
@@ -70,13 +78,37 @@ def command(
             account=account,
             name=name,
         )
-        found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite)
+        if not dry_run and place.config.state is DestinationState.off:
+            fail(f"{destination} is off: `milonga destinations enable {destination}`, or pause it, first.")
         kept = facts.log.since()
-    if json:
-        print_json(about(place, wanted, kept) | as_json(found))
-    else:
-        tell(found, wanted)
-    say_if_gone(wanted, kept)
+        about_it = about(place, wanted, kept)
+        if dry_run or not yes:
+            found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite)
+            if not json:
+                tell(found, wanted)
+            elif dry_run:
+                print_json(about_it | as_json(found))
+            say_if_gone(wanted, kept)
+            if not dry_run and not found.sent:
+                fail("Nothing would be sent.")
+            if not dry_run:
+                time_ = timedelta(seconds=round(found.sent / rate))
+                note(f"At {rate:g} events a second that takes {time_} at least.")
+        if dry_run:
+            return
+        if kind.before_replay:
+            note(kind.before_replay)
+        ask(f"Send them to {destination}?", yes=yes, for_good=True)
+        wanted_ = msgspec.to_builtins(wanted)
+        args = {"destination": place.config.id, "wanted": wanted_, "rate": rate, "overwrite": overwrite, "by": "cli"}
+        number = facts.workspace.commands.ask("replay", args)
+        begun = answered(facts, number)
+        if json:
+            print_json(about_it | {"replay": number, "begun": begun})
+        else:
+            typer.echo(f"Replay {number}. `milonga replays show {number}` says how far it is.")
+        if not begun:
+            note(later(facts))
 
 
 def _found(facts: Facts, name: str) -> tuple[Place, Destination]:
@@ -120,6 +152,26 @@ def about(place: Place, wanted: Selection, kept: int | None) -> dict[str, Any]:
         "to": instant(wanted.until),
         "keptSince": None if kept is None else instant(kept),
     }
+
+
+def answered(facts: Facts, command_: int) -> bool:
+    """Whether a running server has taken a command. Exit 1 with its reason if it refused."""
+    deadline = time.monotonic() + PATIENCE
+    while facts.server_runs and time.monotonic() < deadline:
+        result = facts.workspace.commands.result(command_)
+        if result is not None:
+            if "error" in result:
+                fail(str(result["error"]))
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def later(facts: Facts) -> str:
+    """What to say of a command that nobody has taken yet."""
+    if facts.server_runs:
+        return "Asked for; the server is busy, and does so soon."
+    return f"{NO_SERVER}: it is done when `milonga serve` runs."
 
 
 def say_if_gone(wanted: Selection, kept: int | None) -> None:

@@ -12,6 +12,7 @@ from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
 from milonga.destinations.deciding import decide
 from milonga.destinations.http import shown_address
+from milonga.destinations.integrations import replayed
 from milonga.eventlog.api import Stored
 from milonga.filters.gate import OPEN, Gate
 from milonga.outcomes.model import Attempt, Outcome, State
@@ -126,14 +127,21 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     about["requests"] = [] if isinstance(decided, Skip) else [shown(request) for request in decided]
     about["tries"] = [_try(attempt) for attempt in standing.tries]
     before = standing.outcomes if standing.waits is not None else standing.outcomes[1:]
-    about["before"] = [{"state": old.state.name, "code": old.code, "endedAt": instant(old.ended_at)} for old in before]
+    about["before"] = [_before(old) for old in before]
     return about
+
+
+def _before(old: Outcome) -> dict[str, Any]:
+    told: dict[str, Any] = {"state": old.state.name, "code": old.code, "endedAt": instant(old.ended_at)}
+    return told | ({"replay": old.replay} if old.replay else {})
 
 
 def _decided(event: Event, standing: Standing) -> Requests | Skip:
     """What the rules make of it. A translation that fails must not keep the rest of the story from being told."""
     if standing.kind is None:
         return []
+    if standing.outcomes and standing.outcomes[0].replay and standing.waits is None:
+        event = replayed(event, standing.kind.label)
     try:
         return decide(standing.kind, event, standing.settings, standing.gate)
     except Exception:
@@ -180,6 +188,7 @@ def _finished(event: Event, newest: Outcome, decided: Requests | Skip, standing:
         "endedAt": instant(newest.ended_at),
         "tookMs": newest.ended_at - newest.received_at,
         "settingsVersion": newest.settings_version,
+        "replay": newest.replay or None,
     }
 
 

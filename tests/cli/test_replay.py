@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from milonga.delivery.replay_rows import Replay, ReplayState, Way
+from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
+from milonga.eventlog.api import Position
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.outcomes.model import State
 from milonga.outcomes.writer import OutcomeWriter
@@ -135,3 +138,59 @@ def test_wrong_use_is_told_in_words(data: Path) -> None:
     done = milonga("replay", "totango", "--from", "2d", "--to", "3d", "--dry-run", *where)
     assert (done.returncode, "is not before" in done.stderr) == (2, True)
     assert milonga("replay", "totango", "--from", "soon", "--dry-run", *where).returncode == 2
+
+
+def test_a_replay_is_only_begun_by_who_has_been_told_what_it_does(data: Path) -> None:
+    where = ["--data", str(data)]
+    done = milonga("replay", "totango", *RANGE, *where)
+    assert done.returncode == 1
+    assert "Totango dates what arrives by its arrival" in done.stderr
+    assert "Nobody is here to answer: say so with --yes" in done.stderr
+    assert milonga("replay", "totango", *RANGE, "--account", "nobody", *where).stderr.endswith("would be sent.\n")
+    with Workspace.open(data) as workspace:
+        assert workspace.commands.pending() == ()
+
+
+def test_without_a_server_it_is_asked_for_and_a_destination_that_is_off_takes_none(data: Path) -> None:
+    where = ["--data", str(data)]
+    done = milonga("replay", "totango", *RANGE, "--yes", *where)
+    assert done.returncode == 0
+    assert "it is done when `milonga serve` runs" in done.stderr
+    with Workspace.open(data) as workspace:
+        (command,) = workspace.commands.pending()
+        assert (command.kind, command.args["destination"], command.args["rate"]) == ("replay", 1, 50.0)
+        workspace.change_state(1, DestinationState.off, "cli", "", {0: 11})
+    try:
+        done = milonga("replay", "totango", *RANGE, "--yes", *where)
+        assert (done.returncode, "totango is off" in done.stderr) == (1, True)
+    finally:
+        with Workspace.open(data) as workspace:
+            workspace.change_state(1, DestinationState.on, "cli", "", {0: 11})
+    assert "Nothing was replayed." in milonga("replays", "list", *where).stdout
+    assert milonga("replays", "show", "7", *where).stderr == (
+        "milonga: There is no replay 7. See `milonga replays list`.\n"
+    )
+
+
+def test_replays_are_listed_with_what_became_of_their_events(data: Path) -> None:
+    wanted = Selection(source=1, since=T, until=T + 10_000, type="track")
+    row = Replay(id=3, destination=1, asked_at=T, by="cli", wanted=wanted, rate=5.0, overwrite=False)
+    with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
+        store.replays.begin(row)
+        store.replays.set_way(3, 0, Way(4, 11))
+        store.replays.advance(3, 0, 6, {("left", "superseded"): 2})
+        store.replays.leave(1, Position(0, 5), 3, "delivered", "")
+    where = ["--data", str(data)]
+    (told,) = asked("replays", "list", *where)
+    assert (told["replay"], told["state"], told["left"], told["type"]) == (3, "running", 5, "track")
+    assert told["outcomes"] == [
+        {"state": "delivered", "code": "", "events": 1},
+        {"state": "left", "code": "superseded", "events": 2},
+    ]
+    assert "2 left superseded" in milonga("replays", "list", *where).stdout
+    assert "No server is running" in milonga("replays", "show", "3", *where).stdout
+    assert "it is done when" in milonga("replays", "stop", "3", *where).stderr
+    with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
+        store.replays.set_state(3, ReplayState.stopped, "", T)
+    done = milonga("replays", "pause", "3", *where)
+    assert (done.returncode, "has ended already: stopped" in done.stderr) == (1, True)

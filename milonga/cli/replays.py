@@ -1,0 +1,163 @@
+"""`milonga replays`: what was replayed, how far it is, and to hold or stop it."""
+
+from typing import Annotated, Any, Final
+
+import typer
+
+from milonga.cli.common import DATA, DataOption, JsonOption, fail, note
+from milonga.cli.facts import Facts, facts_of
+from milonga.cli.replay import answered, later
+from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.delivery.replay_rows import GOES_ON, Replay, ReplayState
+from milonga.outcomes.words import instant
+from milonga.workspace.model import DestinationState
+
+app = typer.Typer(no_args_is_help=True, help="Replays: events sent once more (`milonga replay`).")
+
+Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1)]
+
+COLUMNS: Final = (
+    Column("replay"),
+    Column("destination", least=8),
+    Column("state"),
+    Column("askedAt", time=True),
+    Column("from", time=True),
+    Column("to", time=True),
+    Column("left"),
+    Column("delivered"),
+    Column("others", least=20),
+)
+
+
+@app.command("list")
+def list_(
+    destination: Annotated[
+        str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000)] = 20,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """List replays, newest first."""
+    with facts_of(data) as facts:
+        of = None if destination is None else facts.workspace.destination(destination).id
+        replays = [] if facts.delivery is None else facts.delivery.replays.all(of, limit)
+        rows = [_row(facts, replay) for replay in replays]
+        waiting = sum(command.kind == "replay" for command in facts.workspace.commands.pending())
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(COLUMNS, [[_cell(row, column.name) for column in COLUMNS] for row in rows])
+    else:
+        typer.echo("Nothing was replayed.")
+    if waiting:
+        note(f"{waiting:,} asked for that no server has begun.")
+
+
+@app.command()
+def show(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """Show what a replay was asked for, how far it is, and what became of its events."""
+    with facts_of(data) as facts:
+        row = _row(facts, _one(facts, number))
+    if json:
+        print_json(row)
+        return
+    for name, value in row.items():
+        if name not in ("outcomes", "waitsFor") and value not in (None, ""):
+            typer.echo(clean(f"{name}: {value}"))
+    for outcome in row["outcomes"]:
+        typer.echo(clean(f"  {outcome['state']} {outcome['code']}".rstrip() + f": {outcome['events']:,}"))
+    if row["waitsFor"]:
+        typer.echo(clean(row["waitsFor"]))
+
+
+@app.command()
+def pause(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """Hold a replay. What is on its way arrives."""
+    _ask(data, number, ReplayState.paused, "held", json=json)
+
+
+@app.command()
+def resume(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """Let a replay that was held go on."""
+    _ask(data, number, ReplayState.running, "going on", json=json)
+
+
+@app.command()
+def stop(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
+    """End a replay for good. What is on its way arrives."""
+    _ask(data, number, ReplayState.stopped, "stopped", json=json)
+
+
+def _ask(data: Any, number: int, state: ReplayState, what: str, *, json: bool) -> None:
+    with facts_of(data) as facts:
+        replay = _one(facts, number)
+        if replay.ended_at is not None:
+            fail(f"Replay {number} has ended already: {replay.state.value}.")
+        command = facts.workspace.commands.ask("set_replay", {"replay": number, "state": state.value})
+        done = answered(facts, command)
+        if json:
+            print_json({"replay": number, "asked": state.value, "done": done})
+        elif done:
+            typer.echo(f"Replay {number} is {what}.")
+        if not done:
+            note(later(facts))
+
+
+def _one(facts: Facts, number: int) -> Replay:
+    found = None if facts.delivery is None else facts.delivery.replays.one(number)
+    if found is None:
+        fail(f"There is no replay {number}. See `milonga replays list`.")
+    return found
+
+
+def _row(facts: Facts, replay: Replay) -> dict[str, Any]:
+    assert facts.delivery is not None  # noqa: S101 - the replay came from there
+    reader = facts.delivery.replays
+    counts = reader.counts(replay.id)
+    ways = reader.ways(replay.id)
+    on_their_way = sum(one.replay == replay.id for one in reader.joined(replay.destination).values())
+    return {
+        "replay": replay.id,
+        "destination": facts.destination_name(replay.destination),
+        "state": replay.state.value,
+        "reason": replay.reason,
+        "askedAt": instant(replay.asked_at),
+        "by": replay.by,
+        "endedAt": None if replay.ended_at is None else instant(replay.ended_at),
+        "from": instant(replay.wanted.since),
+        "to": instant(replay.wanted.until),
+        "type": replay.wanted.type,
+        "account": replay.wanted.account,
+        "event": replay.wanted.name,
+        "rate": replay.rate,
+        "overwrite": replay.overwrite,
+        "left": sum(way.upto - way.after for way in ways.values()) if ways else None,
+        "onTheirWay": on_their_way,
+        "gone": replay.gone,
+        "outcomes": [{"state": state, "code": code, "events": n} for (state, code), n in sorted(counts.items())],
+        "waitsFor": _waits(facts, replay),
+    }
+
+
+def _waits(facts: Facts, replay: Replay) -> str:
+    """Why one that goes on may not, in words."""
+    if replay.state not in GOES_ON:
+        return ""
+    if not facts.server_runs:
+        return "No server is running on this data directory: `milonga serve`."
+    if replay.state is ReplayState.paused:
+        return f"It is held: `milonga replays resume {replay.id}`."
+    of = next((place.config for place in facts.places if place.config.id == replay.destination), None)
+    if of is not None and of.state is DestinationState.paused:
+        return f"The destination is paused: `milonga destinations show {of.name}`."
+    return ""
+
+
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name == "delivered":
+        return f"{sum(one['events'] for one in row['outcomes'] if one['state'] == name):,}"
+    if name == "others":
+        others = [one for one in row["outcomes"] if one["state"] != "delivered"]
+        return ", ".join(f"{one['events']:,} {one['state']} {one['code']}".rstrip() for one in others) or "-"
+    return "-" if row[name] is None else str(row[name])
