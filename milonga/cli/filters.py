@@ -15,7 +15,6 @@ from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.destinations.contract import Destination
 from milonga.destinations.text import well_formed
 from milonga.filters.chain import Dropped, Seen, check
-from milonga.filters.gate import Gate
 from milonga.filters.rule import Filter
 from milonga.identity.account import read_unstamped
 from milonga.outcomes.explain import name_of
@@ -177,7 +176,7 @@ def try_(
                 fail(f"No event with message id {clean(message)} is in the log. Ids are case-sensitive.")
         else:
             events = list(_given(file))
-    told = [tried(event, kind, config.delivery.gate) for event in events]
+    told = [tried(event, kind, config) for event in events]
     if json:
         print_json([one.as_json(config.name) for one in told])
         return
@@ -308,8 +307,9 @@ class Tried(Struct, frozen=True):
                 event = one.result
 
 
-def tried(event: Event, kind: Destination, gate: Gate) -> Tried:
-    refused = gate.refused(event, kind.label)
+def tried(event: Event, kind: Destination, config: DestinationConfig) -> Tried:
+    gate = config.delivery.gate
+    refused = gate.refused(event, kind.label, heeds_all=kind.heeds_all(config.settings))
     if refused is not None:
         return Tried(event, refused, (), refused)
     seen = gate.chain.trace(event) if gate.chain is not None else []

@@ -18,6 +18,8 @@ def decide(
     gate    of the destination's delivery settings (milonga.filters.gate)
     unsure  see milonga.filters.chain
     """
+    if gate.is_open and not event.integrations:
+        return kind.translate(event, settings)
     passed = gate.admit(event, kind.label, unsure, heeds_all=kind.heeds_all(settings))
     if isinstance(passed, Dropped):
         return Skip(passed.code, passed.fix)

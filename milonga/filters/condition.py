@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from cel import Context, Program
 
 DEEPEST: Final = 64  #: levels of a value that are handed over
+PANIC: Final = "PanicException"  #: how a panic of Rust's comes, no Exception
+MOST_ITEMS: Final = 1_000  #: of a list or an object that exists() and all() may look through
 
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): *(.*)")
 _TYPES: Final[tuple[EventType, ...]] = ("track", "identify", "page", "group", "screen", "alias")
@@ -32,7 +34,7 @@ class Undecided(Exception):
 
 class Condition:
     """
-    Make one with `compiled`.
+    Make one with `compiled`. Of one thread: it keeps the fields that it asks about.
 
     text  as its owner wrote it
     """
@@ -44,14 +46,17 @@ class Condition:
 
     def holds(self, event: Event) -> bool:
         """Undecided if it has no answer."""
+        given = {root: node.given(_root(event, root)) for root, node in self._roots}
+        if self.scanned.bound and _is_long(given):
+            raise Undecided(f"a list or an object has more than {MOST_ITEMS:,} items")
         try:
-            for root, node in self._roots:
-                self._context.add_variable(root, node.given(_root(event, root)))
+            for root, value in given.items():
+                self._context.add_variable(root, value)
             answer = self._program.execute(self._context)
         except Exception as error:
             raise Undecided(_in_words(error)) from None
-        except BaseException as error:  # how a panic of Rust's comes
-            if type(error).__name__ != "PanicException":
+        except BaseException as error:
+            if type(error).__name__ != PANIC:
                 raise
             raise Undecided("the engine failed: please report this condition") from None
         if not isinstance(answer, bool):
@@ -68,6 +73,10 @@ def compiled(text: str) -> Condition:
         program = compile(text)
     except ValueError as error:
         raise NotACondition(_where(str(error))) from None
+    except BaseException as error:
+        if type(error).__name__ != PANIC:
+            raise
+        raise NotACondition("It cannot be read as CEL") from None
     return Condition(text, program, Context(functions=_FUNCTIONS), scanned)
 
 
@@ -173,6 +182,13 @@ def _plain(value: Any, depth: int) -> Any:
             return [_plain(item, depth - 1) for item in value]
         case _:
             return None
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a list or an object in it has more items than exists() and all() may look through."""
+    if not isinstance(value, list | dict):
+        return False
+    return len(value) > MOST_ITEMS or any(map(_is_long, value.values() if isinstance(value, dict) else value))
 
 
 def _float(value: int) -> float:

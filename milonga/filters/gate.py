@@ -19,10 +19,15 @@ NOT_MEANT: Final = "FILTERED_BY_INTEGRATIONS_OBJECT"
 
 
 class Gate:
-    """Make one with `gate_of`."""
+    """
+    Make one with `gate_of`.
+
+    is_open  only the sender's own `integrations` can keep anything back
+    """
 
     def __init__(self, filters: tuple[Filter, ...], categories: tuple[str, ...]) -> None:
         self._categories = categories
+        self.is_open = not filters and not categories
         self.chain = Chain(filters) if filters else None
 
     def admit(

@@ -179,11 +179,13 @@ class BrowserDestination(Struct, frozen=True, kw_only=True):
     label   its exact name in an event's `integrations`
     says    what its kind says to browsers (Destination.browser), and `paused: true` while it is paused: its events are
             kept for it then, but nothing must be sent to it past us; None if its kind has nothing to say
+    categories  of consent that it needs, all of them
     """
 
     source: int
     label: str
     says: Mapping[str, Any] | None
+    categories: tuple[str, ...] = ()
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -120,7 +120,7 @@ def _for_browsers(
     if state is DestinationState.off:
         return None
     try:
-        version, _, plain, _ = newest_settings(db, id_)
+        version, _, plain, delivery = newest_settings(db, id_)
         settings, trouble = joined(kind.settings, plain, dict.fromkeys(read_secrets(db, id_, version), MASK))
     except msgspec.MsgspecError:  # damaged
         return None
@@ -133,7 +133,8 @@ def _for_browsers(
         return None
     if says is not None and state is DestinationState.paused:
         says = {**says, "paused": True}
-    return BrowserDestination(source=source, label=kind.label, says=says)
+    categories = delivery_settings(delivery)[0].consent_categories
+    return BrowserDestination(source=source, label=kind.label, says=says, categories=categories)
 
 
 def read_destinations(

@@ -83,6 +83,16 @@ def test_where_a_page_sends_to_a_destination_itself_our_plugin_marks_the_events_
     assert "addBundledMetadata" not in segment(cdn, "web-key")
 
 
+def test_consent_tools_learn_which_categories_there_are(world: World, cdn: Cdn) -> None:
+    assert "consentSettings" not in told(cdn, settings("web-key"))
+    needs = structs.replace(world.destinations[0], categories=("ads", "analytics"))
+    world.destinations = (needs,)
+    both = {"allCategories": ["ads", "analytics"], "hasUnmappedDestinations": False}
+    assert told(cdn, settings("web-key"))["consentSettings"] == both
+    world.destinations = (needs, structs.replace(needs, categories=()))
+    assert told(cdn, settings("web-key"))["consentSettings"] == {**both, "hasUnmappedDestinations": True}
+
+
 @pytest.mark.parametrize("key", ["off-key", "nobodys-key"])
 def test_of_a_source_that_is_off_or_unknown_it_is_valid_and_names_no_destination(cdn: Cdn, key: str) -> None:
     assert (segment(cdn, key)["apiKey"], segment(cdn, key)["unbundledIntegrations"]) == (key, [])

@@ -127,6 +127,15 @@ def test_a_value_of_another_kind_leaves_it_undecided(text: str) -> None:
         condition.holds(event())
 
 
+def test_a_list_that_is_too_long_to_look_through_leaves_it_undecided() -> None:
+    condition = compiled("has(properties.l) && properties.l.exists(x, x == 1)")
+    assert condition.holds(event(properties={"l": [0] * 999 + [1]}))
+    for long in ([0] * 1_001, {str(n): n for n in range(1_001)}):
+        with pytest.raises(Undecided, match="more than 1,000 items"):
+            condition.holds(event(properties={"l": long}))
+    assert compiled("has(properties.l) && 1 in properties.l").holds(event(properties={"l": [0] * 5_000 + [1]}))
+
+
 HOSTILE = [
     "!" * 990 + "true",
     "-" * 990 + "1 == 1",

@@ -261,7 +261,8 @@ def test_browsers_learn_of_what_takes_events_and_what_its_kind_says(data: Path) 
             nothing,
         )
         workspace.change_state("one", PAUSED, "cli", "", {})
-        workspace.set_settings("one", {"colour": True})
+        workspace.set_settings("one", {"colour": True, "consentCategories": "ads, product"})
+        assert [one.categories for one in workspace.browser_destinations()] == [("ads", "product"), (), ()]
         assert workspace.browser_destinations()[0].says == told | {"colour": True, "paused": True}
         workspace.remove_destination("one", {})
         assert workspace.browser_destinations() == (nothing, nothing)

@@ -97,6 +97,9 @@ def document(
     if any(one.get("mode") == "device" and not one.get("paused") for one in told):
         segment["addBundledMetadata"] = False  # our plugin says of each event what the page has done with it
     found: dict[str, Any] = {"integrations": {SEGMENT: segment}, "metrics": {"sampleRate": 0}, "plan": {}}
+    if categories := sorted({category for one in destinations for category in one.categories}):
+        free = any(not one.categories for one in destinations)
+        found["consentSettings"] = {"allCategories": categories, "hasUnmappedDestinations": free}
     if plugin is not None:
         found["remotePlugins"] = [
             {
