@@ -306,6 +306,7 @@ def test_a_workspace_from_before_source_settings_has_the_defaults(tmp_path: Path
         added = workspace.add_source("web", "web-key")
     stored(data, "ALTER TABLE source DROP COLUMN settings")
     stored(data, "ALTER TABLE settings DROP COLUMN delivery")
+    stored(data, "DROP TABLE doomed_user; DROP TABLE regulation; DROP TABLE suppression; DROP TABLE privacy")
     stored(data, "PRAGMA user_version = 2")
     with open_paper(data) as workspace:
         assert workspace.sources() == (
