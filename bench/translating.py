@@ -16,12 +16,19 @@ from bench.samples import mix, stamped
 from milonga.delivery.encode import outgoing
 from milonga.destinations import registry
 from milonga.destinations.contract import Request, Skip
+from milonga.destinations.deciding import decide
+from milonga.filters.gate import gate_of
+from milonga.filters.rule import Filter
 from milonga.identity.account import read_unstamped
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 
 SECONDS = 0.3  #: of one round of one thing
 TARGET = 20  #: microseconds
+
+NO_TESTS = Filter(name="no-tests", do="drop", when='event.startsWith("Test")')
+NO_TRIALS = Filter(name="no-trials", do="drop", when='type == "track" && properties.plan == "trial"')
+MASKED = Filter(name="mail", do="mask", fields=("properties.category", "context.ip"))
 
 T = TypeVar("T")
 
@@ -40,6 +47,10 @@ def translate(run: Run) -> Found:
     def both(pair: tuple[Event, Any]) -> object:
         return kind.translate(*pair)
 
+    def through(*filters: Filter) -> list[float]:
+        gate = gate_of(filters, ())
+        return [_each(lambda pair: decide(kind, *pair, gate), typical) for _ in range(run.rounds)]
+
     def encoded(request: Request) -> object:
         return outgoing(request, timeout=30.0, now=0.0)
 
@@ -49,6 +60,10 @@ def translate(run: Run) -> Found:
     rows = [
         row("translate, typical mix", mixed, "us/event", at_most=TARGET),
         row("translate, all cases", [_each(both, cases) for _ in rounds], "us/event", at_most=TARGET),
+        row("through no filter", through(), "us/event", limit=mixed, limit_is="translate alone"),
+        row("through a filter by event name", through(NO_TESTS), "us/event", limit=mixed, limit_is="translate alone"),
+        row("through a filter by a property", through(NO_TRIALS), "us/event", limit=mixed, limit_is="translate alone"),
+        row("through a filter that masks", through(MASKED), "us/event", limit=mixed, limit_is="translate alone"),
         row("keys", [_each(lambda pair: kind.keys(*pair), typical) for _ in rounds], "us/event"),
         row("read a stored event", [_each(read_stamped, kept) for _ in rounds], "us/event", limit=reading,
             limit_is="msgspec.json.decode of the same bytes"),
@@ -79,7 +94,7 @@ def _cases(kind: str) -> list[tuple[Event, Any]]:
 def _each(work: Callable[[T], object], things: list[T], seconds: float = SECONDS) -> float:
     """Microseconds of CPU for one."""
     count, end, cpu = 0, time.perf_counter() + seconds, own_cpu()
-    while time.perf_counter() < end:
+    while not count or time.perf_counter() < end:
         for thing in things:
             work(thing)
         count += len(things)
