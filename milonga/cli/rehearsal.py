@@ -15,14 +15,14 @@ from msgspec.structs import replace
 
 from milonga.cli.common import LOG_FOLDER
 from milonga.cli.facts import Facts, Held, Place, waits_again
+from milonga.delivery.finding import stretch
 from milonga.delivery.newest import Newest
 from milonga.delivery.replay_rules import counts, has_set, requests_of
 from milonga.delivery.selection import Selection
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.destinations.contract import Destination, Key, Requests, Skip
-from milonga.destinations.deciding import decide
-from milonga.destinations.integrations import replayed
-from milonga.eventlog.api import Damaged, Position, Stored
+from milonga.destinations.deciding import as_replayed, decide
+from milonga.eventlog.api import Damaged, Offset, Position, Stored
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.outcomes.comparing import Change, compare
 from milonga.outcomes.explain import name_of
@@ -101,12 +101,18 @@ class Rehearsal:
 
     async def run(self, now: int, *, overwrite: bool, tell: Told) -> Rehearsed:
         """now  unix milliseconds; overwrite: leave nothing out"""
+        reader = SqliteLogReader(self._folder)
+        try:
+            after, upto = await stretch(reader, 0, self._wanted.since, self._wanted.until)
+            end = await reader.end(0)
+        finally:
+            await reader.close()
         newest = None
         if self._kind.overwriting and not overwrite:
-            newest = await self._look_for_newest(tell)
+            newest = await self._look_for_newest(after, end, tell)
         found = Rehearsed()
         try:
-            async for page in self._pages("Comparing", tell):
+            async for page in self._pages("Comparing", after, upto, tell):
                 found.looked += sum(self._in_time(stored) for stored in page if isinstance(stored, Stored))
                 found.damaged += sum(isinstance(one, Damaged) for one in page)
                 wanted = [one for one in page if isinstance(one, Stored) and self._wanted.fits(one)]
@@ -119,30 +125,28 @@ class Rehearsal:
     def _in_time(self, stored: Stored) -> bool:
         return self._wanted.since <= stored.event.stamp.received_at < self._wanted.until
 
-    async def _pages(self, what: str, tell: Told) -> AsyncIterator[list[Stored | Damaged]]:
+    async def _pages(self, what: str, after: Offset, upto: Offset, tell: Told) -> AsyncIterator[list[Stored | Damaged]]:
         reader = SqliteLogReader(self._folder)
         try:
-            at = begin = await reader.begin(0) - 1
-            end = await reader.end(0)
-            while at < end and (page := await reader.read(0, at, AT_ONCE)):
+            at = after
+            while at < upto and (page := await reader.read(0, at, min(AT_ONCE, upto - at))):
                 at = page[-1].position.offset
                 yield page
-                tell(what, at - begin, end - begin)
+                tell(what, at - after, upto - after)
         finally:
             await reader.close()
 
     # Who was the last to set what
 
-    async def _look_for_newest(self, tell: Told) -> Newest:
+    async def _look_for_newest(self, after: Offset, end: Offset, tell: Told) -> Newest:
         newest = Newest()
-        async for page in self._pages("Looking for newer attributes", tell):
+        async for page in self._pages("Looking for newer attributes", after, end, tell):
             setters = [
                 one
                 for one in page
                 if isinstance(one, Stored)
                 and one.event.stamp.source == self._config.source
                 and one.event.stamp.type in self._kind.overwriting
-                and one.event.stamp.received_at >= self._wanted.since
             ]
             outcomes = self._outcomes(setters)
             for one in setters:
@@ -187,7 +191,7 @@ class Rehearsal:
             known = first.state not in (State.delivered.name, "unknown")
             found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
             return
-        marked = self._becomes(replayed(event, self._kind.label, relays=self._kind.relays), self._config)
+        marked = self._becomes(as_replayed(self._kind, event), self._config)
         changes = [] if isinstance(marked, Skip) else compare(first.requests, marked)
         found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
         if changes:
@@ -226,7 +230,7 @@ class Rehearsal:
         try:
             then = self._config_at(version)
             own = self._becomes(event, then)
-            marked = self._becomes(replayed(event, self._kind.label, relays=self._kind.relays), then)
+            marked = self._becomes(as_replayed(self._kind, event), then)
         except (UserError, KeyError):
             return None
         return None if isinstance(own, Skip) or isinstance(marked, Skip) else marked

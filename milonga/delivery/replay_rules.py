@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 from milonga.delivery.superseding import set_by, without_newer
 from milonga.delivery.switching import Fate
 from milonga.destinations.contract import Destination, Key, Requests, Skip
-from milonga.destinations.deciding import decide
-from milonga.destinations.integrations import replayed
+from milonga.destinations.deciding import as_replayed, decide
 from milonga.outcomes.model import Outcome, State
 from milonga.spec.event import Event
 from milonga.workspace.model import DestinationConfig
@@ -29,7 +28,7 @@ def requests_of(
     is_newer  whether an event that came later has set this
     """
     try:
-        event = replayed(event, kind.label, relays=kind.relays)
+        event = as_replayed(kind, event)
         seconds = kind.lifetime(event, config.settings)
         happened = min(event.timestamp or now, event.received_at or now)
         if seconds is not None and happened + seconds * 1000 < now:
@@ -50,7 +49,7 @@ def has_set(config: DestinationConfig, kind: Destination, event: Event, outcomes
     """
     try:
         if any(outcome.replay for outcome in outcomes):
-            event = replayed(event, kind.label)
+            event = as_replayed(kind, event)
         return set_by(kind, event, decide(kind, event, config.settings, config.delivery.gate))
     except Exception:
         return set()

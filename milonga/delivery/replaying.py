@@ -30,7 +30,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.switching import fate
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key, Skip
-from milonga.destinations.integrations import replayed
+from milonga.destinations.deciding import as_replayed
 from milonga.eventlog.api import Damaged, Offset, Position, Stored
 from milonga.outcomes.model import Outcome
 from milonga.spec.event import Event
@@ -277,7 +277,7 @@ class Replaying:
             return self._leave_out(replay, position, USER_DELETED)
         try:
             event = read_stamped(stored.event)
-            keys = keys_of(work, replayed(event, work.kind.label), position)
+            keys = keys_of(work, as_replayed(work.kind, event), position)
         except Exception:
             log.exception("delivery.cannot_read", position=position)
             return self._leave_out(replay, position, UNREADABLE.code)

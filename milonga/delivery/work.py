@@ -18,8 +18,7 @@ from milonga.delivery.suspicion import Suspicion
 from milonga.delivery.switching import Fate, fate, paused_within, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Destination, Requests, Skip
-from milonga.destinations.deciding import decide
-from milonga.destinations.integrations import replayed
+from milonga.destinations.deciding import as_replayed, decide
 from milonga.eventlog.api import Offset, Position
 from milonga.privacy.subject import users_of_stamped
 from milonga.spec.event import Event
@@ -102,7 +101,7 @@ class Work:
         """
         joined = self.replayed.get(entry.position)
         if joined is not None:
-            event = replayed(event, self.kind.label)
+            event = as_replayed(self.kind, event)
         result = decide(self.kind, event, self.config.settings, self.gate, self._unsure)
         if joined is None or isinstance(result, Skip):
             return result

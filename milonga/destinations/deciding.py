@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from milonga.destinations.contract import Destination, Requests, Skip
+from milonga.destinations.integrations import replayed
 from milonga.filters.chain import Dropped
 from milonga.filters.gate import Gate
 from milonga.spec.event import Event
@@ -24,3 +25,8 @@ def decide(
     if isinstance(passed, Dropped):
         return Skip(passed.code, passed.fix)
     return kind.translate(passed, settings)
+
+
+def as_replayed(kind: Destination, event: Event) -> Event:
+    """The event as a replay sends it to this kind."""
+    return replayed(event, kind.label, relays=kind.relays)

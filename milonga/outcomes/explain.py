@@ -10,9 +10,8 @@ from msgspec import Struct, UnsetType
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
-from milonga.destinations.deciding import decide
+from milonga.destinations.deciding import as_replayed, decide
 from milonga.destinations.http import shown_address
-from milonga.destinations.integrations import replayed
 from milonga.eventlog.api import Stored
 from milonga.filters.gate import OPEN, Gate
 from milonga.outcomes.model import Attempt, Outcome, State
@@ -141,7 +140,7 @@ def _decided(event: Event, standing: Standing) -> Requests | Skip:
     if standing.kind is None:
         return []
     if standing.outcomes and standing.outcomes[0].replay and standing.waits is None:
-        event = replayed(event, standing.kind.label)
+        event = as_replayed(standing.kind, event)
     try:
         return decide(standing.kind, event, standing.settings, standing.gate)
     except Exception:
