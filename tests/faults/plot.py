@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 WIDTH, HEIGHT = 760, 210  #: of one chart
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 34, 34
+LEFT, RIGHT, TOP, BOTTOM = 70, 30, 34, 34
 COLORS: Final = ("#0b6e99", "#c2410c", "#4d7c0f", "#7e22ce")
 
 
