@@ -16,8 +16,9 @@ from random import Random
 from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
-from tests.faults.power.trace import Answer, Call, Create, Mkdir, Rename, Sync, Truncate, Unlink, Write
+from tests.faults.power.trace import Answer, Append, Call, Create, Mkdir, Rename, Sync, Truncate, Unlink, Write
 
 Model: TypeAlias = Literal["strict", "journal"]
 Image: TypeAlias = dict[str, bytes | None]
@@ -78,9 +79,11 @@ class Disk:
 
     def _happened(self, call: Call, names: dict[str, int]) -> None:
         match call.what:
-            case Create(path):
+            case Create(path, empty):
                 if path not in names:
                     self._named(call, names, path, self._add(b""))
+                elif empty:
+                    self._happened(replace(call, what=Truncate(path, 0)), names)
             case Mkdir(path):
                 self._named(call, names, path, self._add(None))
             case Unlink(path):
@@ -96,6 +99,9 @@ class Disk:
                 if offset + len(data) > file.size:
                     file.size = offset + len(data)
                     file.grown.append((call.ended, len(self._changes)))
+            case Append(path, data):
+                write = Write(path, self._files[names[path]].size, data)
+                self._happened(replace(call, what=write), names)
             case Truncate(path, size):
                 file = self._files[names[path]]
                 file.writes.append(call)

@@ -32,6 +32,13 @@ class Write(Struct, frozen=True):
     data: bytes
 
 
+class Append(Struct, frozen=True):
+    """To a file that was opened empty, by plain writes: behind what it holds."""
+
+    path: str
+    data: bytes
+
+
 class Truncate(Struct, frozen=True):
     path: str
     size: int
@@ -44,9 +51,10 @@ class Sync(Struct, frozen=True):
 
 
 class Create(Struct, frozen=True):
-    """Opened with O_CREAT: made, if it was not there."""
+    """Opened with O_CREAT: made, if it was not there; emptied, if it was to be (O_TRUNC)."""
 
     path: str
+    empty: bool = False
 
 
 class Mkdir(Struct, frozen=True):
@@ -68,7 +76,7 @@ class Answer(Struct, frozen=True):
     port: int
 
 
-What: TypeAlias = Write | Truncate | Sync | Create | Mkdir | Unlink | Rename | Answer
+What: TypeAlias = Write | Append | Truncate | Sync | Create | Mkdir | Unlink | Rename | Answer
 
 
 class Call(Struct, frozen=True):
@@ -142,6 +150,8 @@ def _what(name: str, arguments: str, result: str, data: str, door: str) -> What 
             if path.startswith(door):
                 said = _bytes(rest.partition('"')[2].partition('"')[0])
                 return Answer(int(path.removeprefix(door).split(":")[-1].rstrip("]"))) if _is_200(said) else None
+            if name == "write" and _counts(path, data):
+                return Append(path, _bytes(rest.partition('"')[2].partition('"')[0]))
             if _counts(path, data):
                 raise NotModelled(f"{name} to {path}")
         case "fsync" | "fdatasync":
@@ -153,9 +163,7 @@ def _what(name: str, arguments: str, result: str, data: str, door: str) -> What 
         case "openat" if "O_CREAT" in arguments:
             path = _name(arguments)
             if _counts(path, data):
-                if "O_TRUNC" in arguments:
-                    raise NotModelled(f"{path} opened with O_TRUNC")
-                return Create(path)
+                return Create(path, empty="O_TRUNC" in arguments)
         case "mkdir" | "unlink":
             path = _name(arguments)
             if _counts(path, data):
