@@ -167,8 +167,9 @@ def _at(at: dict[str, Any]) -> list[str]:
     for tried in at.get("tries", ()):
         status = tried["status"] if tried["status"] is not None else "no answer"
         perhaps = "(perhaps delivered)" if tried["perhapsDelivered"] else ""
+        batch = f"(in a batch of {tried['batch']})" if tried["batch"] > 1 else ""
         reason = "" if tried["reason"] and tried["reason"] in at["why"] else tried["reason"]
-        said = f"try {tried['at']} {status} {tried['code']} {tried['ms']} ms {perhaps} {reason}"
+        said = f"try {tried['at']} {status} {tried['code']} {tried['ms']} ms {batch} {perhaps} {reason}"
         told.append(f"     {' '.join(said.split())}")
     for old in at.get("before", ()):
         again = f" by replay {old['replay']}" if "replay" in old else ""
@@ -183,7 +184,8 @@ def _requests(at: dict[str, Any]) -> list[str]:
     told = []
     head = HEADS.get(at["state"], "would have sent")
     for request in at.get("requests", ()):
-        told.append(f"     {head}: {request['method']} {request['url']} [{request['part']}]")
+        company = f", its own part of a batch of up to {at['inBatchesOf']}" if at.get("inBatchesOf") else ""
+        told.append(f"     {head}: {request['method']} {request['url']} [{request['part']}{company}]")
         told += [f"{VALUE}{name}: {value}" for name, value in request["headers"].items()]
         if request["format"] == "form":
             told += [f"{VALUE}{name} = {value}" for name, value in request["body"].items()]

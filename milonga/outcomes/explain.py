@@ -124,6 +124,8 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     else:
         about |= {"state": "unknown", "code": "", "why": standing.lost, "fix": ""}
     about["requests"] = [] if isinstance(decided, Skip) else [shown(request) for request in decided]
+    batch = None if standing.kind is None else standing.kind.batch
+    about["inBatchesOf"] = None if batch is None else batch.events
     about["tries"] = [_try(attempt) for attempt in standing.tries]
     before = standing.outcomes if standing.waits is not None else standing.outcomes[1:]
     about["before"] = [_before(old) for old in before]
@@ -230,6 +232,7 @@ def _try(attempt: Attempt) -> dict[str, Any]:
         "status": attempt.status,
         "ms": attempt.ms,
         "perhapsDelivered": attempt.perhaps,
+        "batch": attempt.batch,
         "answer": attempt.answer.decode(errors="replace"),
     }
 

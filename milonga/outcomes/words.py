@@ -63,6 +63,9 @@ SKIPPED: Final = {
     "sent_by_browser": "The visitor's browser has sent it to the destination itself",
     "heartbeat_disabled": "The destination's settings want no heartbeats",
     "no_page_event": "A page like this makes no activity",
+    "missing_write_key": "The destination has no write key",
+    "loop": "The event came back, or was forwarded often enough",
+    "event_too_large": "The event is larger than the receiver takes",
     "too_deep": "The event is nested more deeply than receivers can read",
 }
 """Why a destination sends nothing, by the code of its Skip; tests/outcomes/test_words.py says that none is missing."""

@@ -56,6 +56,7 @@ class Road:
     sent_at    when each was sent first
     delivered  in order of the answers
     parts      (n, part) of all requests
+    loads      the numbers in each request; what one of them is answered other than OK holds for all
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Road:
         self.loop, self.log, self.answer = loop, log or paper.ListLog(), answer
         self.latency = LATENCY
         self.sent: list[int] = []
+        self.loads: list[list[int]] = []
         self.sent_at: dict[int, float] = {}
         self.delivered: list[int] = []
         self.parts: list[tuple[int, str]] = []
@@ -107,20 +109,23 @@ class Road:
         self.running = loop.create_task(self.runner.run())
 
     def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
-        said = msgspec.json.decode(outgoing.body)
-        n = said["n"]
-        self.sent.append(n)
-        self.parts.append((n, said["part"]))
-        self.sent_at.setdefault(n, self.loop.time())
+        said = paper.said_in(outgoing.body)
+        numbers = [one["n"] for one in said]
+        self.loads.append(numbers)
+        self.sent += numbers
+        self.parts += [(one["n"], one["part"]) for one in said]
+        for n in numbers:
+            self.sent_at.setdefault(n, self.loop.time())
         self.flying += 1
-        reply = self.answer(n)
+        replies = [self.answer(n) for n in numbers]
+        reply = next((reply for reply in replies if reply is not OK), OK)
         if reply is None:
             return
 
         def end() -> None:
             self.flying -= 1
             if reply is OK:
-                self.delivered.append(n)
+                self.delivered += numbers
             done(reply, self.latency)
 
         self.loop.call_later(self.latency, end)
