@@ -16,7 +16,7 @@ from milonga.spec.values import id_text
 
 Steps: TypeAlias = tuple[str, ...]
 
-MOST_STEPS: Final = 10
+MOST_STEPS: Final = 10  #: of a field's path, the first included
 LONGEST_STEP: Final = 100  #: characters
 MASK: Final = "***"
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from milonga.filters.paths import Steps
+from milonga.filters.paths import MOST_STEPS, Steps
 
 ROOTS: Final = (
     *("type", "event", "name", "category", "userId", "anonymousId", "groupId", "previousId", "messageId", "accountId"),
@@ -179,6 +179,8 @@ class _Scan:
             raise NotACondition(
                 f"has() asks for a field within another one, such as has(properties.plan), at character {token.at}"
             )
+        if self._token(behind - 1).text == "]":
+            raise NotACondition(f"has() takes no brackets: write '{steps[-1]}' in ..., at character {token.at}")
         self._open.append("")
         self._asked.add(steps)
         return behind
@@ -199,6 +201,8 @@ class _Scan:
                 place += 3
             else:
                 return tuple(steps), place
+            if len(steps) > MOST_STEPS:
+                raise NotACondition(f"More than {MOST_STEPS} names in one field, at character {name.at}")
 
 
 def _unknown(what: str, token: Token, known: frozenset[str] | tuple[str, ...]) -> NotACondition:

@@ -88,6 +88,8 @@ def test_what_is_absent_is_no_match_and_its_negation_is_one(text: str) -> None:
         (" || ".join(['[1].exists(a, a == "")'] * 6), "More than 5 exists() and all()"),
         ("(" * 21 + "true" + ")" * 21, "More than 20 brackets within one another, at character 21"),
         ("properties.a == null && properties.a.b == 1", "without properties.a and properties.a.b"),
+        ("properties" + ".a" * 10 + " == 1", "More than 10 names in one field, at character 30"),
+        ("has(properties['order id'])", "has() takes no brackets: write 'order id' in ..., at character 5"),
         ("has(event)", "has() asks for a field within another one"),
         ("has(1)", "has() asks for a field within another one"),
         ('properties["a\\"b"] == 1', "A name in brackets is written without"),
@@ -143,12 +145,12 @@ HOSTILE = [
     "true" + "&&true" * 160,
     "1" + "==1" * 300,
     "true?true:" * 80 + "true",
-    "properties" + ".a" * 480 + " == 1",
+    "(properties" + ".a" * 9 + ")" + ".a" * 450 + " == 1",
     "properties" + "[0]" * 300 + " == 1",
     "[" * 20 + "]" * 20 + " == []",
     "event" + ".lowerAscii()" * 70 + " == 'x'",
     "'" + "a" * 980 + "' == event",
-    "properties" + "['a']" * 190 + " == 1",
+    "(properties)" + "['a']" * 190 + " == 1",
 ]
 
 
