@@ -61,11 +61,13 @@ class Keep(Struct, frozen=True, kw_only=True):
     events    bytes of events in the log; what is not delivered stays up to 7 days in any case
     outcomes  what became of them
     counts    numbers per minute
+    dead      dead letters; 0: until they are resent or discarded
     """
 
     events: float = 7.0
     outcomes: float = 30.0
     counts: float = 400.0
+    dead: float = 0.0
 
 
 class Listen(Struct, frozen=True, kw_only=True):
@@ -242,6 +244,7 @@ async def deliver(
             places=partial(places_in, data / LOG_FOLDER),
             keep_outcomes=keep.outcomes * DAY,
             keep_counts=keep.counts * DAY,
+            keep_dead=keep.dead * DAY,
             has_room=Ledge(data, reserve).has_room,
         )
         stopper = asyncio.create_task(_call_when(stop, delivery.stop))

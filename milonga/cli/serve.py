@@ -101,6 +101,10 @@ def command(
             parser=an_amount, metavar="SIZE", help="Let the event log take no more, such as 20GB or 50% of the disk."
         ),
     ] = None,
+    keep_dead: Annotated[
+        float,
+        typer.Option(metavar="DAYS", help="Keep dead letters so long; 0: until resent or discarded.", min=0),
+    ] = KEEP.dead,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Serve metrics for Prometheus on this port, at /metrics; 0 takes any.", min=0, max=65535),
@@ -135,7 +139,7 @@ def command(
 ) -> None:
     """Take events from SDKs and deliver them, until Ctrl-C."""
     logs.configure()
-    keep = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts)
+    keep = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts, dead=keep_dead)
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together.")
     listen = Listen(
@@ -242,7 +246,8 @@ class Serving:
                     )
                 )
             elif self._role is Role.all:
-                options = [f"--keep-outcomes={self._keep.outcomes}", f"--keep-counts={self._keep.counts}"]
+                keep = self._keep
+                options = [f"--keep-{n}={getattr(keep, n)}" for n in ("outcomes", "counts", "dead")]
                 if self._disk.reserve is not None:
                     options.append(f"--disk-reserve={self._disk.reserve}")
                 if self._allow_private:

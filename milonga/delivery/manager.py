@@ -7,6 +7,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -56,6 +57,7 @@ class Delivery:
 
     places                      see milonga.delivery.erasing
     keep_outcomes, keep_counts  seconds
+    keep_dead                   seconds; 0.0: for good
     has_room                    whether the disk takes what is to be recorded of further requests; asked often
     """
 
@@ -70,6 +72,7 @@ class Delivery:
         places: Places = lambda _: iter(()),
         keep_outcomes: float = KEEP_OUTCOMES,
         keep_counts: float = KEEP_COUNTS,
+        keep_dead: float = 0.0,
         has_room: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.time,
         running: Callable[[], float] = running,
@@ -77,7 +80,7 @@ class Delivery:
     ) -> None:
         self._workspace, self._log, self._dice = workspace, event_log, dice
         self._clock = Clock(clock, running, boot())
-        self._keep_outcomes, self._keep_counts = keep_outcomes, keep_counts
+        self._keep_outcomes, self._keep_counts, self._keep_dead = keep_outcomes, keep_counts, keep_dead
         self._allow_private, self._limits = allow_private, limits or Limits()
         store = DeliveryStore(data / "delivery.db")
         self._skips = clock_since(store, self._clock, self._limits.backoff)
@@ -263,6 +266,9 @@ class Delivery:
     async def _clean_up(self) -> None:
         """Beside everything else, which must not wait for it, whatever it meets."""
         while True:
+            if self._keep_dead:
+                before = int((self._clock() - self._keep_dead) * 1000)
+                self._recorder.record(Record(before=partial(_drop_dead, before)))
             try:
                 dropped = await asyncio.to_thread(self._outcomes.drop_old, self._keep_outcomes, self._keep_counts)
                 if dropped:
@@ -292,3 +298,9 @@ class Delivery:
         await asyncio.gather(*(self._end(number, grace) for number in list(self._runners)))
         await self._recorder.close()
         self._reader.close()
+
+
+def _drop_dead(before: int, store: DeliveryStore) -> None:
+    dropped = store.drop_dead(before)
+    if dropped:
+        log.info("delivery.dead_letters_dropped", letters=dropped)

@@ -362,6 +362,12 @@ class DeliveryStore:
             ),
         )
 
+    def drop_dead(self, before: int) -> int:
+        """Those that died before then (unix milliseconds); how many."""
+        changes = self._db.total_changes()
+        self._db.execute("DELETE FROM dead WHERE died_at < ?", (before,))
+        return self._db.total_changes() - changes
+
     def remove_dead(self, destination: int, position: Position) -> None:
         self._db.execute(
             "DELETE FROM dead WHERE destination = ? AND partition = ? AND offset = ?", (destination, *position)

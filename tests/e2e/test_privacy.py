@@ -1,16 +1,22 @@
 """Users are suppressed and deleted in a running server: no file has anything of them left, and nobody else notices."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import apsw
 
+from milonga.delivery.rows import DeadLetter
+from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.eventlog.api import Position
 from milonga.privacy.regulation import Kind, Status
+from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.e2e.conftest import KEY
+from tests.events import stamp_of
 from tests.receiving import Receiving
 from tests.running import Client, Milonga, eventually, track
 
@@ -134,3 +140,29 @@ def test_a_deletion_survives_a_kill_of_either_process(milonga: Milonga, totango:
     eventually(lambda: has_got(totango, "e-901"), "bob goes on")
     assert not has_got(totango, "Secret Word 902")
     assert milonga.ask("check")["problems"] == []
+
+
+def test_dead_letters_go_after_as_many_days_as_the_server_was_told(tmp_path: Path) -> None:
+    data, now = tmp_path / "data", int(time.time() * 1000)
+    with Milonga(data, "--keep-dead", "2") as milonga:
+        milonga.say("sources", "add", "web", "--write-key", KEY)
+        milonga.say("destinations", "add", "webhook", "--source", "web", "--set", "url=https://hook.example")
+        store = DeliveryStore(data / "delivery.db")
+        with store.transaction():
+            for days in (1, 3, 30):
+                store.add_dead(dead_letter(days, died_at=now - days * 86_400_000))
+        store.close()
+        milonga.start()
+        eventually(lambda: kept(data)[0] == 1, "the young one stays")
+
+
+def dead_letter(offset: int, died_at: int) -> DeadLetter:
+    return DeadLetter(
+        destination=1,
+        position=Position(0, offset),
+        died_at=died_at,
+        code="http_400",
+        reason="No.",
+        parts=frozenset(),
+        event=Stamped(stamp_of(), b"{}"),
+    )
