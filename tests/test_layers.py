@@ -17,7 +17,8 @@ MAY_IMPORT = {
     "workspace": {"spec", "privacy", "eventlog.api", "eventlog.folders", "filters", "destinations", "workspace"},
     "collector": {"spec", "privacy", "identity", "eventlog.api", "workspace.model", "collector"},
     "outcomes": {
-        *("spec", "eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters", "destinations"),
+        *("spec", "privacy", "eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters"),
+        "destinations",
         *("workspace.model", "outcomes"),
     },
     "delivery": {

@@ -20,7 +20,7 @@ from milonga.delivery.rows import DeadLetter
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
-from milonga.outcomes.erasing import erase_attempts, set_aside_files
+from milonga.outcomes.erasing import erase_attempts, erase_words, set_aside_files
 from milonga.privacy.regulation import Deletion, Doomed, Regulation
 from milonga.privacy.subject import users_of_stamped
 from milonga.workspace.errors import UserError
@@ -136,6 +136,8 @@ class Eraser:
             number, position = letter.destination, letter.position
             self._recorder.record(Record(before=lambda store, n=number, p=position: _drop_letter(store, n, p)))  # type: ignore[misc]
         counts[deletions[0].regulation, "attempts"] += await self._erase_attempts(attempts_of)
+        named = await asyncio.to_thread(erase_words, self._data / "outcomes", users)
+        counts[deletions[0].regulation, "attempts"] += named
         await self._forget_names(users)
         await self._recorder.flush()
         await self._recorder.compact()

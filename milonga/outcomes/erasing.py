@@ -1,16 +1,17 @@
 """Erasing what attempts say of events: the answer's words may repeat what was sent. Outcomes name nobody, and stay."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 
 from milonga.eventlog.api import Position
 from milonga.eventlog.aside import UNREADABLE
 from milonga.outcomes.files import is_begun, open_to_write, path_of, segments
+from milonga.privacy.subject import Named
 
 TRIES: Final = 50  #: to empty a write-ahead log that somebody reads just now
 AGAIN: Final = 0.1  #: seconds between them
@@ -33,6 +34,39 @@ def erase_attempts(folder: Path, positions: Sequence[Position]) -> tuple[int, li
             if path.exists():
                 left.append(path.name)
     return erased, left
+
+
+def erase_words(folder: Path, users: Collection[str]) -> int:
+    """
+    How many attempts named one of these users: of events that have left the log, or of others. What the receiver said
+    goes from them, all else stays. As above.
+    """
+    named, erased = Named(users), 0
+    for number in segments(folder):
+        try:
+            erased += _erase_words(path_of(folder, number), named)
+        except (apsw.CantOpenError, *UNREADABLE):
+            continue  # told by the other
+    return erased
+
+
+def _erase_words(path: Path, named: Named) -> int:
+    erased, after = 0, 0
+    with closing(open_to_write(path)) as db:
+        db.pragma("secure_delete", True)
+        if not is_begun(db):
+            return 0
+        query = "SELECT rowid, reason, answer FROM attempts WHERE rowid > ? ORDER BY rowid LIMIT ?"
+        while rows := list[Any](db.execute(query, (after, AT_ONCE))):
+            after = rows[-1][0]
+            found = [(row,) for row, reason, answer in rows if named(answer) or named(reason.encode(errors="replace"))]
+            if found:
+                with db:
+                    db.executemany("UPDATE attempts SET reason = '', answer = x'' WHERE rowid = ?", found)
+                erased += len(found)
+        if erased:
+            empty_wal(db)
+    return erased
 
 
 def _erase(path: Path, positions: Sequence[Position]) -> int:

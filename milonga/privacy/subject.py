@@ -102,6 +102,24 @@ def may_name(excerpt: bytes, users: Collection[str]) -> bool:
     return len(excerpt) >= MAX_EXCERPT and _USER.search(excerpt) is None
 
 
+_WORD: Final = re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\]+")
+FEW: Final = 20  #: ids that are looked for wherever they stand; of more, only those that stand as a word
+LONG: Final = 6  #: characters of an id that is not met by chance
+
+
+class Named:
+    """Whether a receiver's words name one of these users. Ids that are short, or many, only as a word of their own."""
+
+    def __init__(self, users: Collection[str]) -> None:
+        self._words = frozenset(user.encode(errors="replace") for user in users)
+        self._anywhere = tuple(w for w in self._words if len(w) >= LONG) if len(users) <= FEW else ()
+
+    def __call__(self, words: bytes) -> bool:
+        if any(one in words for one in self._anywhere):
+            return True
+        return any(word in self._words or word.rstrip(b".:!") in self._words for word in _WORD.findall(words))
+
+
 def user_in(excerpt: bytes) -> str | None:
     """The userId that the sample of one event says, if it can be found."""
     found = _USER.search(excerpt)

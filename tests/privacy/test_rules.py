@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw
 from milonga.privacy.digest import Digests, digest, erased_message_id
 from milonga.privacy.ip import excerpt_changed, removed, shortened, with_ip_changed
 from milonga.privacy.regulation import Deletion, Doomed
-from milonga.privacy.subject import erased, may_name, user_in, users_of
+from milonga.privacy.subject import Named, erased, may_name, user_in, users_of
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
 from tests.events import stamp_of
@@ -76,6 +76,17 @@ def test_an_erased_event_can_be_read_and_says_nothing() -> None:
 )
 def test_a_sample_goes_if_it_may_be_of_the_user(excerpt: bytes, named: bool) -> None:
     assert may_name(excerpt, {"ada", "42"}) is named
+
+
+def test_a_receivers_words_name_a_user_by_a_word_or_a_long_id_anywhere() -> None:
+    named = Named(["42", "ada.lovelace"])
+    assert named(b'{"error":"user 42 is unknown"}')
+    assert named(b"No such user: 42.")
+    assert not named(b"status 422, 1.42")
+    assert named(b"xada.lovelacex")
+    many = Named([f"user-{n}" for n in range(1000)])
+    assert many(b'{"id":"user-77"}')
+    assert not many(b"xuser-77x")
 
 
 def test_the_user_of_a_sample_is_found_in_broken_json() -> None:
