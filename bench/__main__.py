@@ -24,6 +24,7 @@ from bench.ingest import batch, single
 from bench.isolation import isolation
 from bench.latency import latency
 from bench.measure import Noise
+from bench.parked import parked
 from bench.report import Found, machine, table
 from bench.run import Run
 from bench.starting import start
@@ -56,6 +57,7 @@ BENCHES: Final[dict[str, Callable[[Run], Found]]] = {
     "latency": latency,
     "drain": drain,
     "isolation": isolation,
+    "parked": parked,
     "start": start,
     "memory": memory,
     "browser": browser,

@@ -31,6 +31,12 @@ class Seen(Struct, frozen=True):
     kept: list[tuple[float, bytes]]
 
 
+class Refuse(Struct, frozen=True):
+    """Tells it what to answer with 503 from now on: what has this in its body. None: nothing."""
+
+    what: bytes | None
+
+
 def receive(pipe: Connection, latency: float, keep: bool, refuse: bytes | None = None) -> None:
     """
     Sends its port; answers everything it is sent through the pipe with a Seen, and forgets.
@@ -50,11 +56,13 @@ async def _receive(pipe: Connection, latency: float, keep: bool, refuse: bytes |
 
     def asked() -> None:
         try:
-            pipe.recv()
+            said = pipe.recv()
         except EOFError:
             loop.remove_reader(pipe.fileno())
             ended.set()
         else:
+            if isinstance(said, Refuse):
+                receiver.refuse = said.what
             pipe.send(receiver.seen())
 
     loop.add_reader(pipe.fileno(), asked)
@@ -64,7 +72,7 @@ async def _receive(pipe: Connection, latency: float, keep: bool, refuse: bytes |
 
 class _Receiver:
     def __init__(self, loop: asyncio.AbstractEventLoop, latency: float, keep: bool, refuse: bytes | None) -> None:
-        self._loop, self._latency, self._keep, self._refuse = loop, latency, keep, refuse
+        self._loop, self._latency, self._keep, self.refuse = loop, latency, keep, refuse
         self._waiting: deque[tuple[float, asyncio.Transport, bytes]] = deque()
         self._forget()
 
@@ -84,7 +92,7 @@ class _Receiver:
         self._count += 1
         if self._keep:
             self._kept.append((now, body))
-        answer = ANSWER if self._refuse is None or self._refuse not in body else REFUSAL
+        answer = ANSWER if self.refuse is None or self.refuse not in body else REFUSAL
         if not self._latency:
             transport.write(answer)
             return

@@ -51,7 +51,7 @@ def stamped(samples: list[Sample], source: int, count: int, first: int = 0) -> l
     """What the collector would append for `count` of them, received now."""
     now = time.time_ns() // 1_000_000
     ids = zip(range(first, first + count), message_ids(count), strict=True)
-    return [_stamped(samples[place % len(samples)], id_, source, now) for place, id_ in ids]
+    return [stamp_now(samples[place % len(samples)], id_, source, now) for place, id_ in ids]
 
 
 def numbered(number: int, account: str, user: str) -> Sample:
@@ -59,7 +59,8 @@ def numbered(number: int, account: str, user: str) -> Sample:
     return _made(number, "t", account, user, str(number))
 
 
-def _stamped(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
+def stamp_now(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
+    """now  unix milliseconds"""
     stamp = Stamp(
         source=source,
         type=sample.type,

@@ -14,6 +14,7 @@ from milonga.cli import (
     events,
     explain,
     fake,
+    parked,
     regulations,
     replay,
     replays,
@@ -30,6 +31,7 @@ app.add_typer(destinations.app, name="destinations")
 app.add_typer(events.app, name="events")
 app.command("explain")(explain.command)
 app.add_typer(dead.app, name="dead")
+app.add_typer(parked.app, name="parked")
 app.command("replay")(replay.command)
 app.add_typer(replays.app, name="replays")
 app.add_typer(regulations.app, name="regulations")

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import structlog
+
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.parked_lines import ParkedLines
 from milonga.delivery.recorder import Record
@@ -14,12 +16,15 @@ from milonga.eventlog.api import Position
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.workspace.model import DestinationState
 
+log = structlog.get_logger("milonga.delivery")
+
 SWITCHED_OFF = "destination_off"
 TOO_OLD = "too_old"
 TOO_LATE = "too_late"
 TRIMMED = "log_trimmed"
 DAMAGED = "damaged_record"
 USER_DELETED = "user_deleted"
+SKIPPED_BY_HAND = "skipped_by_hand"
 
 
 class Endings:
@@ -105,6 +110,23 @@ class Endings:
             self._left(entry.position)
             self._lines.look_at(entry.keys)
         self._wake()
+
+
+def skip_row(work: Work, position: Position, by: str) -> Attempt:
+    """Among the tries of an event that is skipped by hand: who did it."""
+    log.info("delivery.skipped_by_hand", destination=work.config.name, position=position, by=by)
+    return Attempt(
+        destination=work.config.id,
+        position=position,
+        at=work.now_ms(),
+        part="",
+        code=SKIPPED_BY_HAND,
+        reason=f"Skipped with `milonga parked skip` by {by or 'somebody'}.",
+        status=None,
+        ms=0,
+        perhaps=False,
+        answer=b"",
+    )
 
 
 def _prepare(entry: Entry, destination: int, letter: DeadLetter | None, store: DeliveryStore) -> None:

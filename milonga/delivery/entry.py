@@ -53,6 +53,7 @@ class Entry:
     resent_at  unix milliseconds when it was resent as a dead letter; 0: it was not
     size       bytes it weighs in memory, about
     holds_slot True from sending until its outcome is recorded
+    skipped_by who wants it skipped unless the request that is under way delivers it; "": nobody
     alone      True for the one request that is to find out whether a paused destination works again
     company    of how many events, itself included, its next request may be at most; 0: as many as its destination takes
     """
@@ -74,6 +75,7 @@ class Entry:
         "resent_at",
         "sent_at",
         "size",
+        "skipped_by",
         "stage",
         "stored",
         "tracked",
@@ -95,6 +97,7 @@ class Entry:
         self.parked = self.loaded = self.holds_slot = self.alone = False
         self.resent_at = 0
         self.size = self.company = 0
+        self.skipped_by = ""
 
     @property
     def first_key(self) -> Hashable:

@@ -1,11 +1,14 @@
 """
-What people ask of delivery while it runs (milonga.workspace.commands): to resend or discard dead letters, and replays.
+What people ask of delivery while it runs (milonga.workspace.commands): to resend or discard dead letters, to move
+parked keys, and replays.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
+import apsw
 import msgspec
 
+from milonga.delivery.by_hand import KINDS, Done, Wish
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.runner import Runner
@@ -36,12 +39,37 @@ class Errands:
             if command.id <= self._newest:
                 continue
             self._newest = command.id
+            if command.kind in KINDS:
+                self._begin(command)
+                continue
             answer: dict[str, object]
             try:
                 answer = self._answer(command)
             except (KeyError, TypeError, ValueError) as error:  # not from our CLI
                 answer = {"error": f"{type(error).__name__}: {error}"}
             self._recorder.record(Record(then=lambda id_=command.id, a=answer: self._answers.update({id_: a})))  # type: ignore[misc]
+
+    def _begin(self, command: Command) -> None:
+        """One about parked keys: its slices are carried out one by one, each once the one before is written."""
+        done = Done()
+        try:
+            wish = msgspec.convert(command.args, Wish)
+            runner = self._runner_of(wish.destination)
+            steps = iter(()) if runner is None else runner.carry_out(command.kind, wish, command.asked_at, done)
+            self._go_on(command, steps, done)
+        except (msgspec.ValidationError, ValueError) as error:  # not from our CLI
+            self._answers[command.id] = {"error": f"{type(error).__name__}: {error}"}
+
+    def _go_on(self, command: Command, steps: Iterator[None], done: Done) -> None:
+        try:
+            next(steps)
+        except StopIteration:
+            answer: dict[str, object] = {"done": done.done, "underWay": done.under_way}
+            self._recorder.record(Record(then=lambda: self._answers.update({command.id: answer})))
+        except (TypeError, ValueError, apsw.Error) as error:
+            self._answers[command.id] = {"error": f"{type(error).__name__}: {error}"}
+        else:
+            self._recorder.record(Record(then=lambda: self._go_on(command, steps, done)))
 
     def tell(self) -> None:
         """Write the answers that are ready. What the workspace raises leaves them for the next time."""

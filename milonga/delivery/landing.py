@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from milonga.delivery.answers import attempt_row, judged, told, wordless
 from milonga.delivery.batching import TIMEOUT, Aboard, Load, apart
-from milonga.delivery.ending import SWITCHED_OFF
+from milonga.delivery.ending import SKIPPED_BY_HAND, SWITCHED_OFF, skip_row
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.parking import Parking
@@ -229,6 +229,9 @@ class Landings:
         number, position, progress = work.config.id, entry.position, entry.progress
         if work.switched_off(position, entry.resent_at):
             self._endings.end(entry, State.skipped, SWITCHED_OFF, attempts)
+        elif entry.skipped_by:
+            row = skip_row(work, position, entry.skipped_by)
+            self._endings.end(entry, State.skipped, SKIPPED_BY_HAND, [*attempts, row])
         elif entry.parked and not at_hand:
             self._parking.give_back(entry, progress, attempts)
         else:

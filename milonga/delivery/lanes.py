@@ -30,6 +30,10 @@ class Lanes(Generic[T]):
         lane = self._lanes.get(key)
         return len(lane) if lane else 0
 
+    def standing(self, key: Key) -> tuple[T, ...]:
+        """Who stands in this lane, in order."""
+        return tuple(self._lanes.get(key, ()))
+
     def is_first(self, thing: T) -> bool:
         """Whether nothing stands before it in any of its lanes."""
         return self._behind[thing] == 0

@@ -6,7 +6,7 @@ from functools import partial
 
 import structlog
 
-from milonga.delivery.ending import DAMAGED, SWITCHED_OFF, TRIMMED, Endings
+from milonga.delivery.ending import DAMAGED, SKIPPED_BY_HAND, SWITCHED_OFF, TRIMMED, Endings, skip_row
 from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.parked_lines import ParkedLines
 from milonga.delivery.recorder import Record
@@ -155,6 +155,10 @@ class Parking:
         )
 
     def _put_down(self, entry: Entry) -> None:
+        if entry.skipped_by:  # while this was being written
+            row = skip_row(self._work, entry.position, entry.skipped_by)
+            self.endings.end(entry, State.skipped, SKIPPED_BY_HAND, [row])
+            return
         self._work.line_up.remove(entry)
         self._work.suspicion.forget(entry)
         self.lines.take_out(entry)

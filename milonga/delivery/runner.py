@@ -10,13 +10,14 @@ nobody else's business.
 """
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from typing import Any
 
 import structlog
 
 from milonga.delivery.admission import Admission, keys_of
+from milonga.delivery.by_hand import ByHand, Done, Wish
 from milonga.delivery.clock import Skips
 from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.entry import UNDER_WAY
@@ -136,6 +137,11 @@ class Runner:
         self._reading.clock_set()
         self._warn_at = 0
         self._timer_at += seconds
+
+    def carry_out(self, kind: str, wish: Wish, asked_at: int, done: Done) -> Iterator[None]:
+        """What somebody asks of parked keys; see milonga.delivery.by_hand."""
+        hand = ByHand(self._work, self._parking, self._upkeep.end_parked, self._wake)
+        return hand.carry_out(kind, wish, asked_at, done)
 
     def go_on(self) -> None:
         """There is room on the disk again."""

@@ -278,6 +278,10 @@ class DeliveryReader:
                 event=event_of(stamp, body),
             )
 
+    def rows(self, query: str, args: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        """Of a query of somebody else's, such as milonga.delivery.parked_list."""
+        return iter(self._db.execute(query, args))
+
     def _first(self, query: str, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
         return next(self._db.execute(query, args), None)
 

@@ -1,5 +1,6 @@
 """What only time or a human changes: age, lines that do not move, probes of a paused destination, on and off."""
 
+from collections.abc import Sequence
 from functools import partial
 from itertools import takewhile
 
@@ -11,7 +12,7 @@ from milonga.delivery.recorder import Record
 from milonga.delivery.rows import Parked
 from milonga.delivery.store_reader import OLDEST, Age, Aged
 from milonga.delivery.work import Work
-from milonga.outcomes.model import State
+from milonga.outcomes.model import Attempt, State
 from milonga.workspace.model import DestinationState
 
 ON_DISK_AT_ONCE = 500  #: parked events looked through, or ended, at once
@@ -107,12 +108,12 @@ class Upkeep:
         work = self._work
         return work.tools.reader.parked_by_age(work.config.id, after, received_before, ON_DISK_AT_ONCE)
 
-    def end_parked(self, parked: Parked, state: State, code: str) -> None:
+    def end_parked(self, parked: Parked, state: State, code: str, attempts: Sequence[Attempt] = ()) -> None:
         """The same for one that was looked up."""
         age = (parked.received_at, *parked.position)
-        self._end_parked(Aged(age, parked.parked_at, parked.resent, parked.keys), state, code)
+        self._end_parked(Aged(age, parked.parked_at, parked.resent, parked.keys), state, code, attempts)
 
-    def _end_parked(self, aged: Aged, state: State, code: str) -> None:
+    def _end_parked(self, aged: Aged, state: State, code: str, attempts: Sequence[Attempt] = ()) -> None:
         """It ends without having been brought back into memory."""
         work, lines = self._work, self._parking.lines
         if aged.position in lines.in_hand:
@@ -123,7 +124,7 @@ class Upkeep:
         progress = work.tools.reader.progress(work.config.id, aged.position)
         if progress is not None:
             entry.resume(progress)
-        self._parking.endings.end(entry, state, code)
+        self._parking.endings.end(entry, state, code, attempts)
 
     def _probe(self) -> None:
         """A destination paused because of its settings may have been mended on the other side: ask now and then."""

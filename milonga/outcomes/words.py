@@ -11,6 +11,10 @@ PIPELINE: Final = {
         "The destination was switched off while the event waited.",
         "Switch it on: it begins with what arrives from then on.",
     ),
+    "skipped_by_hand": (
+        "Somebody skipped it with `milonga parked skip`, so that its line could go on; the tries tell who.",
+        "Nothing is wrong with it here. If the receiver should have it after all, enter it there.",
+    ),
     "too_old": (
         "It could not be delivered within the maximum age, and Totango dates what arrives by its arrival.",
         "Look at the tries for what stood in the way.",
