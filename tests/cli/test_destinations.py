@@ -115,7 +115,7 @@ def test_an_odd_service_id_is_taken_with_a_question(data: Path) -> None:
     ("words", "says"),
     [
         (("add", "totango", "--source", "web"), "There is a destination called totango already. Give this one another"),
-        (("add", "nothing", "--source", "web"), "Kinds: totango, webhook"),
+        (("add", "nothing", "--source", "web"), "Kinds: segment, totango, webhook"),
         (("add", "webhook", "--source", "nowhere"), "milonga sources add nowhere"),
         (("add", "webhook", "--source", "web", "--set", f"autorization={HUSH}"), "Did you mean authorization?"),
         (("add", "webhook", "--source", "web", "--set", f"url=http://ada:{HUSH}@x/"), "user name or password"),
@@ -126,7 +126,7 @@ def test_an_odd_service_id_is_taken_with_a_question(data: Path) -> None:
         (("show", "nobody"), "milonga destinations list"),
         (("disable", "nobody"), "milonga destinations list"),
         (("remove", "nobody"), "milonga destinations list"),
-        (("kinds", "nothing"), "Kinds: totango, webhook"),
+        (("kinds", "nothing"), "Kinds: segment, totango, webhook"),
     ],
 )
 def test_what_is_refused_exits_1_says_why_and_repeats_no_secret(data: Path, words: tuple[str, ...], says: str) -> None:
@@ -232,7 +232,7 @@ def test_at_a_terminal_switching_off_asks_first(data: Path, answer: str, status:
 
 
 def test_the_kinds_and_their_settings_can_be_looked_up_without_a_workspace() -> None:
-    assert [one["kind"] for one in asked("destinations", "kinds")] == ["totango", "webhook"]
+    assert [one["kind"] for one in asked("destinations", "kinds")] == ["segment", "totango", "webhook"]
     settings = {one["name"]: one for one in asked("destinations", "kinds", "totango")}
     assert settings["serviceId"]["required"]
     assert settings["sdrToken"]["secret"]
