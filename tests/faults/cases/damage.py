@@ -55,14 +55,18 @@ def run(run: Run) -> Iterator[Report]:
         on.milonga.say("destinations", "resume", "totango")
         sound = after(run, on, "sound", made, None)
         report.wrong += [f"undamaged: {words}" for words in sound.wrong]
+        if sound.told or sound.checked:
+            report.wrong.append("undamaged: damage was told")
         expected = {number: params for number, params in sound.arrived.items() if number >= 1_000_000}
         totals = {"harmless": 0, "lost some": 0}
+        lost = 0
         dice = dice_of(run, "damage")
         for n in range(times):
             what = Spoiled(dice)
             found = after(run, on, str(n), made, what)
             report.events += len(expected)
             missing = expected.keys() - found.arrived.keys()
+            lost += len(missing)
             totals["lost some" if missing else "harmless"] += 1
             report.duplicates += len(found.arrived.keys() - expected.keys()) + found.twice
             report.reordered += [f"{what.says}: {words}" for words in found.reordered]
@@ -80,7 +84,7 @@ def run(run: Run) -> Iterator[Report]:
                 run.tell(f"{n + 1} of {times}: {totals}")
         report.notes.append(
             f"of {times} damaged directories {totals['harmless']} delivered everything, {totals['lost some']} all but"
-            " what stood at the damaged place, which the log and `milonga check` told"
+            f" what stood at the damaged place ({lost:,} events in all), which the log and `milonga check` told"
         )
     yield report
 
