@@ -135,7 +135,7 @@ class DeliveryStore:
         for pragma in (*PRAGMAS, "secure_delete = ON"):
             self._db.execute(f"PRAGMA {pragma}")
         version = self._db.pragma("user_version")
-        tell_lost(path, "the newest dead letters and tries; what has an outcome is not sent again")
+        tell_lost(path, self._db, "the newest dead letters and tries; what has an outcome is not sent again")
         if version == 0:
             with self._db:
                 self._db.execute(SCHEMA)

@@ -62,7 +62,7 @@ class ActiveSegment:
             found = self.connection.execute("SELECT value FROM meta WHERE key = 'created_at'").get
             self.created_at = int(found) if isinstance(found, int) else 0
             self.next_offset = newest(self.connection, first) + 1
-            tell_lost(self.path, "the events of these commits, which were answered with 200")
+            tell_lost(self.path, self.connection, "the events of these commits, which were answered with 200")
             self._samples = Samples(self.connection)
             self._scan()
         except UNREADABLE as error:

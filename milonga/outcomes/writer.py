@@ -148,6 +148,7 @@ class OutcomeWriter:
             version = db.pragma("user_version")
             tell_lost(
                 path_of(self._folder, number),
+                db,
                 "the newest outcomes: events that had just been delivered may be sent once more",
             )
             if version == 0:

@@ -1,13 +1,15 @@
 """What was acknowledged and lies behind a damaged frame of a write-ahead log is missed, not passed by in silence."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import apsw
 import pytest
 import structlog
 
-from milonga.eventlog.wal import FRAME, HEADER, lost_commits, tell_lost
+from milonga.eventlog.wal import FRAME, HEADER, lost_commits, lost_commits_at_rest, tell_lost
 
 PAGE = 4096
 STEP = FRAME.size + PAGE
@@ -34,9 +36,11 @@ def opened(path: Path) -> tuple[int, int]:
     """How many rows SQLite finds, and how many commits it passes by."""
     db = apsw.Connection(str(path))
     try:
+        at_rest = lost_commits_at_rest(path)
         rows = db.execute("SELECT count(*) FROM t").get
         assert isinstance(rows, int)
-        return rows, lost_commits(path)
+        assert lost_commits(path, db) == at_rest
+        return rows, at_rest
     finally:
         db.close()
 
@@ -89,8 +93,24 @@ def test_it_is_told_and_a_copy_kept(crashed: Path) -> None:
     db = apsw.Connection(str(crashed))
     db.execute("SELECT * FROM t").fetchall()
     with structlog.testing.capture_logs() as logs:
-        tell_lost(crashed, "the rows")
+        tell_lost(crashed, db, "the rows")
     db.close()
     (line,) = logs
     assert (line["event"], line["commits"], line["log_level"]) == ("wal_damaged", 3, "error")
     assert crashed.with_name(line["kept"]).read_bytes() == wal
+
+
+def test_looking_takes_no_lock_away_from_whoever_has_it_open(crashed: Path) -> None:
+    """Closing a file of SQLite's gives up all locks of the process: the next one to come would begin the index anew."""
+    db = apsw.Connection(str(crashed))
+    db.execute("SELECT * FROM t").fetchall()
+    tell_lost(crashed, db, "the rows")
+    index = crashed.with_name("x.db-shm")
+    before = index.stat().st_size
+    look = "import apsw, sys; apsw.Connection(sys.argv[1]).execute('SELECT * FROM t').fetchall()"
+    inode = index.stat().st_ino
+    subprocess.run([sys.executable, "-c", look, str(crashed)], check=True, capture_output=True)
+    assert index.exists(), "another process took itself for the last one"
+    assert (index.stat().st_ino, index.stat().st_size) == (inode, before)
+    assert db.execute("SELECT count(*) FROM t").get == 3
+    db.close()
