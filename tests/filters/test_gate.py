@@ -4,12 +4,15 @@ from typing import Any
 
 import pytest
 
+from milonga.delivery.replay_rules import requests_of
 from milonga.destinations.contract import Skip
 from milonga.destinations.deciding import decide
 from milonga.destinations.registry import kind, kinds
 from milonga.filters.chain import Dropped
 from milonga.filters.gate import NO_CONSENT, NOT_MEANT, OPEN, gate_of
 from milonga.filters.rule import Filter
+from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.model import DestinationConfig
 from tests.filters.made import event
 
 ADS = gate_of((), ("ads",))
@@ -100,3 +103,27 @@ def test_no_kind_sees_what_the_gate_keeps_back(name: str) -> None:
 def test_settings_that_are_equal_are_compiled_once() -> None:
     filters = (Filter(name="f", do="drop", when="type == 'page'"),)
     assert gate_of(filters, ()) is gate_of((Filter(name="f", do="drop", when="type == 'page'"),), ())
+
+
+def test_a_replay_names_the_destination_in_integrations_and_asks_consent_and_filters_as_ever() -> None:
+    of = kind("webhook")
+    config = DestinationConfig(
+        id=1,
+        name="hook",
+        kind="webhook",
+        source=1,
+        settings=of.settings(url="https://hooks.example.com/"),
+        settings_version=1,
+        changes=(),
+        delivery=DeliverySettings(
+            filters=(Filter(name="no-tests", do="drop", when='event.startsWith("Test")'),), consent_categories=("ads",)
+        ),
+    )
+
+    def replayed(**fields: Any) -> str:
+        result, _ = requests_of(config, of, event(integrations={"All": False}, **fields), 0, lambda _: False)
+        return result.code if isinstance(result, Skip) else ""
+
+    assert replayed(event="Order") == ""
+    assert replayed(event="Test Order") == "filter:no-tests"
+    assert replayed(event="Order", context=preferring()) == NO_CONSENT
