@@ -240,10 +240,13 @@ class Replaying:
             wanted = [item for item in items if isinstance(item, Stored) and replay.wanted.fits(item)]
             if any(isinstance(item, Damaged) for item in items):
                 self._counts[LEFT, "damaged_record"] += sum(isinstance(item, Damaged) for item in items)
+            unsettled = {stored.position for stored in wanted if self._may_end(stored)}
             outcomes = await self._outcomes(wanted)
             for stored in wanted:
                 if not await self._may_join(replay, stored.position, rate):
                     return False
+                if stored.position in unsettled:
+                    outcomes = await self._outcomes(wanted)
                 await self._note_further(partition)
                 self._take(replay, stored, outcomes(stored))
             at = items[-1].position.offset
@@ -305,6 +308,16 @@ class Replaying:
         if detour is not None and detour.window.watermark < position.offset:
             return True
         return work.tools.reader.parked(work.config.id, position) is not None
+
+    def _may_end(self, stored: Stored) -> bool:
+        """Whether it has not ended, or is a dead letter, which somebody may resend: its outcomes are not the last."""
+        at = stored.position
+        is_read = at.offset <= self._readers.watermark(at.partition)
+        return (
+            not is_read
+            or self._is_waiting(stored)
+            or self._work.tools.reader.dead(self._work.config.id, at) is not None
+        )
 
     def _join(self, joined: Joined, stored: Stored, keys: tuple[Key, ...], last: int) -> None:
         """

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.destinations.contract import Answer, Key
@@ -21,7 +21,7 @@ class Receiver:
     """
     What the events are sent to. It remembers everything.
 
-    accepted      (n, part) in order of arrival, duplicates too
+    accepted      (n, part) in order of arrival, duplicates too; the part of a replayed one is `part@replay`
     most_at_once  events in one request
     """
 
@@ -51,7 +51,7 @@ class Receiver:
             self.flying[key] = n
         reply, accepted = self._answer(numbers)
         if accepted:
-            self.accepted += [(one["n"], one["part"]) for one in said]
+            self.accepted += [(one["n"], self._part(one)) for one in said]
             world.unsettled.update(numbers)
         if isinstance(reply, NoAnswer) and reply.perhaps:
             world.excused.update(numbers)
@@ -70,6 +70,10 @@ class Receiver:
         self._open[number] = end
         slow = not self.calm and self._dice.random() < 0.02
         loop.call_later(self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08), end, reply)
+
+    def _part(self, said: dict[str, Any]) -> str:
+        replay = self._world.replay_of(said["n"])
+        return f"{said['part']}@{replay}" if replay else str(said["part"])
 
     def crash(self) -> None:
         """The sender is gone: nobody hears the answers."""

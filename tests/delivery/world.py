@@ -19,8 +19,10 @@ from milonga.delivery.clock import Clock, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Recorder
+from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.retry import Backoff
 from milonga.delivery.runner import Runner
+from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
@@ -87,8 +89,9 @@ class World:
         self.config = paper.config(on)
         self.disk_full = False
         self.most_in_memory = 0
-        self.restarts = 0
+        self.restarts = self.asked = 0
         self.clocks = 2 if seed % 2 else 0
+        self.replays = 2 if seed % 5 < 2 else 0
         self.booted = "at first"
         self._change_at_once = self.dice.random() < 0.5
         self._open()
@@ -262,8 +265,8 @@ class World:
         while sum(self.log.ends().values()) < self.count:
             await asyncio.sleep(dice.expovariate(1 / 0.8))
             match dice.choices(
-                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk", "clock"],
-                [3, 3, 4, 2, 1, 1, 3, 1, self.clocks],
+                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk", "clock", "replay"],
+                [3, 3, 4, 2, 1, 1, 3, 1, self.clocks, self.replays],
             )[0]:
                 case "restart":
                     await self.restart()
@@ -283,6 +286,8 @@ class World:
                     self.new_settings()
                 case "resend":
                     self.resend(dice.randrange(1, 6))
+                case "replay":
+                    self.replay()
                 case "clock":
                     await self.set_clock()
                 case "disk":
@@ -301,6 +306,33 @@ class World:
                 self.resent.add(n)
                 self.poison.pop(n, None)
 
+    def replay(self) -> None:
+        """Of all there is by now, or of one account; or another one is stopped."""
+        unfinished = self.reader.replays.first_unfinished(self.config.id)
+        if unfinished is not None and self.dice.random() < 0.3:
+            state = self.dice.choice([ReplayState.paused, ReplayState.stopped, ReplayState.running])
+            self.runner.replaying.set_state(unfinished.id, state, "")
+            return
+        if self.config.state is DestinationState.off:
+            return
+        self.asked += 1
+        account = self.dice.choice([None, None, "hot", f"a{self.dice.randrange(12)}"])
+        self.runner.replaying.begin(
+            Replay(
+                id=self.asked,
+                destination=self.config.id,
+                asked_at=self.now(),
+                by="test",
+                wanted=Selection(source=paper.SOURCE, since=0, until=2**60, account=account),
+                rate=self.dice.choice([5.0, 100.0]),
+                overwrite=False,
+            )
+        )
+
+    def replay_of(self, n: int) -> int:
+        """On its way for which replay; 0: none."""
+        return self.runner._work.replay_of(self.places[n])
+
     async def calm_down(self) -> None:
         """Everything works from now on; wait until nothing is left to do."""
         self.receiver.calm, self.receiver.mood = True, None
@@ -312,6 +344,8 @@ class World:
                 self.running.result()
             if self.config.state is not DestinationState.on:
                 self.change(DestinationState.on)
+            if (held := self.reader.replays.first_unfinished(self.config.id)) is not None:
+                self.runner.replaying.set_state(held.id, ReplayState.running, "")
             if self._is_done():
                 return
         raise AssertionError(f"never done: {self._left()}")
@@ -323,6 +357,7 @@ class World:
             all(self.reader.position(number, p) == end for p, end in ends.items() if end)
             and self.reader.parked_count(number) == 0
             and not self.runner._work.detours
+            and self.reader.replays.first_unfinished(number) is None
             and self.recorder._writing is None
         )
 
@@ -354,10 +389,12 @@ class World:
         assert may, f"{n} was sent while {change.state}"
         place = self.places[n]
         taken = spans(self.config.changes, place.partition)
-        assert n in self.resent or fate(taken, place.offset) is Fate.deliver, f"{n} does not concern the destination"
+        again = n in self.resent or self.replay_of(n)
+        assert again or fate(taken, place.offset) is Fate.deliver, f"{n} does not concern the destination"
         assert word == self.config.settings.word, "sent with old settings"  # type: ignore[attr-defined]
         last = self.outcomes[n][-1] if self.outcomes[n] else None
-        assert last is None or (n in self.resent and last.state is State.dead), f"{n} was sent after its end: {last}"
+        ended = last is not None and not self.replay_of(n) and not (again and last.state is State.dead)
+        assert not ended, f"{n} was sent after its end: {last}"
         progress = self.reader.progress(self.config.id, place)
         assert progress is None or part not in progress.parts, f"{part} of {n} was sent again"
         assert self.loop.time() >= self.receiver.not_before.get(n, 0.0) - 0.01, f"{n} was sent before Retry-After"
@@ -375,3 +412,4 @@ class World:
             self.outcomes[n].append(outcome)
             self.ended[n] = self.loop.time()
             self.unsettled.discard(n)
+            self.receiver.not_before.pop(n, None)
