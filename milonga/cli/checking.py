@@ -159,6 +159,10 @@ def _looked_through(report: Report, data: Path, name: str, *, lost: str, fix: st
             report.problem(name, f"cannot be opened: {error}", lost="unknown", count=None, fix="Let this user read it.")
         yield None
         return
+    except apsw.ReadOnlyError:
+        report.notes.append(f"{name} holds a change that a crash cut short: the next start takes it back.")
+        yield None
+        return
     except UNREADABLE as error:
         report.problem(name, f"cannot be read: {error}", lost=lost, count=None, fix=fix)
         yield None

@@ -118,8 +118,10 @@ def open_totals_to_read(folder: Path) -> apsw.Connection | None:
     connection.set_busy_timeout(5_000)
     try:
         begun = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rolled'").get is not None
-    except DAMAGED:
-        begun = False  # it is set aside when the log is next opened to write
+    except (*DAMAGED, apsw.ReadOnlyError):
+        begun = (
+            False  # it is set aside, or what a crash left of its making undone, when the log is next opened to write
+        )
     if not begun:
         connection.close()
         return None

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -125,6 +127,28 @@ def test_damage_is_found_and_counted(case: str, data: Path) -> None:
     assert done.returncode == 1
     assert f"{name}: {problem['what']}" in done.stdout
     assert f"do:   {problem['fix']}" in done.stdout
+
+
+CUT_SHORT = """
+import os, signal, sys, apsw
+db = apsw.Connection(sys.argv[1])
+db.pragma("cache_size", 5)
+db.execute("CREATE TABLE t(x); BEGIN")
+for _ in range(100):
+    db.execute("INSERT INTO t VALUES (zeroblob(10000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("name", ["delivery.db", "outcomes/00000003.db", "log/counters.db"])
+def test_a_file_whose_making_a_crash_cut_short_is_no_damage(name: str, data: Path) -> None:
+    (data / name).unlink(missing_ok=True)
+    subprocess.run([sys.executable, "-c", CUT_SHORT, str(data / name)], check=False)
+    assert (data / f"{name}-journal").stat().st_size
+    code, said = check(data)
+    assert (code, said["problems"]) == (0, [])
+    assert any(name in note and "the next start takes it back" in note for note in said["notes"])
+    assert milonga("events", "counts", "--data", str(data)).returncode == 0
 
 
 def test_lost_events_that_had_ended_are_told_apart(data: Path) -> None:

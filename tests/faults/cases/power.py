@@ -92,7 +92,7 @@ def _places(recording: Recording, times: int, dice: Random) -> list[int]:
     syncs = [line for call in recording.calls if isinstance(call.what, Sync) for line in (call.begun, call.ended)]
     all_ = [call.begun for call in recording.calls]
     chosen = [dice.choices((answers, syncs, all_), (2, 1, 1))[0] for _ in range(times)]
-    return sorted(dice.choice([line for line in lines if line >= first]) for lines in chosen)
+    return sorted(dice.choice([line for line in lines if line >= first] or answers) for lines in chosen)
 
 
 def _go_on(folder: Path, on: Scene, recording: Recording, acked: Set[int], had: list[Seen], report: Report) -> None:
