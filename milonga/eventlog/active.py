@@ -65,7 +65,7 @@ class ActiveSegment:
             tell_lost(self.path, self.connection, "the events of these commits, which were answered with 200")
             self._samples = Samples(self.connection)
             self._scan()
-        except UNREADABLE as error:
+        except (*UNREADABLE, apsw.SQLError) as error:  # the last for a stamp that is no JSON any more
             try:
                 self.connection.execute("SELECT offset FROM events LIMIT 1").fetchall()
             except DAMAGED:

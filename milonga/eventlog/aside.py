@@ -8,8 +8,8 @@ import apsw
 DAMAGED = (apsw.CorruptError, apsw.NotADBError)
 """What SQLite raises for a file that will not get better by itself."""
 
-UNREADABLE = (*DAMAGED, apsw.IOError, apsw.FormatError)
-"""What it raises for a damaged page, a damaged file, or a disk that cannot read it."""
+UNREADABLE = (*DAMAGED, apsw.IOError, apsw.FormatError, UnicodeDecodeError)
+"""What it raises for a damaged page, a damaged file, or a disk that cannot read it; the last for text that is none."""
 
 
 def with_companions(path: Path) -> list[Path]:

@@ -191,7 +191,7 @@ class Keeper:
     def _try_finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         try:
             self._finish(first, keys)
-        except (apsw.CorruptError, apsw.NotADBError) as error:
+        except (*DAMAGED, UnicodeDecodeError) as error:
             self._unfinished.remove(first)  # it will not get better
             log.error("segment_damaged", segment=first, error=str(error))
         except (apsw.Error, OSError, UnknownFormat) as error:

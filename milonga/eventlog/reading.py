@@ -34,7 +34,7 @@ def read_rows(
                     return found
                 found.append(stored(row))
                 expected += 1
-                size += len(row[2])
+                size += _size_of(row[2])
                 if size >= most_bytes:
                     return found
     except UNREADABLE:
@@ -64,10 +64,15 @@ def _one_by_one(
             continue
         found.append(missing(offset, "it is missing") if row is None else stored(row))
         if row is not None:
-            most_bytes -= len(row[2])
+            most_bytes -= _size_of(row[2])
         if most_bytes <= 0:
             break
     return found
+
+
+def _size_of(body: object) -> int:
+    """Damage may have made anything of it."""
+    return len(body) if isinstance(body, bytes) else 0
 
 
 def all_damaged(first: Offset, last: Offset, limit: int, reason: str) -> list[Stored | Damaged]:
