@@ -25,5 +25,10 @@ def make_data_directory(data: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Create an empty file for its owner alone, unless it is there. SQLite gives its WAL the mode of the database."""
+    """
+    Create an empty file for its owner alone, unless it is there. SQLite gives its WAL the mode of the database. One that
+    is there is not opened: closing it again would give up the locks of every connection that this process has to it.
+    """
+    if path.exists():
+        return
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))

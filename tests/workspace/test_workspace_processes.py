@@ -133,3 +133,19 @@ def test_what_a_process_was_told_is_kept_survives_its_sigkill_and_versions_are_w
             assert isinstance(settings, Settings)
             assert settings.token == settings.note
             assert int(settings.token) >= told
+
+
+def test_a_second_connection_of_a_process_leaves_the_locks_of_the_first(tmp_path: Path) -> None:
+    """To open and close a file gives up all locks of the process on it: others would take the workspace for closed."""
+    with Workspace.open(tmp_path / "data"):
+        before = locks_on(tmp_path / "data" / "workspace.db")
+        assert before
+        with Workspace.open(tmp_path / "data"):
+            assert locks_on(tmp_path / "data" / "workspace.db") == before
+
+
+def locks_on(path: Path) -> int:
+    """Record locks that anybody has on this file, as Linux counts them."""
+    number = path.stat().st_ino
+    lines = Path("/proc/locks").read_text().splitlines()
+    return sum(f":{number} " in line and "POSIX" in line for line in lines)
