@@ -26,8 +26,8 @@ def make_data_directory(data: Path) -> None:
 
 def make_private_file(path: Path) -> None:
     """
-    Create an empty file for its owner alone, unless it is there. SQLite gives its WAL the mode of the database. One that
-    is there is not opened: closing it again would give up the locks of every connection that this process has to it.
+    Create an empty file for its owner alone, unless it is there. SQLite gives its WAL the mode of the database. One
+    that is there is not opened: closing it again would give up the locks of every connection this process has to it.
     """
     if path.exists():
         return

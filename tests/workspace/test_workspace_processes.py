@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from milonga.workspace.model import DestinationState, SettingsVersion
+from milonga.workspace.store import Workspace
 from tests.workspace.paper import Settings, open_paper
 
 ROOT = Path(__file__).parents[2]
