@@ -61,7 +61,12 @@ class Report(Struct, kw_only=True):
 
 
 class Skipped(Exception):
-    """This machine cannot run the case; the words say what it lacks. A failure where CI is set."""
+    """This machine cannot run the case, or a part of it; the words say what it lacks."""
+
+    def __init__(self, words: str, *, installable: bool = False) -> None:
+        """installable  a program is missing: where CI is set, that is a failure"""
+        super().__init__(words)
+        self.installable = installable
 
 
 Runs: TypeAlias = Callable[[Run], Iterator[Report]]

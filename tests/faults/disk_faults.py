@@ -28,7 +28,7 @@ def injected(what: str, *pids: int) -> Iterator[None]:
     what  as in its option `inject`
     """
     if which("strace") is None:
-        raise Skipped("there is no strace: apt-get install strace")
+        raise Skipped("there is no strace: apt-get install strace", installable=True)
     names = what.partition(":")[0]
     attach = [option for pid in pids for option in ("-p", str(pid))]
     process = subprocess.Popen(

@@ -8,10 +8,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
 from tests.faults.case import Case, Report, Run, Skipped
+
+NOT_RUN: Final = "not run"
 
 
 class Row(Struct, frozen=True):
@@ -47,24 +50,31 @@ def _run(case: Case, run: Run) -> Iterator[Report]:
             begun = time.monotonic()
             yield report
     except Skipped as error:
-        report = Report(fault="not run", notes=[str(error)])
-        if os.environ.get("CI"):
-            report.wrong.append(f"CI must be able to run it: {error}")
-        yield report
+        yield _not_run(error)
     except Exception as error:  # whatever it is, the other cases are run
         words = "".join(traceback.format_exception(error)[-3:])
         yield Report(fault="broke off", wrong=[words], seconds=time.monotonic() - begun)
+
+
+def _not_run(error: Skipped) -> Report:
+    report = Report(fault=NOT_RUN, times=0, notes=[str(error)])
+    if error.installable and os.environ.get("CI"):
+        report.wrong.append(f"CI must be able to run it: {error}")
+    return report
 
 
 def side_by_side(*parts: Callable[[], Iterator[Report]]) -> Iterator[Report]:
     """The reports of all parts, each in a thread of its own. What one raises comes out once the others have ended."""
 
     def collected(part: Callable[[], Iterator[Report]]) -> list[Report]:
-        begun, found = time.monotonic(), []
-        for report in part():
-            report.seconds = time.monotonic() - begun
-            begun = time.monotonic()
-            found.append(report)
+        begun, found = time.monotonic(), list[Report]()
+        try:
+            for report in part():
+                report.seconds = time.monotonic() - begun
+                begun = time.monotonic()
+                found.append(report)
+        except Skipped as error:
+            found.append(_not_run(error))
         return found
 
     with ThreadPoolExecutor(len(parts)) as threads:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.faults.case import Case
 from tests.faults.cases import cases
-from tests.faults.runner import run_all
+from tests.faults.runner import NOT_RUN, run_all
 from tests.faults.table import heading, line_of, troubles
 
 SEED = 20261122
@@ -17,5 +17,5 @@ def test_nothing_is_lost_or_reordered(case: Case) -> None:
     print("\n".join((heading(), *map(line_of, rows))))
     assert rows
     assert not [words for row in rows for words in troubles(row, SEED, short=True)]
-    if all(row.report.fault == "not run" for row in rows):
+    if all(row.report.fault == NOT_RUN for row in rows):
         pytest.skip("; ".join(row.report.notes[0] for row in rows))

@@ -45,7 +45,7 @@ class Recording(Struct, frozen=True):
 def traced(trace: Path) -> tuple[str, ...]:
     """What starts a server whose calls are to be written there. Skipped where that cannot be done."""
     if shutil.which("strace") is None:
-        raise Skipped("there is no strace: apt-get install strace")
+        raise Skipped("there is no strace: apt-get install strace", installable=True)
     return (*COMMAND, "-o", str(trace))
 
 
