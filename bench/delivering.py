@@ -23,7 +23,6 @@ from bench.serving import add_totango, fill
 from milonga.cli import logs
 from milonga.cli.common import LOG_FOLDER
 from milonga.delivery.encode import outgoing
-from milonga.delivery.limits import Limits
 from milonga.delivery.manager import Delivery
 from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.sender import Sender
@@ -53,8 +52,8 @@ def delivery(run: Run) -> Found:
                 alone.append((_seconds(receiver.ask("seen")), cpu))
             data = run.fresh()
             fill(data, run.source, EVENTS, run.cores.all)
-            number = add_totango(data, receiver.hello, after=0)
-            with Child(deliver_backlog, run.cores.measured, data, IN_FLIGHT) as process:
+            number = add_totango(data, receiver.hello, after=0, concurrency=IN_FLIGHT)
+            with Child(deliver_backlog, run.cores.measured, data) as process:
                 process.tell("go")
                 _wait_for(data, number, EVENTS)
                 cpu = process.ask("stop")
@@ -94,7 +93,7 @@ def _wait_for(data: Path, destination: int, events: int) -> None:
         raise RuntimeError(f"Not everything was delivered: {totals}")
 
 
-def deliver_backlog(pipe: Connection, data: Path, in_flight: int) -> None:
+def deliver_backlog(pipe: Connection, data: Path) -> None:
     """The delivery half of `milonga serve`, from "go" to "stop"; sends the CPU seconds it took."""
     logs.configure()
     pipe.send("ready")
@@ -104,7 +103,7 @@ def deliver_backlog(pipe: Connection, data: Path, in_flight: int) -> None:
         loop = asyncio.get_running_loop()
         reader = SqliteLogReader(data / LOG_FOLDER, bell="delivery")
         with Workspace.open(data) as workspace:
-            process = Delivery(data, workspace, reader, allow_private=True, limits=Limits(in_flight=in_flight))
+            process = Delivery(data, workspace, reader, allow_private=True)
 
             def told() -> None:
                 loop.remove_reader(pipe.fileno())

@@ -29,9 +29,15 @@ def set_up(data: Path) -> int:
         return found.id
 
 
-def add_totango(data: Path, port: int, *, after: int, state: DestinationState = DestinationState.on) -> int:
-    """A Totango that is the receiver on this port, and gets what the log holds beyond `after`; its id."""
-    settings = {"serviceId": "SP-12345-01", "endpoint": f"http://127.0.0.1:{port}/pixel.gif/"}
+def add_totango(
+    data: Path, port: int, *, after: int, state: DestinationState = DestinationState.on, **delivery: object
+) -> int:
+    """
+    A Totango that is the receiver on this port, and gets what the log holds beyond `after`; its id.
+
+    delivery  settings of the delivery, such as concurrency=256
+    """
+    settings = {"serviceId": "SP-12345-01", "endpoint": f"http://127.0.0.1:{port}/pixel.gif/", **delivery}
     with Workspace.open(data) as workspace:
         made = workspace.add_destination("totango", SOURCE, DESTINATION, settings, state, {0: after})
         return made.id

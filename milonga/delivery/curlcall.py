@@ -55,8 +55,8 @@ class Kept:
     closes after each answer without saying so, would cost a request that was "perhaps delivered".
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit  #: a connection that is forgotten is merely not asked
+    def __init__(self) -> None:
+        self.limit = 0  #: a connection that is forgotten is merely not asked
         self._polls: dict[Ends, select.poll] = {}
 
     def add(self, ends: Ends, fd: int) -> None:
@@ -64,7 +64,7 @@ class Kept:
         poll.register(fd, select.POLLIN)
         self._polls.pop(ends, None)
         self._polls[ends] = poll
-        if len(self._polls) > self._limit:
+        while len(self._polls) > self.limit:
             del self._polls[next(iter(self._polls))]
 
     def is_dead(self, ends: Ends) -> bool:

@@ -21,6 +21,7 @@ log = structlog.get_logger("milonga.delivery")
 SWITCHED_OFF = "destination_off"
 TOO_OLD = "too_old"
 TOO_LATE = "too_late"
+TRIED_TOO_LONG = "tried_too_long"
 TRIMMED = "log_trimmed"
 DAMAGED = "damaged_record"
 USER_DELETED = "user_deleted"

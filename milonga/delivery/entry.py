@@ -129,8 +129,13 @@ class Entry:
         self.sent_at = self.sent_at and self.sent_at + seconds
         self.trying_since = self.trying_since and self.trying_since + seconds
         if self.failed:
-            not_before = self.progress.not_before and self.progress.not_before + milliseconds
-            self.progress = replace(self.progress, next_at=self.progress.next_at + milliseconds, not_before=not_before)
+            was = self.progress
+            self.progress = replace(
+                was,
+                next_at=was.next_at + milliseconds,
+                not_before=was.not_before and was.not_before + milliseconds,
+                failing_since=was.failing_since and was.failing_since + milliseconds,
+            )
 
     def hold(self, stored: Stamped) -> None:
         """Its bytes are here."""

@@ -111,7 +111,7 @@ class Flights:
     def _fly(self, load: Load) -> None:
         work = self._work
         try:
-            call = outgoing(whole(load, self._batching), timeout=work.limits.timeout, now=work.tools.clock())
+            call = outgoing(whole(load, self._batching), timeout=work.config.delivery.timeout, now=work.tools.clock())
         except Exception as error:
             log.exception("delivery.encode_failed", position=load[0].entry.position, batch=len(load))
             if len(load) == 1:

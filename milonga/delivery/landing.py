@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from milonga.delivery.answers import attempt_row, judged, told, wordless
 from milonga.delivery.batching import TIMEOUT, Aboard, Load, apart
-from milonga.delivery.ending import SKIPPED_BY_HAND, SWITCHED_OFF, skip_row
+from milonga.delivery.ending import SKIPPED_BY_HAND, SWITCHED_OFF, TRIED_TOO_LONG, skip_row
 from milonga.delivery.entry import Entry, Stage
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.parking import Parking
@@ -148,16 +148,25 @@ class Landings:
         asked, progress, backoff = ending.wait, entry.progress, work.limits.backoff
         tries = progress.attempts + progress.perhaps + 1
         pause = wait_before(tries, dice=dice, asked=asked, backoff=backoff)
+        now_ms, next_at = int(now * 1000), int((now + pause) * 1000)
+        failing_since = progress.failing_since or now_ms
+        until = work.tried_until(failing_since)
+        if until > now_ms and work.breaker.is_closed:
+            next_at = min(next_at, until)  # once more when its time is over
         entry.progress = replace(
             progress,
             attempts=progress.attempts + (counts and not perhaps),
             perhaps=progress.perhaps + perhaps,
-            next_at=entry.due(int((now + pause) * 1000)),
+            failing_since=failing_since,
+            next_at=entry.due(next_at),
             not_before=0 if asked is None else int((now + min(asked, backoff.asked)) * 1000),
             code=ending.code,
             reason=ending.reason,
         )
-        self._wait(entry, attempts)
+        if 0 < until <= now_ms and counts and work.breaker.is_closed:
+            self._endings.end(entry, State.expired, TRIED_TOO_LONG, attempts)
+        else:
+            self._wait(entry, attempts)
 
     def _refused_together(self, ending: BadEvent | BadSettings, landed: Landed) -> None:
         """
@@ -244,6 +253,7 @@ class Landings:
 
     def _receiver_is_up(self) -> None:
         if self._work.breaker.success(self._work.tools.clock()):
+            self._work.steady_since = self._work.now_ms()
             self.hurry()
 
     def hurry(self) -> None:

@@ -1,4 +1,7 @@
-"""How much one destination may use. One list for every number of the delivery side."""
+"""
+How much one destination may use, as far as nobody sets it: one list for every such number of the delivery side. What
+users set is milonga.workspace.delivery_settings.
+"""
 
 from msgspec import Struct
 
@@ -10,9 +13,6 @@ DAY_MS = 86_400_000
 
 class Limits(Struct, frozen=True, kw_only=True):
     """
-    in_flight     events under way or being recorded, at most
-    per_second    requests a second; None: no limit of ours
-    timeout       seconds for one request
     window        events a reader looks at past its watermark
     window_bytes  bytes of them in memory
     lane          events that wait behind one key in memory; with more the line is parked on disk
@@ -20,15 +20,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     detours       of one destination, at most; accounts beyond them are parked, all their lines
     blocked       seconds after its first failure when an event and its lines are parked
     loaded        parked events in memory at once
-    max_age       milliseconds an event is worth sending; stands still while the destination is paused
     pinned        milliseconds after which an undelivered event ends as expired, paused or not
     probe         seconds between two probes of a destination that is paused because of its settings; the first
                   comes at once after a start
     """
 
-    in_flight: int = 64
-    per_second: float | None = None
-    timeout: float = 30.0
     window: int = 4_000
     window_bytes: int = 16 * 1024 * 1024
     lane: int = 100
@@ -36,7 +32,6 @@ class Limits(Struct, frozen=True, kw_only=True):
     detours: int = 8
     blocked: float = 30.0
     loaded: int = 256
-    max_age: int = DAY_MS
     pinned: int = 7 * DAY_MS
     probe: float = 60.0
     backoff: Backoff = Backoff()

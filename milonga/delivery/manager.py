@@ -187,7 +187,7 @@ class Delivery:
             self._recorder.record(Record(before=lambda store, number=number: store.forget(number)))  # type: ignore[misc]
         for number, config in configs.items():
             if number in self._runners:
-                self._runners[number][0].update(config)
+                self._update(number, config)
                 continue
             kind = self._workspace.kinds.get(config.kind)
             if kind is None:
@@ -196,7 +196,7 @@ class Delivery:
             sender = Sender(
                 asyncio.get_running_loop(),
                 allow_private=self._allow_private,
-                max_connections=self._limits.in_flight,
+                max_connections=config.delivery.concurrency,
             )
             tools = Tools(
                 log=self._log,
@@ -242,7 +242,12 @@ class Delivery:
             self._troubled(error)
             self._wishes[number] = wish
         else:
-            runner.update(config)
+            self._update(number, config)
+
+    def _update(self, number: int, config: DestinationConfig) -> None:
+        runner, sender, _ = self._runners[number]
+        sender.resize(config.delivery.concurrency)
+        runner.update(config)
 
     def _check_runners(self) -> None:
         """A runner never ends by itself: if one does, the whole process ends, is started again, and resumes."""

@@ -132,7 +132,7 @@ class Replaying:
         if not await self._may_look(replay):
             return
         ways = await self._ways(replay)
-        rate = RateLimit(replay.rate, burst=max(1, round(replay.rate / 10)))
+        rate = RateLimit(replay.rate)
         if work.kind.overwriting and not replay.overwrite:
             for partition, way in ways.items():
                 if not await self._note_all(replay, partition, way):
@@ -203,7 +203,7 @@ class Replaying:
             or not work.breaker.is_closed
             or not work.tools.has_room()
             or self._readers.is_behind
-            or len(work.live) > work.limits.in_flight
+            or len(work.live) > work.config.delivery.concurrency
             or self._readers.watermark(at.partition) < at.offset
         )
 

@@ -24,6 +24,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     not_before  unix milliseconds: not before, as the receiver asked (Retry-After); 0 if it did not
     code, reason  of the last failure
     parts       names of its requests that were delivered
+    failing_since  unix milliseconds of its first failure that is not a refusal; 0: none
     """
 
     attempts: int = 0
@@ -33,6 +34,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     code: str = ""
     reason: str = ""
     parts: frozenset[str] = frozenset()
+    failing_since: int = 0
 
     @property
     def due_at(self) -> int:

@@ -57,17 +57,23 @@ class Sender:
         self._loop = loop
         self._allow_private = allow_private
         self._ca_file = ca_file or certifi.where()
-        self._max = max_connections
-        self._kept = Kept(4 * max_connections)
+        self._kept = Kept()
         self._idle: list[Call] = []
         self._busy: dict[pycurl.Curl, Call] = {}
         self._waiting: deque[tuple[Outgoing, Done]] = deque()
         self._empty: asyncio.Event | None = None
         self._broken_off = False
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self.resize(max_connections)
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_NOTHING)
         self._wheel = _Wheel(loop, self._multi, self._collect)
+
+    def resize(self, max_connections: int) -> None:
+        """From now on. What is in flight beyond it ends as it would have; what waits may have room now."""
+        self._max = max_connections
+        self._kept.limit = 4 * max_connections
+        self._multi.setopt(pycurl.M_MAXCONNECTS, max_connections)
+        self._fill()
 
     def send(self, outgoing: Outgoing, done: Done) -> None:
         """Start, or queue, one request. Never raises for what is in it."""
@@ -131,11 +137,14 @@ class Sender:
         self._multi.remove_handle(easy)
         del self._busy[easy]
         self._idle.append(call)
-        while self._waiting and len(self._busy) < self._max:
-            self._start(*self._waiting.popleft())
+        self._fill()
         self._report(done, reply, seconds)
         if self._empty is not None and not self._busy:
             self._empty.set()
+
+    def _fill(self) -> None:
+        while self._waiting and len(self._busy) < self._max:
+            self._start(*self._waiting.popleft())
 
     def _break_off(self) -> None:
         if self._broken_off:

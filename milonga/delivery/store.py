@@ -86,9 +86,17 @@ CREATE TABLE IF NOT EXISTS detours(
   PRIMARY KEY(destination, partition, leader)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS clock(boot TEXT NOT NULL, clock_offset REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS clock_skips(began INTEGER PRIMARY KEY, ended INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS failing(
+  destination INTEGER, partition INTEGER, offset INTEGER, since INTEGER NOT NULL,
+  PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHERE due_at = {ASIDE};
 """  # came after the first files of this version
 
+
+FORGOTTEN: Final = (
+    "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "health", "detours"
+)  # fmt: skip
+"""Tables that hold something of a destination."""
 
 QUICK: Final = 64 * 1024 * 1024  #: bytes: a file up to this size is looked through at every start
 
@@ -179,7 +187,7 @@ class DeliveryStore:
 
     def forget(self, destination: int) -> None:
         """Everything of a removed destination."""
-        for table in ("positions", "progress", "parked", "parked_lines", "parked_due", "dead", "health", "detours"):
+        for table in FORGOTTEN:
             self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
         self.replays.forget(destination)
 
@@ -221,19 +229,31 @@ class DeliveryStore:
             "INSERT OR REPLACE INTO progress VALUES(?,?,?,?,?,?,?,?,?,?)",
             (destination, *position, p.attempts, p.perhaps, p.next_at, p.not_before, *failure),
         )
+        if p.failing_since:
+            self._db.execute(
+                "INSERT OR REPLACE INTO failing VALUES(?,?,?,?)", (destination, *position, p.failing_since)
+            )
+        else:
+            self._drop("failing", destination, position)
 
     def drop_progress(self, destination: int, position: Position) -> None:
+        for table in ("progress", "failing"):
+            self._drop(table, destination, position)
+
+    def _drop(self, table: str, destination: int, position: Position) -> None:
         self._db.execute(
-            "DELETE FROM progress WHERE destination = ? AND partition = ? AND offset = ?", (destination, *position)
+            f"DELETE FROM {table} WHERE destination = ? AND partition = ? AND offset = ?",  # noqa: S608
+            (destination, *position),
         )
 
     def drop_old_progress(self, destination: int, partition: int, watermark: Offset) -> None:
         """A crash may have come between an outcome and this."""
-        self._db.execute(
-            "DELETE FROM progress WHERE destination = ?1 AND partition = ?2 AND offset <= ?3"
-            " AND offset NOT IN (SELECT offset FROM parked WHERE destination = ?1 AND partition = ?2)",
-            (destination, partition, watermark),
-        )
+        for table in ("progress", "failing"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE destination = ?1 AND partition = ?2 AND offset <= ?3"  # noqa: S608
+                " AND offset NOT IN (SELECT offset FROM parked WHERE destination = ?1 AND partition = ?2)",
+                (destination, partition, watermark),
+            )
 
     # Parked lines
 
@@ -330,6 +350,7 @@ class DeliveryStore:
         """The clock was set by so many: all waits move with it. What never was is `skips` from now on."""
         self._db.execute("UPDATE progress SET next_at = next_at + ?", (milliseconds,))
         self._db.execute("UPDATE progress SET not_before = not_before + ? WHERE not_before > 0", (milliseconds,))
+        self._db.execute("UPDATE failing SET since = since + ?", (milliseconds,))
         self._db.execute("DELETE FROM clock_skips")
         self._db.executemany("INSERT INTO clock_skips VALUES(?,?)", skips)
 

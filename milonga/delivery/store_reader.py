@@ -61,6 +61,9 @@ class DeliveryReader:
             self._db.close()
             raise apsw.CantOpenError(f"{path}: {error}") from error
         self.replays = ReplayReader(self._db)
+        self._progress = "progress LEFT JOIN failing USING(destination, partition, offset)"
+        if not self._has("failing"):
+            self._progress = "(SELECT *, 0 AS since FROM progress)"
 
     def close(self) -> None:
         self._db.close()
@@ -75,12 +78,12 @@ class DeliveryReader:
     def watermarks(self, partition: int) -> list[Offset]:
         """Of every destination that reads this partition, and of every detour."""
         rows = list(self._db.execute("SELECT watermark FROM positions WHERE partition = ?", (partition,)))
-        if self._has_detours():
+        if self._has("detours"):
             rows += self._db.execute("SELECT after FROM detours WHERE partition = ?", (partition,))
         return [row[0] for row in rows]
 
     def detours(self, destination: int, partition: int) -> list[DetourRow]:
-        if not self._has_detours():
+        if not self._has("detours"):
             return []
         query = (
             "SELECT leader, after, upto, begins, unread, counted FROM detours WHERE destination = ? AND partition = ?"
@@ -107,9 +110,9 @@ class DeliveryReader:
         after = [row.after for row in detours if row.covers(account, position.offset)]
         return own if own is None else min([own, *after])
 
-    def _has_detours(self) -> bool:
+    def _has(self, table: str) -> bool:
         """False for a file that no delivery of this version has opened yet."""
-        return bool(self._one("SELECT count(*) FROM sqlite_schema WHERE name = 'detours'", ()))
+        return bool(self._one("SELECT count(*) FROM sqlite_schema WHERE name = ?", (table,)))
 
     def highest(self, partition: int) -> Offset:
         """The highest offset it remembers anything of; START if none."""
@@ -126,12 +129,14 @@ class DeliveryReader:
         return None if row is None else Health(**dict(zip(_HEALTH, row, strict=True)))
 
     def progress(self, destination: int, position: Position) -> Progress | None:
-        query = f"SELECT {_PROGRESS} FROM progress WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
+        where = "destination = ? AND partition = ? AND offset = ?"
+        query = f"SELECT {_PROGRESS} FROM {self._progress} WHERE {where}"  # noqa: S608
         row = self._first(query, (destination, *position))
         return None if row is None else _progress(*row)
 
     def progress_after(self, destination: int, partition: int, offset: Offset) -> dict[Offset, Progress]:
-        query = f"SELECT offset, {_PROGRESS} FROM progress WHERE destination = ? AND partition = ? AND offset > ?"  # noqa: S608
+        where = "destination = ? AND partition = ? AND offset > ?"
+        query = f"SELECT offset, {_PROGRESS} FROM {self._progress} WHERE {where}"  # noqa: S608
         rows = self._db.execute(query, (destination, partition, offset))
         return {at: _progress(*rest) for at, *rest in rows}
 
@@ -291,11 +296,11 @@ class DeliveryReader:
 
 _HEALTH = Health.__struct_fields__
 _PARKED = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
-_PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts"
+_PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts, since"
 
 
 def _progress(
-    attempts: int, perhaps: int, next_at: int, not_before: int, code: str, reason: str, parts: str
+    attempts: int, perhaps: int, next_at: int, not_before: int, code: str, reason: str, parts: str, since: int | None
 ) -> Progress:
     return Progress(
         attempts=attempts,
@@ -305,6 +310,7 @@ def _progress(
         code=code,
         reason=reason,
         parts=parts_of(parts),
+        failing_since=since or 0,
     )
 
 

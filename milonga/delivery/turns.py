@@ -30,14 +30,19 @@ class Turns:
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit, self.used, self.waiting = limit, 0, 0
-        self.slow = max(1, limit // 8)
+        self.used = self.waiting = 0
+        self.resize(limit)
         self._slow: dict[str, None] = {}
         self._used_by_slow = 0
         self._held: dict[str, dict[Entry, None]] = {}
         self._ready: dict[str, deque[Entry]] = {}
         self._by_held: _Buckets = {}
         self._slow_by_held: _Buckets = {}
+
+    def resize(self, limit: int) -> None:
+        """So many slots from now on. Of those held beyond it none is taken away: they are not given again."""
+        self.limit = limit
+        self.slow = max(1, limit // 8)
 
     def add(self, entry: Entry) -> None:
         """It is ready: the last of its account's."""

@@ -79,7 +79,7 @@ class Upkeep:
         for entry in [entry for entry in work.live.values() if work.too_late(entry)]:
             if entry.stage not in UNDER_WAY:
                 self._parking.endings.end(entry, State.expired, TOO_LATE)
-        found = self._parked_before(self._age_at, work.now_ms() - work.limits.max_age)
+        found = self._parked_before(self._age_at, work.now_ms() - work.max_age)
         for aged in found:
             if work.too_old(aged.parked_at if aged.resent else aged.age[0]):
                 self._end_parked(aged, State.expired, TOO_OLD)
@@ -131,6 +131,8 @@ class Upkeep:
         work, now = self._work, self._work.tools.clock()
         by_settings = work.config.state is DestinationState.paused and work.config.changes[-1].by == "settings"
         if not by_settings or work.asked is not None or work.slots or work.stopping or now < self._probe_at:
+            return
+        if work.rate.wait(now) > 0.0:
             return
         entry = work.line_up.any_to_try(now)
         if entry is None or entry.failed:  # it alone may be what is refused: let there be another the next time

@@ -36,6 +36,7 @@ class Work:
     detours   of accounts that flood
     skips     what the clock has left out when it was set
     replayed  events on their way for a replay: they are parked, or about to be
+    steady_since  unix milliseconds: since then it was on, under these settings, and not down for everybody
     stopping  nothing is sent any more
     asked     the state the pipeline has asked the workspace for; None once it is in force, or something newer is
     """
@@ -43,16 +44,17 @@ class Work:
     def __init__(self, config: DestinationConfig, kind: Destination, tools: Tools, limits: Limits) -> None:
         self.config, self.kind, self.tools, self.limits = config, kind, tools, limits
         self.gate = config.delivery.gate
-        self.line_up = LineUp(limits.in_flight)
+        self.line_up = LineUp(config.delivery.concurrency)
         self.detours = Detours(limits.detours)
         self.live: dict[Position, Entry] = {}
         self.breaker = Breaker(limits.breaker)
-        self.rate = RateLimit(limits.per_second, burst=limits.in_flight)
+        self.rate = RateLimit(config.delivery.rate_limit)
         self.suspicion = Suspicion()
         self.vitals = Vitals(tools.reader.health(config.id))
         self.skips: Skips = tools.skips
         self.replayed: dict[Position, Joined] = tools.reader.replays.joined(config.id)
         self.on_left_replay: Callable[[], None] | None = None
+        self.steady_since = self.now_ms()
         self.stopping = False
         self.asked: DestinationState | None = None
         self._spans: dict[int, list[tuple[Offset, Offset | None]]] = {}
@@ -89,9 +91,13 @@ class Work:
         return int(self.tools.clock() * 1000)
 
     def reconfigure(self, config: DestinationConfig) -> None:
+        if config != self.config:
+            self.steady_since = self.now_ms()
         self.config, self.asked = config, None
         self.gate = config.delivery.gate
         self._spans.clear()
+        self.line_up.turns.resize(config.delivery.concurrency)
+        self.rate.set(config.delivery.rate_limit, self.tools.clock())
         self._unsure_at.clear()
 
     def decide(self, entry: Entry, event: Event) -> Requests | Skip:
@@ -134,15 +140,29 @@ class Work:
 
     def too_old(self, counts_from: int) -> bool:
         """counts_from  unix milliseconds"""
-        now = self.now_ms()
+        now, most = self.now_ms(), self.max_age
         age = now - counts_from - skipped_within(self.skips, counts_from, now)
-        if age <= self.limits.max_age:
+        if age <= most:
             return False
         if not self.tools.in_step():
             return False  # by which clock did it come?
         if age > self.limits.pinned:
             return True
-        return age - paused_within(self.config.changes, counts_from, now) > self.limits.max_age
+        return age - paused_within(self.config.changes, counts_from, now) > most
+
+    @property
+    def max_age(self) -> int:
+        """Milliseconds."""
+        return self.config.delivery.max_age * 1000
+
+    def tried_until(self, failing_since: int) -> int:
+        """
+        When an event that fails since then is given up, unix milliseconds; 0 if only its age counts. Time in which the
+        destination was paused, or down for everybody, or in which nobody was there to try, starts the window anew: such
+        failures say nothing of the event.
+        """
+        window = self.config.delivery.retry_window * 1000
+        return max(failing_since, self.steady_since) + window if window else 0
 
     def until(self, event: Event) -> int:
         """When it is not worth sending any more (unix milliseconds), if that is its destination's own rule; else 0."""

@@ -23,6 +23,10 @@ PIPELINE: Final = {
         "Such an event is worth sending only while it is fresh, and the destination could not take it then.",
         "Nothing is wrong with it. If many end like this, look for what holds the destination up.",
     ),
+    "tried_too_long": (
+        "It failed for as long as the destination's retry window lasts, and others wait behind it.",
+        "Look at the tries for what stood in the way. retryWindow, a delivery setting, says how long it is tried.",
+    ),
     "log_trimmed": (
         "Its bytes had left the log before it could be delivered.",
         "Keep the log longer, or look for what held the destination up.",

@@ -26,7 +26,7 @@ def judge(world: World) -> None:
     # Delivered, dead in a replay, and then resent by hand: that is a second time in earnest.
     again -= {n for n in world.resent if any(outcome.replay for outcome in world.outcomes[n])}
     assert again <= world.excused, f"delivered twice without need: {again - world.excused}"
-    for table in ("parked", "parked_lines", "parked_due", "progress", "detours", "replayed"):
+    for table in ("parked", "parked_lines", "parked_due", "progress", "failing", "detours", "replayed"):
         rows = list(world.reader._db.execute(f"SELECT * FROM {table}"))  # noqa: S608
         assert not rows, (table, rows)
     for found in world.outcomes.values():
@@ -63,10 +63,15 @@ def _judge_event(world: World, n: int, item: Stored) -> None:
             assert last.code in {"http_400", "http_401", "http_403", "translate_failed"}
             assert (last.code == "translate_failed") == bool(said.get("fail"))
         case State.expired:
-            assert last.code == "too_old"
-            assert last.ended_at - last.received_at > world.limits.max_age
-            waited = world.ended[n] - world.arrived[n]
-            assert waited * 1000 > world.limits.max_age, "however the clock was set"
+            assert last.code in {"too_old", "tried_too_long"}
+            if last.code == "too_old":
+                shortest = min(were.max_age for were in world.deliveries)
+                if not last.replay and n not in world.resent:  # of these it counts from when they joined
+                    assert last.ended_at - last.received_at > shortest * 1000
+                assert world.ended[n] - world.arrived[n] > shortest, "however the clock was set"
+            else:
+                assert any(were.retry_window for were in world.deliveries)
+                assert last.attempts + last.perhaps >= 1
         case _:
             raise AssertionError(last)
     if said.get("skip"):

@@ -37,12 +37,18 @@ class Receiver:
         self.not_before: dict[int, float] = {}
         self._open: dict[int, Callable[[Reply], None]] = {}
 
+    @property
+    def open(self) -> int:
+        """Requests in flight."""
+        return len(self._open)
+
     def send(self, outgoing: Outgoing, done: Callable[[Reply, float], None]) -> None:
         world, loop = self._world, asyncio.get_running_loop()
         said = paper.said_in(outgoing.body)
         numbers = [one["n"] for one in said]
         self.sends += 1
         self.most_at_once = max(self.most_at_once, len(said))
+        world.check_request()
         for one in said:
             world.check_send(one["n"], one["part"], one["word"])
         keys = [(key, n) for n in numbers for key in world.keys[n]]
@@ -69,7 +75,11 @@ class Receiver:
 
         self._open[number] = end
         slow = not self.calm and self._dice.random() < 0.02
-        loop.call_later(self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08), end, reply)
+        after = self._dice.uniform(1, 8) if slow else self._dice.uniform(0.001, 0.08)
+        if after > outgoing.timeout:
+            after, reply = outgoing.timeout, NoAnswer("timeout", "Nothing came.", perhaps=True)
+            world.excused.update(numbers)
+        loop.call_later(after, end, reply)
 
     def _part(self, said: dict[str, Any]) -> str:
         replay = self._world.replay_of(said["n"])

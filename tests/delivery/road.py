@@ -24,6 +24,7 @@ from milonga.eventlog.api import Position
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationConfig, DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
@@ -57,6 +58,7 @@ class Road:
     delivered  in order of the answers
     parts      (n, part) of all requests
     loads      the numbers in each request; what one of them is answered other than OK holds for all
+    timeouts   of the requests, in seconds
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Road:
         *,
         log: paper.ListLog | None = None,
         config: DestinationConfig | None = None,
+        delivery: DeliverySettings | None = None,
         kind: Destination = paper.DESTINATION,
         thread: FakeThread | None = None,
         has_room: Sequence[bool] = (True,),
@@ -79,8 +82,11 @@ class Road:
         self.sent_at: dict[int, float] = {}
         self.delivered: list[int] = []
         self.parts: list[tuple[int, str]] = []
+        self.timeouts: list[float] = []
         self.flying = 0
         self.config = config or paper.config()
+        if delivery is not None:
+            self.config = msgspec.structs.replace(self.config, delivery=delivery)
         store = DeliveryStore(folder / "delivery.db")
         store.transaction().execute("PRAGMA synchronous = OFF")
         self.thread = thread or FakeThread(lambda: 0.002)
@@ -116,6 +122,7 @@ class Road:
         self.parts += [(one["n"], one["part"]) for one in said]
         for n in numbers:
             self.sent_at.setdefault(n, self.loop.time())
+        self.timeouts.append(outgoing.timeout)
         self.flying += 1
         replies = [self.answer(n) for n in numbers]
         reply = next((reply for reply in replies if reply is not OK), OK)
@@ -143,6 +150,15 @@ class Road:
 
     def now(self) -> int:
         return int(self.loop.clock() * 1000)
+
+    def set(self, **settings: Any) -> None:
+        """Delivery settings, by attribute."""
+        self.config = msgspec.structs.replace(
+            self.config,
+            settings_version=self.config.settings_version + 1,
+            delivery=msgspec.structs.replace(self.config.delivery, **settings),
+        )
+        self.runner.update(self.config)
 
     def change(self, state: DestinationState, by: str = "cli", reason: str = "") -> None:
         change = paper.change(state, self.now(), by, reason, end=self.log.ends())

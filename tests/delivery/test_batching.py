@@ -7,12 +7,12 @@ from msgspec.structs import replace
 
 from milonga.delivery.batching import Gathering, apart, company
 from milonga.delivery.entry import Entry
-from milonga.delivery.limits import Limits
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.rows import Progress
 from milonga.destinations.contract import Batching, Json
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
@@ -122,7 +122,7 @@ def test_a_request_holds_no_more_bytes_than_it_may(tmp_path: Path) -> None:
 
 def test_limits_count_requests(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = road_of(folder, loop, limits=Limits(in_flight=2))
+        road = road_of(folder, loop, delivery=DeliverySettings(concurrency=2))
         add_users(road, 100)
         most = 0
 
@@ -243,7 +243,7 @@ def test_after_a_timeout_each_goes_alone(tmp_path: Path) -> None:
 
 def test_stopping_waits_for_the_events_of_a_batch_and_hands_the_rest_back(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = road_of(folder, loop, limits=Limits(in_flight=1))
+        road = road_of(folder, loop, delivery=DeliverySettings(concurrency=1))
         add_users(road, 30)
         await road.until(lambda: road.flying == 1)
         await road.stop(grace=5.0)
@@ -254,7 +254,7 @@ def test_stopping_waits_for_the_events_of_a_batch_and_hands_the_rest_back(tmp_pa
 
 def test_while_a_destination_is_paused_nothing_of_a_gathered_batch_goes_out(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = road_of(folder, loop, limits=Limits(in_flight=1))
+        road = road_of(folder, loop, delivery=DeliverySettings(concurrency=1))
         add_users(road, 30)
         await road.until(lambda: road.flying == 1)
         road.change(DestinationState.paused)

@@ -15,6 +15,7 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
@@ -137,7 +138,7 @@ def test_a_breaker_opens_also_after_the_clock_was_set_back(tmp_path: Path) -> No
 
 def test_a_clock_set_forward_by_a_day_expires_nothing_and_its_age_goes_on_from_there(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(503), Limits(max_age=1_000_000))
+        road = Road(folder, loop, lambda n: answer(503), delivery=DeliverySettings(max_age=1_000))
         road.add(0)
         road.add(1, "another")
         await asyncio.sleep(400)

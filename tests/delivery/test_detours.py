@@ -8,17 +8,20 @@ import pytest
 from milonga.delivery.detours import MOST_JOINED, Blocked, Detour, Detours, account_of
 from milonga.delivery.limits import Limits
 from milonga.delivery.rows import DetourRow
+from milonga.delivery.store import DeliveryStore
 from milonga.destinations import registry
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import LATENCY, OK, Road, answer, run
 
-FEW = Limits(in_flight=8, window=200, account=20, loaded=16)
+FEW = Limits(window=200, account=20, loaded=16)
+EIGHT = DeliverySettings(concurrency=8)
 
 
 def test_a_detour_begins_behind_the_event_that_was_one_too_many() -> None:
@@ -101,13 +104,13 @@ def test_what_a_row_covers() -> None:
 @pytest.mark.parametrize("users", [1, 40])
 def test_others_do_not_wait_for_a_flood_and_every_line_keeps_its_order(tmp_path: Path, users: int) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=FEW)
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT)
         for n in range(2_000):
             road.add(n, "hot", f"u{n % users}")
         for n in range(2_000, 2_100):
             road.add(n, f"account-{n}")
         await road.until(lambda: set(range(2_000, 2_100)) <= road.sent_at.keys(), seconds=5)
-        assert max(road.sent_at[n] for n in range(2_000, 2_100)) < 100 / FEW.in_flight * 4 * LATENCY + 0.5
+        assert max(road.sent_at[n] for n in range(2_000, 2_100)) < 100 / EIGHT.concurrency * 4 * LATENCY + 0.5
         assert road.reader.parked_count(7) <= 2 * FEW.lane
         assert (road.reader.behind(7, Position(0, 2_000), "hot") or 0) < 2_000
         await road.until(lambda: len(road.durable) == 2_100, seconds=400)
@@ -123,7 +126,7 @@ def test_others_do_not_wait_for_a_flood_and_every_line_keeps_its_order(tmp_path:
 
 def test_a_detour_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=FEW)
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT)
         for n in range(1_000):
             road.add(n, "hot", f"u{n % 30}")
         for n in range(1_000, 1_100):
@@ -134,25 +137,45 @@ def test_a_detour_goes_on_where_it_was_after_a_restart(tmp_path: Path) -> None:
         assert health is not None
         await road.stop(grace=0.0)
         before = len(road.durable)
-        again = Road(folder, loop, limits=FEW, log=road.log)
+        again = Road(folder, loop, limits=FEW, delivery=EIGHT, log=road.log)
         await again.until(lambda: before + len(again.durable) >= 1_100, seconds=100)
         both = [*road.delivered, *again.delivered]
         for user in range(30):
             mine = list(dict.fromkeys(n for n in both if n < 1_000 and n % 30 == user))
             assert mine == sorted(mine)
         assert len(set(both)) == 1_100
-        assert len(both) - 1_100 <= FEW.in_flight, "only what was under way comes twice"
+        assert len(both) - 1_100 <= EIGHT.concurrency, "only what was under way comes twice"
         await again.until(lambda: again.reader.detours(7, 0) == [], seconds=5)
         await again.stop()
 
     run(tmp_path, live)
 
 
+def test_after_a_restart_what_came_behind_a_detour_waits_for_what_is_still_on_it(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        log = paper.ListLog()
+        for n in range(200):
+            log.add(paper.event(n, "hot", received_at=int(loop.clock() * 1000)))
+        store = DeliveryStore(folder / "delivery.db")
+        with store.transaction():  # it had caught up, and was stopped before all it had brought was sent
+            row = DetourRow(leader="hot", after=10, upto=110, begins={"hot": 5}, unread=0, counted=110)
+            store.set_detour(7, 0, row)
+            store.set_position(7, 0, 110)
+        store.close()
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT, log=log)
+        await road.until(lambda: len(road.delivered) == 190)
+        assert road.sent == list(range(10, 200))
+        await road.until(lambda: road.reader.detours(7, 0) == [], seconds=5)
+        await road.stop()
+
+    run(tmp_path, live)
+
+
 def test_an_account_on_a_detour_that_is_refused_ends_on_disk_and_its_other_users_go_on(tmp_path: Path) -> None:
-    limits = Limits(in_flight=8, window=200, account=20, loaded=16, blocked=2.0)
+    limits = Limits(window=200, account=20, loaded=16, blocked=2.0)
 
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(503) if n % 2 else OK, limits=limits)
+        road = Road(folder, loop, lambda n: answer(503) if n % 2 else OK, limits=limits, delivery=EIGHT)
         for n in range(600):
             road.add(n, "hot", "refused" if n % 2 else f"u{n}")
         for n in range(601, 640, 2):
@@ -172,7 +195,7 @@ def test_an_account_on_a_detour_that_is_refused_ends_on_disk_and_its_other_users
 
 def test_switching_off_ends_what_waits_on_a_detour(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=FEW)
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT)
         for n in range(500):
             road.add(n, "hot", f"u{n % 30}")
         await road.until(lambda: road.reader.position(7, 0) is not None and len(road.delivered) > 50)
@@ -189,7 +212,7 @@ def test_switching_off_ends_what_waits_on_a_detour(tmp_path: Path) -> None:
 
 def test_what_waits_on_a_detour_is_counted_as_waiting(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=FEW)
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT)
         for n in range(2_000):
             road.add(n, "hot", f"u{n % 30}")
         await road.until(lambda: (road.reader.position(7, 0) or 0) > 0 and len(road.delivered) > 100)

@@ -9,13 +9,17 @@ import pytest
 from milonga.delivery.limits import Limits
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.outcomes.model import State
+from milonga.workspace.delivery_settings import DeliverySettings
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import LATENCY, OK, Road, answer, run
 
+USUAL = DeliverySettings()
 
-async def others_took(folder: Path, loop: FakeTimeLoop, status: int, limits: Limits) -> float:
+
+async def others_took(folder: Path, loop: FakeTimeLoop, status: int, limits: Limits, concurrency: int) -> float:
     """Seconds until 400 accounts have everything, while one account's requests all end with this status."""
-    road = Road(folder, loop, lambda n: OK if n % 10 else answer(status), limits)
+    settings = DeliverySettings(concurrency=concurrency)
+    road = Road(folder, loop, lambda n: OK if n % 10 else answer(status), limits, delivery=settings)
     for n in range(4_000):
         road.add(n, f"account-{n // 10}" if n % 10 else "trouble", f"u{n % 3}")
     others = 3_600
@@ -26,13 +30,15 @@ async def others_took(folder: Path, loop: FakeTimeLoop, status: int, limits: Lim
     return took
 
 
-@pytest.mark.parametrize("limits", [Limits(), Limits(window=200, lane=20, in_flight=16)])
-def test_an_account_whose_requests_all_fail_costs_the_others_next_to_nothing(tmp_path: Path, limits: Limits) -> None:
+@pytest.mark.parametrize(("limits", "concurrency"), [(Limits(), 64), (Limits(window=200, lane=20), 16)])
+def test_an_account_whose_requests_all_fail_costs_the_others_next_to_nothing(
+    tmp_path: Path, limits: Limits, concurrency: int
+) -> None:
     took: dict[int, float] = {}
     for status in (200, 503):
 
         async def live(folder: Path, loop: FakeTimeLoop, status: int = status) -> None:
-            took[status] = await others_took(folder, loop, status, limits)
+            took[status] = await others_took(folder, loop, status, limits, concurrency)
 
         run(tmp_path / str(status), live)
     assert took[503] <= 1.2 * took[200]
@@ -47,12 +53,12 @@ def test_an_account_whose_requests_all_hang_delays_nobody(tmp_path: Path, users:
         for n in range(users):
             road.add(n, "hung", f"u{n}")
         await asyncio.sleep(5)
-        assert road.flying == Limits().in_flight / 2
+        assert road.flying == USUAL.concurrency / 2
         begun = loop.time()
         for n in others:
             road.add(n, f"account-{n}")
         await road.until(lambda: len(road.delivered) == len(others), seconds=5)
-        alone = len(others) / Limits().in_flight * LATENCY
+        alone = len(others) / USUAL.concurrency * LATENCY
         assert loop.time() - begun <= 3 * alone, "half of the slots are theirs"
         await road.stop(0.0)
 
@@ -64,7 +70,7 @@ def test_many_accounts_that_hang_share_a_few_slots_once_they_have_shown_it(tmp_p
 
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         def answered(n: int) -> Reply:
-            road.latency = LATENCY if n >= others.start else Limits().timeout
+            road.latency = LATENCY if n >= others.start else USUAL.timeout
             return OK if n >= others.start else NoAnswer("timeout", "Nothing came.", perhaps=True)
 
         road = Road(folder, loop, answered)
@@ -74,13 +80,13 @@ def test_many_accounts_that_hang_share_a_few_slots_once_they_have_shown_it(tmp_p
             road.add(others.start + 5_000 + n, f"alive-{n}")  # otherwise the destination would seem to be down
             await asyncio.sleep(0.1)
         assert road.work.breaker.is_closed
-        assert 0 < road.flying <= Limits().in_flight // 8
+        assert 0 < road.flying <= USUAL.concurrency // 8
         begun = loop.time()
         before = len(road.delivered)
         for n in others:
             road.add(n, f"account-{n}")
         await road.until(lambda: len(road.delivered) - before == len(others), seconds=20)
-        alone = len(others) / Limits().in_flight * LATENCY
+        alone = len(others) / USUAL.concurrency * LATENCY
         assert loop.time() - begun <= 2 * alone
         await road.stop(0.0)
 
@@ -96,7 +102,7 @@ def test_what_hangs_does_not_hold_up_a_full_window(tmp_path: Path) -> None:
             road.add(n, f"account-{n % 1_000}")
         begun = loop.time()
         await road.until(lambda: len(road.delivered) == 10_000, seconds=60)
-        alone = 10_000 / Limits().in_flight * LATENCY
+        alone = 10_000 / USUAL.concurrency * LATENCY
         assert loop.time() - begun <= 3 * alone
         await road.stop(0.0)
 
@@ -104,16 +110,16 @@ def test_what_hangs_does_not_hold_up_a_full_window(tmp_path: Path) -> None:
 
 
 def test_parked_lines_of_an_account_that_hangs_leave_room_in_memory_for_those_of_others(tmp_path: Path) -> None:
-    limits = Limits(loaded=32, lane=2, in_flight=16)
+    limits, settings = Limits(loaded=32, lane=2), DeliverySettings(concurrency=16)
 
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: OK if n >= 10_000 else None, limits)
+        road = Road(folder, loop, lambda n: OK if n >= 10_000 else None, limits, delivery=settings)
         lines = road.runner._parking.lines
         for n in range(600):
             road.add(n, "hung", f"u{n % 200}")
         await asyncio.sleep(60)
         assert road.reader.parked_count(7) == 600
-        assert road.flying == limits.in_flight / 2
+        assert road.flying == settings.concurrency / 2
         assert lines.loaded == limits.loaded / 2, "it has its share"
         for round_ in range(3):
             first = 10_000 + 1_000 * round_
@@ -124,7 +130,7 @@ def test_parked_lines_of_an_account_that_hangs_leave_room_in_memory_for_those_of
             assert loop.time() - begun <= 100 * (LATENCY + 0.02), "one after the other, without a wait between"
         assert road.delivered == sorted(road.delivered)
         await road.stop(0.0)
-        again = Road(folder, loop, limits=limits, log=road.log)
+        again = Road(folder, loop, limits=limits, log=road.log, delivery=settings)
         await again.until(lambda: len(again.delivered) == 600, seconds=30)
         await again.until(lambda: again.reader.parked_count(7) == 0, seconds=1)
         assert not again.runner._parking.lines._aside, "nothing is remembered of it"
@@ -150,7 +156,7 @@ def test_a_flood_of_one_account_starves_nobody(tmp_path: Path, users: int) -> No
             await asyncio.sleep(0.01)
             most = max(most, len(lines))
         # Alone they would need 1,000 / 64 turns of the receiver's latency. Every other turn is theirs.
-        alone = 1_000 / limits.in_flight * LATENCY
+        alone = 1_000 / USUAL.concurrency * LATENCY
         assert loop.time() <= 3 * alone
         assert most <= limits.window + limits.loaded + limits.account
         await road.until(lambda: (road.reader.position(7, 0) or 0) == flood + 1_000, seconds=20)
@@ -168,10 +174,10 @@ def test_a_flood_of_one_account_starves_nobody(tmp_path: Path, users: int) -> No
 
 
 def test_a_parked_flood_and_fresh_events_take_turns(tmp_path: Path) -> None:
-    limits = Limits(in_flight=4, loaded=64, lane=2, account=10, detours=0)
+    limits, settings = Limits(loaded=64, lane=2, account=10, detours=0), DeliverySettings(concurrency=4)
 
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=limits)
+        road = Road(folder, loop, limits=limits, delivery=settings)
         for n in range(4_000):
             road.add(n, "hot", f"u{n % 100}")
         await asyncio.sleep(5)

@@ -8,6 +8,7 @@ import pytest
 
 from milonga.delivery.limits import Limits
 from milonga.outcomes.model import State
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
@@ -142,7 +143,7 @@ def test_refusals_that_come_back_after_the_pause_make_no_dead_letters_when_a_pro
 
 def test_half_of_a_hundred_dead_letters_pause_instead_of_filling_the_drawer(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(400), Limits(in_flight=4))
+        road = Road(folder, loop, lambda n: answer(400), delivery=DeliverySettings(concurrency=4))
         for n in range(500):
             road.add(n, user=f"u{n}")
         await road.until(lambda: road.config.state is PAUSED)

@@ -8,7 +8,6 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from milonga.delivery.limits import Limits
 from milonga.delivery.outgoing import Outgoing, Reply
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.replaying import ON_THEIR_WAY
@@ -17,6 +16,7 @@ from milonga.destinations.contract import Destination, Form, Key, Request, Reque
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
 from milonga.spec.event import Event
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
@@ -165,7 +165,7 @@ def test_live_events_go_first(tmp_path: Path) -> None:
         await done(road)
         assert road.sent[20:].index(3) >= 30, "it joined while live events waited"
 
-    live(tmp_path, story, limits=Limits(in_flight=4))
+    live(tmp_path, story, delivery=DeliverySettings(concurrency=4))
 
 
 def test_live_events_of_the_same_line_and_a_replay_are_never_in_flight_together(tmp_path: Path) -> None:

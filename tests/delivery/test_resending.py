@@ -3,9 +3,9 @@
 import asyncio
 from pathlib import Path
 
-from milonga.delivery.limits import Limits
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import OK, Road, answer, run, states
@@ -54,7 +54,7 @@ def test_a_resend_leaves_out_the_parts_that_were_delivered(tmp_path: Path) -> No
 
 def test_the_age_of_a_resent_event_counts_from_its_resending(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(400), Limits(max_age=60_000))
+        road = Road(folder, loop, lambda n: answer(400), delivery=DeliverySettings(max_age=60))
         road.add(0)
         await road.until(lambda: states(road) == [State.dead])
         await asyncio.sleep(600)
@@ -117,7 +117,7 @@ def test_dead_letters_that_are_resent_and_refused_again_do_not_count_towards_hal
     tmp_path: Path,
 ) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, lambda n: answer(400) if n % 4 == 0 else OK, Limits(in_flight=4))
+        road = Road(folder, loop, lambda n: answer(400) if n % 4 == 0 else OK, delivery=DeliverySettings(concurrency=4))
         for n in range(100):
             road.add(n, user=f"u{n}")
         await road.until(lambda: None not in states(road))

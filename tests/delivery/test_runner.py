@@ -14,6 +14,7 @@ from milonga.destinations.contract import Answer, Ending, Key
 from milonga.eventlog.api import Damaged, Position
 from milonga.outcomes.model import State
 from milonga.spec.event import Event
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import NOON, FakeThread, FakeTimeLoop
@@ -195,8 +196,7 @@ def test_a_pause_between_two_parts_holds_the_second_back(tmp_path: Path) -> None
 
 def test_an_event_that_cannot_be_delivered_in_time_expires_in_memory_and_on_disk(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        limits = Limits(max_age=100_000, lane=2)
-        road = Road(folder, loop, lambda n: answer(503), limits)
+        road = Road(folder, loop, lambda n: answer(503), Limits(lane=2), delivery=DeliverySettings(max_age=100))
         for n in range(5):
             road.add(n)
         road.add(5, "other")
@@ -210,7 +210,7 @@ def test_an_event_that_cannot_be_delivered_in_time_expires_in_memory_and_on_disk
 
 def test_age_stands_still_while_paused_but_nothing_is_kept_for_ever(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=Limits(max_age=60_000, pinned=600_000))
+        road = Road(folder, loop, limits=Limits(pinned=600_000), delivery=DeliverySettings(max_age=60))
         road.add(0)
         road.change(PAUSED)
         await asyncio.sleep(500)
@@ -270,7 +270,7 @@ def test_off_and_on_again_before_anyone_looked_ends_what_waited_all_the_same(tmp
 
 def test_stopping_lets_what_is_under_way_finish_and_takes_no_more(tmp_path: Path) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
-        road = Road(folder, loop, limits=Limits(in_flight=3))
+        road = Road(folder, loop, delivery=DeliverySettings(concurrency=3))
         for n in range(10):
             road.add(n, f"account-{n}")
         await road.until(lambda: road.flying == 3)
@@ -321,7 +321,7 @@ def test_a_disk_that_refuses_for_a_while_stops_sending_and_loses_nothing(tmp_pat
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         full = [True]
         thread = FakeThread(lambda: 0.002, lambda: apsw.FullError("full") if full[0] else None)
-        road = Road(folder, loop, limits=Limits(in_flight=4), thread=thread)
+        road = Road(folder, loop, delivery=DeliverySettings(concurrency=4), thread=thread)
         for n in range(100):
             road.add(n, f"account-{n}")
         await asyncio.sleep(30)

@@ -153,6 +153,38 @@ def test_no_more_than_the_cap_are_under_way_and_all_come_back_once(run: Run) -> 
     run(main())
 
 
+def test_with_another_cap_what_is_under_way_ends_and_what_waits_has_room_at_once(run: Run) -> None:
+    async def main() -> None:
+        under_way, most, gate = 0, 0, asyncio.Semaphore(0)
+
+        async def slowly(request: Received, writer: asyncio.StreamWriter) -> None:
+            nonlocal under_way, most
+            under_way += 1
+            most = max(most, under_way)
+            await gate.acquire()
+            under_way -= 1
+            writer.write(OK)
+
+        async with receiving() as receiver, sending(max_connections=2) as sender:
+            receiver.answer = slowly
+            told = asyncio.gather(*(reply_to(sender, post(receiver.url(), b"%d" % n)) for n in range(20)))
+            await until(lambda: under_way == 2)
+            sender.resize(5)
+            await until(lambda: under_way == 5)
+            sender.resize(1)
+            for _ in range(5):
+                gate.release()
+            await until(lambda: len(receiver.requests) == 6)
+            most = 0
+            for _ in range(15):
+                gate.release()
+            assert all(isinstance(reply, Answer) for reply in await told)
+            assert sorted(int(request.body) for request in receiver.requests) == list(range(20))
+            assert most <= 1
+
+    run(main())
+
+
 def test_the_time_in_the_queue_does_not_count(run: Run) -> None:
     async def main() -> None:
         async def slowly(request: Received, writer: asyncio.StreamWriter) -> None:

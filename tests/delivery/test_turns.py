@@ -50,6 +50,22 @@ def test_a_destination_with_a_single_slot_gives_it_away() -> None:
     assert names(taken(turns)) == "a"
 
 
+def test_fewer_slots_are_not_given_again_until_enough_are_free_and_more_at_once() -> None:
+    turns = Turns(64)
+    ready(turns, "a", 100)
+    mine = taken(turns)
+    turns.resize(8)
+    assert names(taken(turns)) == ""
+    for entry in mine[:28]:
+        turns.release(entry)
+    assert names(taken(turns)) == "", "4 of 8 are its share"
+    turns.release(mine[28])
+    assert names(taken(turns)) == "a"
+    turns.resize(64)
+    assert names(taken(turns)) == "a" * 28
+    assert turns.slow == 8
+
+
 def test_accounts_take_turns_and_the_one_with_the_fewest_slots_comes_first() -> None:
     turns = Turns(64)
     ready(turns, "a", 3)

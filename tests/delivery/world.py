@@ -18,6 +18,7 @@ from milonga.delivery.breaker import Policy
 from milonga.delivery.clock import Clock, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock
 from milonga.delivery.limits import Limits
+from milonga.delivery.ratelimit import burst_of
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.retry import Backoff
@@ -34,6 +35,7 @@ from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.spec.event import EventType
 from milonga.spec.read import read_stamped
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
@@ -41,7 +43,6 @@ from tests.delivery.moody import Receiver, WatchedOutcomes
 from tests.delivery.paper import ListLog, Settings
 
 TINY = Limits(
-    in_flight=5,
     window=20,
     lane=3,
     account=10,
@@ -49,26 +50,43 @@ TINY = Limits(
     blocked=0.2,
     loaded=4,
     probe=2.0,
-    timeout=10.0,
-    max_age=10**12,
     pinned=10**12,
     backoff=Backoff(first=0.2, longest=3.0, asked=20.0),
     breaker=Policy(failures=4, accounts=3, first=0.3, longest=2.0),
 )
 
 
+USUAL = DeliverySettings(concurrency=5, timeout=10.0, max_age=10**9)
+MOST = 8  #: requests at once
+
+
+ALWAYS = {
+    "restart": 3, "mood": 3, "account": 4, "state": 2, "off_on": 1, "settings": 1, "delivery": 2, "resend": 3, "disk": 1
+}  # fmt: skip
+"""What may happen in every world, and how often."""
+
+
 class World:
     """
     One run, decided by its seed.
 
+    deliveries  delivery settings that were in force, the last one now
+    under_way   requests that were in flight when these settings came, as far as they still are
+    allowance   requests that the rate allows at once, as of `allowed_at`
     unsettled  events the receiver has, of which no outcome is durable
     excused    events that may be there twice: in flight at a crash, or perhaps delivered
     """
 
     def __init__(self, folder: Path, loop: FakeTimeLoop, seed: int, *, events: int, limits: Limits = TINY) -> None:
         self.folder, self.loop, self.dice, self.limits = folder, loop, random.Random(seed), limits
+        self.ages, self.windows = [USUAL.max_age], [0]
         if seed % 4 == 3:
-            self.limits = msgspec.structs.replace(limits, max_age=6_000, pinned=30_000)
+            self.limits = msgspec.structs.replace(limits, pinned=30_000)
+            self.ages = [6, 6, 4, USUAL.max_age]
+        if seed % 4 == 1:
+            self.windows = [0, 1, 3]
+        self.deliveries = [msgspec.structs.replace(USUAL, max_age=self.ages[0])]
+        self.under_way = 0
         self.kind = paper.BATCHED if seed % 3 == 2 else paper.DESTINATION
         self.partitions = self.dice.choice([1, 1, 2])
         self.log = ListLog(self.partitions)
@@ -86,7 +104,7 @@ class World:
         self.outcomes: dict[int, list[Outcome]] = defaultdict(list)
         self.receiver = Receiver(self)
         on = paper.change(DestinationState.on, at=self.now())
-        self.config = paper.config(on)
+        self.config = msgspec.structs.replace(paper.config(on), delivery=self.deliveries[-1])
         self.disk_full = False
         self.most_in_memory = 0
         self.restarts = self.asked = 0
@@ -125,6 +143,8 @@ class World:
             change_state=self._pipeline_decides,
             aside=FakeThread(lambda: self.dice.uniform(0.0005, 0.01)),
         )
+        self.under_way, self.allowed_at = 0, self.loop.time()
+        self.allowance = burst_of(self.config.delivery.rate_limit)
         self.runner = Runner(self.config, self.kind, tools, self.limits)
         self.running = asyncio.get_running_loop().create_task(self.runner.run())
         self.restarts += 1
@@ -202,6 +222,30 @@ class World:
         )
         self.runner.update(self.config)
 
+    def new_delivery(self) -> None:
+        """What is under way goes on."""
+        dice = self.dice
+        delivery = DeliverySettings(
+            concurrency=dice.choice([1, 2, 5, MOST]),
+            rate_limit=dice.choice([0.0, 2.5, 20.0, 200.0]),
+            timeout=dice.choice([10.0, 2.0, 0.05]),
+            max_age=dice.choice(self.ages),
+            retry_window=dice.choice(self.windows),
+        )
+        self._allow(self.config.delivery.rate_limit)
+        self.allowance = min(self.allowance, burst_of(delivery.rate_limit))
+        self.under_way = max(self.receiver.open, self.under_way)
+        self.deliveries.append(delivery)
+        version = self.config.settings_version + 1
+        self.config = msgspec.structs.replace(self.config, settings_version=version, delivery=delivery)
+        self.runner.update(self.config)
+
+    def _allow(self, per_second: float) -> None:
+        """Since last time more requests may go."""
+        now = self.loop.time()
+        more = (now - self.allowed_at) * per_second
+        self.allowance, self.allowed_at = min(burst_of(per_second), self.allowance + more), now
+
     def _pipeline_decides(self, _: int, state: DestinationState, by: str, reason: str) -> None:
         runner = self.runner
 
@@ -265,8 +309,8 @@ class World:
         while sum(self.log.ends().values()) < self.count:
             await asyncio.sleep(dice.expovariate(1 / 0.8))
             match dice.choices(
-                ["restart", "mood", "account", "state", "off_on", "settings", "resend", "disk", "clock", "replay"],
-                [3, 3, 4, 2, 1, 1, 3, 1, self.clocks, self.replays],
+                [*ALWAYS, "clock", "replay"],
+                [*ALWAYS.values(), self.clocks, self.replays],
             )[0]:
                 case "restart":
                     await self.restart()
@@ -284,6 +328,8 @@ class World:
                     self.change(DestinationState.on)
                 case "settings":
                     self.new_settings()
+                case "delivery":
+                    self.new_delivery()
                 case "resend":
                     self.resend(dice.randrange(1, 6))
                 case "replay":
@@ -401,10 +447,19 @@ class World:
         work = self.runner._work
         self.most_in_memory = max(self.most_in_memory, len(work.line_up))
         # Those under way when their lines were parked, and a dead letter's suspects, may stay beside a full window.
-        bound = self.limits.window * self.partitions + self.limits.loaded + self.limits.in_flight + 5
+        bound = self.limits.window * self.partitions + self.limits.loaded + MOST + 5
         bound += self.limits.detours * self.limits.account // 2
         assert len(work.line_up) <= bound, f"{len(work.line_up)} events in memory"
-        assert len(self.receiver.flying) == 0 or work.slots <= self.limits.in_flight
+
+    def check_request(self) -> None:
+        """That a further request may go out now."""
+        delivery, under_way = self.config.delivery, self.receiver.open
+        assert under_way < max(delivery.concurrency, self.under_way), f"{under_way} are under way already"
+        self.under_way = min(self.under_way, under_way + 1)
+        if delivery.rate_limit:
+            self._allow(delivery.rate_limit)
+            assert self.allowance > 1.0 - 1e-3, f"more than {delivery.rate_limit} a second"
+            self.allowance -= 1.0
 
     def _durable(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:

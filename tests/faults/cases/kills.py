@@ -7,7 +7,7 @@ from functools import partial
 from statistics import median
 from typing import Final
 
-from milonga.delivery.limits import Limits
+from milonga.workspace.delivery_settings import DeliverySettings
 from tests.faults.at_steps import while_dropping, while_migrating, while_writing
 from tests.faults.case import Case, Report, Run
 from tests.faults.runner import dice_of, side_by_side
@@ -42,7 +42,7 @@ def random_moments(run: Run, name: str, kills: dict[str, int]) -> Iterator[Repor
             recovery[kind].append(on.flows(load, since))
         load.stop()
         on.judge(report, load)
-        if report.duplicates > (most := times * Limits().in_flight):
+        if report.duplicates > (most := times * DeliverySettings().concurrency):
             report.wrong.append(f"{report.duplicates} duplicates, and {most} requests were in flight at most")
         if (status := on.milonga.stop()) != 0:
             report.wrong.append(f"afterwards it stopped with {status}")
