@@ -82,12 +82,12 @@ class First(Struct, frozen=True):
     """
     What became of an event so far: the state of its outcome; else never, waiting, or unknown.
 
-    requests  what was delivered, if it was, and that is known
+    version  of the settings it was delivered with; 0 if it was not, or that is not known
     """
 
     state: str
     code: str = ""
-    requests: Requests | None = None
+    version: int = 0
 
 
 class Rehearsal:
@@ -167,7 +167,7 @@ class Rehearsal:
         for one in page:
             found.types[one.event.stamp.type] += 1
             event = _read(one)
-            first = self._first(one, event, waiting.get(one.position), outcomes(one))
+            first = self._first(one, waiting.get(one.position), outcomes(one))
             if first.state in (State.waiting.name, State.retrying.name):
                 found.fates[first.state, first.code, "waiting", ""] += 1
                 continue
@@ -187,12 +187,16 @@ class Rehearsal:
             found.fates[first.state, first.code, "skipped", requests.code] += 1
             return
         found.requests += len(requests)
-        if first.requests is None:
+        if first.version == self._config.settings_version:
+            found.fates[first.state, first.code, "same", ""] += 1
+            return
+        then = self._then(event, first.version)
+        if then is None:
             known = first.state not in (State.delivered.name, "unknown")
             found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
             return
         marked = self._becomes(as_replayed(self._kind, event), self._config)
-        changes = [] if isinstance(marked, Skip) else compare(first.requests, marked)
+        changes = [] if isinstance(marked, Skip) else compare(then, marked)
         found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
         if changes:
             found.add_fields(changes)
@@ -211,29 +215,25 @@ class Rehearsal:
         held = {one.position: self._facts.held(self._place, one) for one in page}
         return {at: one for at, one in held.items() if one.parked or one.progress or (one.watermark or 0) < at.offset}
 
-    def _first(self, stored: Stored, event: Event | None, held: Held | None, outcomes: Sequence[Outcome]) -> First:
+    def _first(self, stored: Stored, held: Held | None, outcomes: Sequence[Outcome]) -> First:
         if outcomes and (held is None or not waits_again(held, outcomes)):
             delivered = next((outcome for outcome in outcomes if outcome.state is State.delivered), None)
             if delivered is None:
                 return First(outcomes[0].state.name, outcomes[0].code)
-            return First(delivered.state.name, "", self._sent(event, delivered.settings_version))
+            return First(delivered.state.name, version=delivered.settings_version)
         if held is not None and (held.parked is not None or held.progress is not None):
             return First(State.waiting.name)
         if fate(self._taken, stored.position.offset) is Fate.never:
             return First("never")
         return First("unknown" if held is None else State.waiting.name)
 
-    def _sent(self, event: Event | None, version: int) -> Requests | None:
+    def _then(self, event: Event, version: int) -> Requests | None:
         """With the settings it was sent with, marked as a replay marks it: the mark itself is no difference."""
-        if event is None:
-            return None
         try:
-            then = self._config_at(version)
-            own = self._becomes(event, then)
-            marked = self._becomes(as_replayed(self._kind, event), then)
+            marked = self._becomes(as_replayed(self._kind, event), self._config_at(version))
         except (UserError, KeyError):
             return None
-        return None if isinstance(own, Skip) or isinstance(marked, Skip) else marked
+        return None if isinstance(marked, Skip) else marked
 
     def _config_then(self, version: int) -> DestinationConfig:
         workspace, number = self._facts.workspace, self._config.id

@@ -14,7 +14,7 @@ from milonga.delivery.replaying import ON_THEIR_WAY
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Destination, Form, Key, Request, Requests
 from milonga.eventlog.api import Position
-from milonga.outcomes.model import State
+from milonga.outcomes.model import Outcome, State
 from milonga.spec.event import Event
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
@@ -404,3 +404,24 @@ def test_what_comes_while_the_replay_runs_is_newer_too(tmp_path: Path) -> None:
         await road.stop()
 
     run(tmp_path, with_road)
+
+
+def test_a_replay_that_cannot_be_carried_out_fails_and_delivery_goes_on(tmp_path: Path) -> None:
+    async def story(road: Road) -> None:
+        road.add(0)
+        await road.until(lambda: states(road) == [State.delivered])
+
+        def broken(_: object) -> dict[Position, list[Outcome]]:
+            raise OSError("no such disk")
+
+        road.outcomes.of_many = broken  # type: ignore[method-assign, assignment]
+        road.runner.replaying.begin(replay())
+        await road.until(lambda: state(road) is ReplayState.failed)
+        found = road.reader.replays.one(1)
+        assert found is not None
+        assert found.reason == "OSError: please report this with the log of the server."
+        road.add(1)
+        await road.until(lambda: states(road) == [State.delivered] * 2)
+        assert road.sent == [0, 1]
+
+    live(tmp_path, story)
