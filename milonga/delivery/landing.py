@@ -195,9 +195,7 @@ class Landings:
             entry = one.entry
             entry.company = company
             self._work.line_up.turns.release(entry)
-            if self._work.switched_off(entry.position, entry.resent_at):
-                self._endings.end(entry, State.skipped, SWITCHED_OFF)
-            else:
+            if not self._ends_now(entry, ()):
                 self._work.line_up.put_back(entry)
         self._wake()
 
@@ -236,18 +234,26 @@ class Landings:
         work.line_up.turns.release(entry)
         self._wake()
         number, position, progress = work.config.id, entry.position, entry.progress
-        if work.switched_off(position, entry.resent_at):
-            self._endings.end(entry, State.skipped, SWITCHED_OFF, attempts)
-        elif entry.skipped_by:
-            row = skip_row(work, position, entry.skipped_by)
-            self._endings.end(entry, State.skipped, SKIPPED_BY_HAND, [*attempts, row])
-        elif entry.parked and not at_hand:
+        if self._ends_now(entry, attempts):
+            return
+        if entry.parked and not at_hand:
             self._parking.give_back(entry, progress, attempts)
         else:
             work.line_up.delay(entry, progress.due_at / 1000)
             work.tools.recorder.record(
                 Record(before=lambda store: store.set_progress(number, position, progress), attempts=attempts)
             )
+
+    def _ends_now(self, entry: Entry, attempts: Sequence[Attempt]) -> bool:
+        """Whether somebody has decided, while it was under way, that it is not to be tried again."""
+        if self._work.switched_off(entry.position, entry.resent_at):
+            self._endings.end(entry, State.skipped, SWITCHED_OFF, attempts)
+        elif entry.skipped_by:
+            row = skip_row(self._work, entry.position, entry.skipped_by)
+            self._endings.end(entry, State.skipped, SKIPPED_BY_HAND, [*attempts, row])
+        else:
+            return False
+        return True
 
     # Small
 
