@@ -95,7 +95,7 @@ def test_what_is_pure_reaches_for_no_socket_file_or_clock(module: str) -> None:
         f"delivery/{name}.py"
         for name in (
             *("lanes", "window", "retry", "breaker", "suspicion", "ratelimit", "switching", "encode", "answers"),
-            *("addresses", "line_up"),
+            *("addresses", "line_up", "selection", "superseding", "replay_rules", "finding"),
         )
     ],
 )

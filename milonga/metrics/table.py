@@ -246,7 +246,7 @@ METRICS: Final = (
         "milonga_outcomes_total",
         "counter",
         "Events that came to their end at a destination: state is delivered, skipped, dead or expired; code says why, "
-        "and is empty if delivered.",
+        "and is empty if delivered, or replayed if a replay did so.",
         ("destination", "state", "code"),
         _outcomes,
     ),

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from milonga.cli.halves import Keep, first_needed, make_room
+from milonga.delivery.replay_rows import Replay, Way
 from milonga.delivery.rows import DetourRow, Parked
+from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.api import LogFull, Position
 from milonga.eventlog.levels import MB
@@ -18,7 +20,9 @@ from milonga.workspace.store import Workspace
 from tests.delivery import paper
 
 
-def needed(tmp_path: Path, *, positions: dict[str, int] | None, detour: int = 0, parked: int = 0) -> int:
+def needed(
+    tmp_path: Path, *, positions: dict[str, int] | None, detour: int = 0, parked: int = 0, replay: int = 0
+) -> int:
     """With ten events, "early" there from the first on and "late" from the sixth; positions None: no delivery.db."""
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
@@ -45,6 +49,11 @@ def needed(tmp_path: Path, *, positions: dict[str, int] | None, detour: int = 0,
                         event=None,
                     )
                     store.park(ids["early"], place)
+                if replay:
+                    wanted = Selection(source=1, since=0, until=1)
+                    about = Replay(id=1, destination=1, asked_at=0, by="", wanted=wanted, rate=1.0, overwrite=False)
+                    store.replays.begin(about)
+                    store.replays.set_way(1, 0, Way(replay, 10))
             store.close()
 
         async def ask() -> int:
@@ -70,6 +79,11 @@ def test_the_slowest_position_counts(tmp_path: Path) -> None:
 def test_what_is_parked_or_waits_on_a_detour_is_needed(tmp_path: Path) -> None:
     assert needed(tmp_path / "a", positions={"early": 9, "late": 9}, parked=2) == 2
     assert needed(tmp_path / "b", positions={"early": 9, "late": 9}, detour=4) == 5
+
+
+def test_what_a_replay_has_still_to_read_is_needed(tmp_path: Path) -> None:
+    assert needed(tmp_path / "a", positions={"early": 9, "late": 9}, replay=3) == 4
+    assert needed(tmp_path / "b", positions={"early": 9, "late": 9}, replay=10) == 10
 
 
 def test_a_destination_without_a_position_needs_all_since_it_was_switched_on(tmp_path: Path) -> None:
