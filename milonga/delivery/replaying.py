@@ -42,7 +42,8 @@ log = structlog.get_logger("milonga.delivery")
 AT_ONCE: Final = 400  #: events of one read: the loop serves everybody else between two
 A_FEW: Final = 50  #: of them that are read through without a rest
 REST: Final = 0.002  #: seconds
-ON_THEIR_WAY: Final = 16  #: events of a replay that have joined their lines and not ended, at most
+ON_THEIR_WAY: Final = 16  #: events of a replay in memory, or about to be, beyond which no other joins
+IN_LINES: Final = 1_000  #: the same of those that have joined their lines and not ended: some may not get on for long
 LOOK_AGAIN: Final = 0.25  #: seconds after which one that may not go on is looked at again
 SOON: Final = 0.001  #: seconds: less is no time to wait
 TRY_AGAIN: Final = 5.0  #: seconds after what should not have happened
@@ -68,6 +69,7 @@ class Replaying:
         self._counts: Counter[tuple[str, str]] = Counter()  # since the position was last recorded
         self._newest: dict[int, Newest] = {}
         self._noted: dict[int, Offset] = {}  # up to where the log is in `newest`
+        self._drop_at = 0.0
         work.on_left_replay = self.look_again
 
     def look_again(self) -> None:
@@ -182,12 +184,11 @@ class Replaying:
 
     async def _may_join(self, replay: Replay, offset: Position, rate: RateLimit) -> bool:
         """Waits for the turn of one event. False if the replay is not to go on."""
-        work, loop = self._work, asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
         while await self._may_look(replay):
             wait = LOOK_AGAIN
             if self._is_busy(offset):
-                if len(work.replayed) >= ON_THEIR_WAY:
-                    self._drop_erased()
+                self._drop_erased()
             elif (wait := rate.wait(loop.time())) <= 0.0:
                 rate.take(loop.time())
                 return True
@@ -197,9 +198,10 @@ class Replaying:
 
     def _is_busy(self, at: Position) -> bool:
         """Whether live events go first, enough of the replay's are on their way, or the disk has no room for more."""
-        work = self._work
+        work, lines, joining = self._work, self._parking.lines, self._parking.joining
         return (
-            len(work.replayed) >= ON_THEIR_WAY
+            len(work.replayed) >= IN_LINES
+            or sum(one in lines.in_hand or one in joining for one in work.replayed) >= ON_THEIR_WAY
             or not work.breaker.is_closed
             or not work.tools.has_room()
             or self._readers.is_behind
@@ -208,8 +210,11 @@ class Replaying:
         )
 
     def _drop_erased(self) -> None:
-        """Those that were taken from their lines from outside: nobody will say that they ended."""
-        work, number = self._work, self._work.config.id
+        """Those that were taken from their lines from outside, now and then: nobody will say that they ended."""
+        work, number, now = self._work, self._work.config.id, asyncio.get_running_loop().time()
+        if now < self._drop_at:
+            return
+        self._drop_at = now + TRY_AGAIN
         gone = [
             at
             for at, joined in work.replayed.items()

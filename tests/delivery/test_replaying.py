@@ -140,6 +140,21 @@ def test_a_replay_keeps_its_rate_and_few_on_their_way(tmp_path: Path) -> None:
     live(tmp_path, story)
 
 
+def test_an_account_that_fails_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    async def story(road: Road) -> None:
+        for n in range(60):
+            road.add(n, account="bad" if n < 40 else f"a{n}", user=f"u{n}")
+        await road.until(lambda: states(road) == [State.delivered] * 60)
+        road.answer = lambda n: answer(503) if n < 40 else OK
+        road.runner.replaying.begin(replay())
+        await road.until(lambda: set(road.sent[60:]) >= set(range(40, 60)), seconds=600)
+        road.answer = lambda n: OK
+        await road.until(lambda: state(road) is ReplayState.done, seconds=3_600)
+        assert road.reader.replays.counts(1) == {("delivered", ""): 60}
+
+    live(tmp_path, story)
+
+
 def test_a_replay_of_so_many_a_second_takes_its_time(tmp_path: Path) -> None:
     async def story(road: Road) -> None:
         for n in range(50):
