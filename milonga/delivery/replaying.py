@@ -19,29 +19,24 @@ from milonga.delivery.admission import keys_of
 from milonga.delivery.detours import account_of
 from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.finding import stretch
-from milonga.delivery.newest import Newest
 from milonga.delivery.parking import Parking
 from milonga.delivery.ratelimit import RateLimit
 from milonga.delivery.recorder import Record
 from milonga.delivery.replay_rows import Joined, Replay, ReplayState, Way
-from milonga.delivery.replay_rules import UNREADABLE, counts, has_set, requests_of
+from milonga.delivery.replay_rules import UNREADABLE, requests_of
 from milonga.delivery.rows import Parked, Progress
+from milonga.delivery.setters import AT_ONCE, REST, Setters, outcomes_of
 from milonga.delivery.store import DeliveryStore
-from milonga.delivery.switching import fate
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key, Skip
 from milonga.destinations.deciding import as_replayed
 from milonga.eventlog.api import Damaged, Offset, Position, Stored
 from milonga.outcomes.model import Outcome
-from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationState
 
 log = structlog.get_logger("milonga.delivery")
 
-AT_ONCE: Final = 400  #: events of one read: the loop serves everybody else between two
-A_FEW: Final = 50  #: of them that are read through without a rest
-REST: Final = 0.002  #: seconds
 ON_THEIR_WAY: Final = 16  #: events of a replay in memory, or about to be, beyond which no other joins
 IN_LINES: Final = 1_000  #: the same of those that have joined their lines and not ended: some may not get on for long
 LOOK_AGAIN: Final = 0.25  #: seconds after which one that may not go on is looked at again
@@ -67,8 +62,7 @@ class Replaying:
         self._work, self._parking, self._readers = work, parking, readers
         self._changed = asyncio.Event()
         self._counts: Counter[tuple[str, str]] = Counter()  # since the position was last recorded
-        self._newest: dict[int, Newest] = {}
-        self._noted: dict[int, Offset] = {}  # up to where the log is in `newest`
+        self._setters = Setters(work)
         self._drop_at = 0.0
         work.on_left_replay = self.look_again
 
@@ -119,7 +113,7 @@ class Replaying:
                     await self._set_state(replay.id, ReplayState.failed, reason)
                 await self._wait(TRY_AGAIN)
             finally:
-                self._close_newest()
+                self._setters.close()
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -246,12 +240,12 @@ class Replaying:
             if any(isinstance(item, Damaged) for item in items):
                 self._counts[LEFT, "damaged_record"] += sum(isinstance(item, Damaged) for item in items)
             unsettled = {stored.position for stored in wanted if self._may_end(stored)}
-            outcomes = await self._outcomes(wanted)
+            outcomes = await outcomes_of(work, wanted)
             for stored in wanted:
                 if not await self._may_join(replay, stored.position, rate):
                     return False
                 if stored.position in unsettled:
-                    outcomes = await self._outcomes(wanted)
+                    outcomes = await outcomes_of(work, wanted)
                 await self._note_further(partition)
                 self._take(replay, stored, outcomes(stored))
             at = items[-1].position.offset
@@ -269,13 +263,6 @@ class Replaying:
             name = self._work.config.name
             log.error("delivery.replay_trimmed", destination=name, replay=replay.id, gone=gone, upto=after)
 
-    async def _outcomes(self, page: Sequence[Stored]) -> Callable[[Stored], list[Outcome]]:
-        positions, found, number = [one.position for one in page], dict[Position, list[Outcome]](), self._work.config.id
-        if positions:
-            tools, loop = self._work.tools, asyncio.get_running_loop()
-            found = await loop.run_in_executor(tools.aside, tools.outcomes.of_many, positions)
-        return lambda one: [o for o in found.get(one.position, ()) if o.destination == number]
-
     def _take(self, replay: Replay, stored: Stored, outcomes: Sequence[Outcome]) -> None:
         """It joins its lines, or is counted among those that do not."""
         work, position = self._work, stored.position
@@ -289,12 +276,9 @@ class Replaying:
         except Exception:
             log.exception("delivery.cannot_read", position=position)
             return self._leave_out(replay, position, UNREADABLE.code)
-        newest = self._newest.get(position.partition)
-
-        def is_newer(what: Key) -> bool:
-            return newest is not None and newest.of(what) > position.offset
-
-        requests, left_out = requests_of(work.config, work.kind, event, work.now_ms(), is_newer)
+        requests, left_out = requests_of(
+            work.config, work.kind, event, work.now_ms(), lambda what: self._setters.is_newer(what, position)
+        )
         if isinstance(requests, Skip):
             return self._leave_out(replay, position, requests.code)
         last = max((outcome.ended_at for outcome in outcomes), default=0)
@@ -356,59 +340,21 @@ class Replaying:
         work.replayed[position] = joined
         self._parking.rejoin(parked, also=also, failed=failed)
 
-    # Who was the last to set what
-
     async def _note_all(self, replay: Replay, partition: int, way: Way) -> bool:
         """Before it begins: everything behind the first event it takes. False if it is not to go on."""
-        self._newest[partition], self._noted[partition] = Newest(), way.after
+        self._setters.begin(partition, way.after)
         end = await self._work.tools.log.end(partition)
-        while self._noted[partition] < end:
+        while not self._setters.is_noted(partition, end):
             if not await self._may_look(replay):
                 return False
-            await self._note(partition, end)
+            await self._setters.note(partition, end)
         return True
 
     async def _note_further(self, partition: int) -> None:
         """Up to what live events have been read: those that come later stand behind the replay's in their lines."""
-        if partition in self._newest:
-            while self._noted[partition] < (upto := self._readers.read_to(partition)):
-                await self._note(partition, upto)
-
-    async def _note(self, partition: int, upto: Offset) -> None:
-        work, after = self._work, self._noted[partition]
-        items = await work.tools.log.read(partition, after, AT_ONCE)
-        if not items:
-            self._noted[partition] = upto  # they are gone from the log
-            return
-        setters = [item for item in items if isinstance(item, Stored) and self._is_setter(item)]
-        ended = await self._outcomes(setters)
-        taken = work.spans(partition)
-        for number, one in enumerate(setters):
-            if number % A_FEW == 0:
-                await asyncio.sleep(REST)
-            if counts(ended(one), fate(taken, one.position.offset)) and (event := _read(one)) is not None:
-                self._newest[partition].note(has_set(work.config, work.kind, event, ended(one)), one.position.offset)
-        self._noted[partition] = items[-1].position.offset
-        if len(items) == AT_ONCE:
-            await asyncio.sleep(REST)
-
-    def _is_setter(self, stored: Stored) -> bool:
-        stamp = stored.event.stamp
-        return stamp.source == self._work.config.source and stamp.type in self._work.kind.overwriting
-
-    def _close_newest(self) -> None:
-        for newest in self._newest.values():
-            newest.close()
-        self._newest.clear()
-        self._noted.clear()
+        while not self._setters.is_noted(partition, upto := self._readers.read_to(partition)):
+            await self._setters.note(partition, upto)
 
 
 def _erased(destination: int, position: Position, replay: int, store: DeliveryStore) -> None:
     store.replays.leave(destination, position, replay, LEFT, "erased")
-
-
-def _read(stored: Stored) -> Event | None:
-    try:
-        return read_stamped(stored.event)
-    except Exception:
-        return None
