@@ -134,11 +134,15 @@ class ByHand:
 
 
 def _fresh(entry: Entry) -> Progress:
-    return replace(entry.progress, attempts=0, next_at=0, not_before=0, code="", reason="")
+    return replace(entry.progress, attempts=0, next_at=0, not_before=0, code="", reason="", failing_since=0)
 
 
 def _hurry(destination: int, key: str, now: int, forget: bool, store: DeliveryStore) -> None:
-    fresh = "next_at = 0, not_before = 0, attempts = 0, code = '', reason = ''" if forget else "next_at = not_before"
+    fresh = (
+        "next_at = 0, not_before = 0, attempts = 0, code = '', reason = '', since = NULL"
+        if forget
+        else "next_at = not_before"
+    )
     execute = store.transaction().execute
     execute(
         f"UPDATE progress SET {fresh} WHERE destination = ?1 AND (partition, offset) IN"  # noqa: S608

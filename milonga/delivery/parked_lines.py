@@ -12,15 +12,19 @@ are free, as with slots (milonga.delivery.turns): the rest of its lines is put a
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from milonga.delivery.entry import NOTHING_YET, Entry
 from milonga.delivery.recorder import Record
 from milonga.delivery.rows import ASIDE, NEVER, Parked, Progress
 from milonga.delivery.store import DeliveryStore
+from milonga.delivery.tally import Tally
 from milonga.delivery.work import Work
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import Outcome
+
+T = TypeVar("T")
 
 AT_ONCE = 16  #: events of one line that are loaded together
 A_FEW = 4  #: and of one whose account has many lines
@@ -39,7 +43,8 @@ class ParkedLines:
     def __init__(self, work: Work, load: Callable[[Parked, Progress | None], None]) -> None:
         self._work, self._load = work, load
         self._number, self._reader = work.config.id, work.tools.reader
-        self._joining: Counter[int] = Counter()  # those of them whose place is not durable yet
+        self._joining: Counter[Key] = Counter()  # places that are not durable yet, by key and by account
+        self._joining_of: Counter[str] = Counter()
         self.in_hand: set[Position] = set()
         self.loaded = 0
         self.count = self._reader.parked_count(self._number)
@@ -47,27 +52,35 @@ class ParkedLines:
         self._asked = self._asked_aside = False
         self._loaded_of: Counter[str] = Counter()
         self._aside: Counter[str] = Counter()  # how many lines of an account were ever put aside, while some may be
-        # By hash, to be small: two keys that collide share a count, which at worst parks an event without need.
-        self._counts: Counter[int] = Counter()
-        self._places: Counter[str] = Counter()  # in all lines of an account
+        # Keys may be a million: these say "surely not", and where they do not the store knows.
+        self._counts, self._places = Tally(), Tally()  # by key; in all lines of an account
         for key, n in self._reader.parked_sizes(self._number):
-            self._counts[hash(key)] += n
-            self._places[key[0]] += n
+            self._counts.add(key, n)
+            self._places.add(key[0], n)
 
     def __bool__(self) -> bool:
-        return bool(self._counts)
+        return self._counts.total > 0
 
     def holds(self, keys: Iterable[Key]) -> bool:
         """Whether an event with these keys must be parked too."""
-        return bool(self._counts) and any(hash(key) in self._counts for key in keys)
+        return self._counts.total > 0 and any(self._holds(key) for key in keys)
+
+    def _holds(self, key: Key) -> bool:
+        if not self._counts.at_most(key):
+            return False
+        return key in self._joining or self._reader.head(self._number, key) is not None
 
     def places_of(self, account: str) -> int:
         """How many places its lines have, all together: an event with two keys has two."""
-        return self._places[account]
+        places = self._places.at_most(account)
+        if places > A_FEW:
+            return places  # whoever asks wants to know whether it is many
+        return places and self._reader.places_of(self._number, account) + self._joining_of[account]
 
     def only(self, keys: Iterable[Key]) -> bool:
         """Whether nothing stands in other lines than these."""
-        return self._counts.keys() <= {hash(key) for key in keys}
+        mine = set(keys)
+        return self._joining.keys() <= mine and not self._reader.stands_elsewhere(self._number, mine)
 
     def join(
         self,
@@ -83,9 +96,10 @@ class ParkedLines:
         """
         self.count += 1
         for key in parked.keys:
-            self._counts[hash(key)] += 1
-            self._joining[hash(key)] += 1
-            self._places[key[0]] += 1
+            self._counts.add(key)
+            self._places.add(key[0])
+            self._joining[key] += 1
+            self._joining_of[key[0]] += 1
 
         def before(store: DeliveryStore) -> None:
             store.park(self._number, parked)
@@ -94,13 +108,13 @@ class ParkedLines:
 
         def done() -> None:
             then()
-            _less(self._joining, parked.keys)
+            self._joined(parked.keys)
             # Whoever stands before it looks at the line upon leaving.
-            self.look_at(key for key in parked.keys if self._counts[hash(key)] - self._joining[hash(key)] == 1)
+            self.look_at(key for key in parked.keys if self._reader.head(self._number, key) == parked.position)
 
         def undone(error: Exception) -> None:
             self.count -= 1
-            _less(self._joining, parked.keys)
+            self._joined(parked.keys)
             self._lessen(parked.keys)
             failed(error)
 
@@ -157,7 +171,7 @@ class ParkedLines:
     def look_at(self, keys: Iterable[Key]) -> None:
         """Something before these lines went away, or they have just begun."""
         for key in keys:
-            if hash(key) in self._counts and self._work.line_up.lanes.length(key) == 0:
+            if self._counts.at_most(key) and self._work.line_up.lanes.length(key) == 0:
                 if self._crowded:
                     self.look_at_later(key, self._work.now_ms())
                 else:
@@ -169,7 +183,7 @@ class ParkedLines:
 
     def look_at_due(self) -> None:
         """Look at the lines whose time has come, as far as there is room, once all that was asked for is written."""
-        if self._counts and not self._asked:
+        if self._counts.total and not self._asked:
             self._asked = True
             self._work.tools.recorder.record(Record(then=self._look_at_due))
 
@@ -178,7 +192,7 @@ class ParkedLines:
         Bring an event into memory although the destination is paused: it is to find out whether it still is. A few
         there are enough.
         """
-        if self._counts and not self._work.stopping and self.loaded < A_FEW:
+        if self._counts.total and not self._work.stopping and self.loaded < A_FEW:
             due = self._reader.due_lines(self._number, ASIDE - 1, 1)
             for key in due or self._reader.lines_aside(self._number, None, 1):
                 self._look(key, due=True, even_paused=True)
@@ -275,11 +289,13 @@ class ParkedLines:
             self._take(parked, known)
 
     def _lessen(self, keys: tuple[Key, ...]) -> None:
-        _less(self._counts, keys)
         for key in keys:
-            self._places[key[0]] -= 1
-            if self._places[key[0]] <= 0:
-                del self._places[key[0]]
+            self._counts.take(key)
+            self._places.take(key[0])
+
+    def _joined(self, keys: tuple[Key, ...]) -> None:
+        _less(self._joining, keys)
+        _less(self._joining_of, (key[0] for key in keys))
 
     def _is_head(self, parked: Parked) -> bool:
         return all(
@@ -288,11 +304,11 @@ class ParkedLines:
         )
 
 
-def _less(counts: Counter[int], keys: Iterable[Key]) -> None:
-    for key in keys:
-        counts[hash(key)] -= 1
-        if counts[hash(key)] <= 0:
-            del counts[hash(key)]
+def _less(counts: Counter[T], things: Iterable[T]) -> None:
+    for thing in things:
+        counts[thing] -= 1
+        if counts[thing] <= 0:
+            del counts[thing]
 
 
 def _account(parked: Parked) -> str:

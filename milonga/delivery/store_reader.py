@@ -1,7 +1,7 @@
 """Reading what delivery remembers (milonga.delivery.store): from its own process, or beside it from the CLI."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -144,9 +144,15 @@ class DeliveryReader:
 
     def oldest_parked(self, partition: int) -> Offset | None:
         """The first parked event of all destinations whose bytes are in the log alone; None if there is none."""
-        query = "SELECT min(offset) FROM parked WHERE partition = ? AND body IS NULL"
-        row = next(self._db.execute(query, (partition,)))
-        return None if row[0] is None else int(row[0])
+        found = [next(self._db.execute(_OLDEST, (number, partition)), None) for number in self._with_parked()]
+        return min((int(row[0]) for row in found if row is not None), default=None)
+
+    def _with_parked(self) -> Iterator[int]:
+        """Destinations, by one step in the index for each: events may be many."""
+        number = self._one("SELECT min(destination) FROM parked", ())
+        while number is not None:
+            yield number
+            number = self._one("SELECT min(destination) FROM parked WHERE destination > ?", (number,))
 
     def parked(self, destination: int, position: Position) -> Parked | None:
         query = f"SELECT {_PARKED} FROM parked WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
@@ -200,6 +206,20 @@ class DeliveryReader:
         row = self._first(query, (destination, key_text(key)))
         return None if row is None else Position(*row)
 
+    def places_of(self, destination: int, account: str) -> int:
+        """How many places the lines of this account have, all together."""
+        query = "SELECT count(*) FROM parked_lines WHERE destination = ? AND key >= ? AND key < ?"
+        return sum(self._one(query, (destination, *between)) for between in _keys_of_account(account))
+
+    def stands_elsewhere(self, destination: int, keys: Collection[Key]) -> bool:
+        """Whether anything is parked behind other keys than these."""
+        known = [key_text(key) for key in keys]
+        query = (
+            "SELECT 1 FROM parked_lines WHERE destination = ?"  # noqa: S608 - only question marks are added
+            f" AND key NOT IN ({','.join('?' * len(known))}) LIMIT 1"
+        )
+        return self._first(query, (destination, *known)) is not None
+
     def due_lines(self, destination: int, now: int, limit: int) -> list[Key]:
         """Lines to be looked after by now (unix milliseconds), the longest waiting first."""
         query = "SELECT key FROM parked_due WHERE destination = ? AND due_at <= ? ORDER BY due_at LIMIT ?"
@@ -211,10 +231,8 @@ class DeliveryReader:
         if account is None:
             return [key_of(row[0]) for row in self._db.execute(f"{query} LIMIT ?", (destination, limit))]
         found: list[Key] = []
-        for begins in sorted({key_text((account,))[:-1], json.dumps([account])[:-1]}):  # see key_text
-            rows = self._db.execute(
-                f"{query} AND key >= ? AND key < ? LIMIT ?", (destination, f"{begins},", f"{begins}^", limit)
-            )
+        for between in _keys_of_account(account):
+            rows = self._db.execute(f"{query} AND key >= ? AND key < ? LIMIT ?", (destination, *between, limit))
             found += [key_of(row[0]) for row in rows]
         return found[:limit]
 
@@ -294,9 +312,16 @@ class DeliveryReader:
         return next(self._db.execute(query, args))[0]
 
 
+def _keys_of_account(account: str) -> list[tuple[str, str]]:
+    """Between which texts its keys lie: from, and up to but without. Two if it can be spelt in two ways (key_text)."""
+    spellings = sorted({key_text((account,))[:-1], json.dumps([account])[:-1]})
+    return [(f"{begins},", f"{begins}^") for begins in spellings]
+
+
 _HEALTH = Health.__struct_fields__
 _PARKED = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
 _PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts, since"
+_OLDEST = "SELECT offset FROM parked WHERE destination = ? AND partition = ? AND body IS NULL ORDER BY offset LIMIT 1"
 
 
 def _progress(
