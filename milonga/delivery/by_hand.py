@@ -138,17 +138,19 @@ def _fresh(entry: Entry) -> Progress:
 
 
 def _hurry(destination: int, key: str, now: int, forget: bool, store: DeliveryStore) -> None:
-    fresh = (
-        "next_at = 0, not_before = 0, attempts = 0, code = '', reason = '', since = NULL"
-        if forget
-        else "next_at = not_before"
-    )
+    fresh = "next_at = 0, not_before = 0, attempts = 0, code = '', reason = ''" if forget else "next_at = not_before"
     execute = store.transaction().execute
     execute(
         f"UPDATE progress SET {fresh} WHERE destination = ?1 AND (partition, offset) IN"  # noqa: S608
         " (SELECT partition, offset FROM parked_lines WHERE destination = ?1 AND key = ?2)",
         (destination, key),
     )
+    if forget:
+        execute(
+            "DELETE FROM failing WHERE destination = ?1 AND (partition, offset) IN"
+            " (SELECT partition, offset FROM parked_lines WHERE destination = ?1 AND key = ?2)",
+            (destination, key),
+        )
     execute(
         "UPDATE parked_due SET due_at = ? WHERE destination = ? AND key = ? AND due_at < ?",
         (now, destination, key, NEVER),
