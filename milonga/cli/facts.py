@@ -12,14 +12,16 @@ from milonga.cli.ahead import Ahead
 from milonga.cli.common import LOG_FOLDER, note, opened, server_runs
 from milonga.cli.formats import refuse_newer
 from milonga.delivery.detours import account_of
+from milonga.delivery.forecast import LATELY, Forecast, Lately, forecast
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, spans
 from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Offset, Position, Stored
-from milonga.eventlog.lookup import EventLookup
+from milonga.eventlog.counters import ACCEPTED
+from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.outcomes.explain import Standing, story
-from milonga.outcomes.model import Outcome
+from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Waits
 from milonga.outcomes.words import instant
@@ -101,6 +103,42 @@ class Facts:
             return None if self.delivery is None else self.delivery.health(number)
         except apsw.SQLError:
             return None
+
+    @cached_property
+    def _lately(self) -> tuple[float, dict[int, int], list[tuple[int, State, int]]]:
+        """
+        Of the last minutes: seconds, source -> accepted events, and (destination, state, how many) that ended. From
+        counts alone.
+        """
+        now = milliseconds()
+        since = now // 60_000 - LATELY
+        arrived: dict[int, int] = {}
+        for one in self.log.counts(since, AFTER_ALL):
+            if one.name == ACCEPTED:
+                arrived[one.source] = arrived.get(one.source, 0) + one.n
+        counts, _ = self.outcomes.minutes(since)
+        return now / 1000 - since * 60, arrived, [(number, State(state), n) for _, number, state, _, n in counts]
+
+    def forecast(self, config: DestinationConfig) -> Forecast | None:
+        """When what waits will be gone; None if delivery never ran."""
+        health = self.health(config.id)
+        if health is None:
+            return None
+        seconds, arrived, ended = self._lately
+        lately = Lately(
+            seconds,
+            arrived.get(config.source, 0),
+            sum(n for number, _, n in ended if number == config.id),
+            sum(n for number, state, n in ended if number == config.id and state is State.delivered),
+        )
+        return forecast(
+            health.waiting,
+            lately,
+            state=config.state.value,
+            breaker=health.breaker,
+            rate_limit=config.delivery.rate_limit,
+            server_runs=self.server_runs,
+        )
 
     def tell(self, stored: Stored) -> dict[str, object]:
         """The whole story of one event (milonga.outcomes.explain)."""

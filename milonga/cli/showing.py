@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from milonga.cli.facts import Facts, NoSettings, Place
 from milonga.cli.terminal import clean, print_table
+from milonga.delivery.forecast import Forecast
 from milonga.delivery.rows import Health
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.words import instant
@@ -59,7 +60,16 @@ def summary(facts: Facts, place: Place) -> dict[str, Any]:
         "serverRunning": facts.server_runs,
         "deadLetters": 0 if removed or facts.delivery is None else facts.delivery.dead_count(config.id),
         **_health(None if removed else facts.health(config.id)),
+        "drain": None if removed else _drain(facts.forecast(config)),
     }
+
+
+def _drain(found: Forecast | None) -> dict[str, Any] | None:
+    """When what waits will be gone, if the last minutes go on."""
+    if found is None:
+        return None
+    seconds = None if found.seconds is None else round(found.seconds, 1)
+    return {"is": found.way, "seconds": seconds, "says": found.words}
 
 
 def _health(health: Health | None) -> dict[str, Any]:
@@ -135,6 +145,7 @@ def print_list(rows: list[dict[str, Any]]) -> None:
         "since",
         "waiting",
         "oldest waiting",
+        "gone in",
         "last delivered",
         "dead",
         "note",
@@ -150,6 +161,7 @@ def print_list(rows: list[dict[str, Any]]) -> None:
                 one["since"],
                 "-" if one["waiting"] is None else f"{one['waiting']:,}",
                 one["oldestWaitingAt"] or "-",
+                one["drain"]["says"] if one["drain"] is not None and one["waiting"] else "-",
                 one["lastDeliveredAt"] or "-",
                 f"{one['deadLetters']:,}",
                 " ".join(notes(one)) or "-",
@@ -190,6 +202,8 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
         oldest = f", the oldest since {one['oldestWaitingAt']}" if one["oldestWaitingAt"] else ""
         stale = "" if one["serverRunning"] else f" (as of {one['asOf']})"
         typer.echo(f"{one['waiting']:,} waiting{oldest}{stale}; dead letters: {one['deadLetters']:,}")
+        if one["waiting"] and one["drain"] is not None:
+            typer.echo(f"gone in: {one['drain']['says']}")
         typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
         hour = one["lastHour"]
         if hour["delivered"]:

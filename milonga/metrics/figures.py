@@ -53,6 +53,8 @@ class DestinationFigures(Struct, frozen=True, kw_only=True):
     took      bucket (milonga.outcomes.latency) -> deliveries since the server's start
     lately    delivered, and refused or expired, within the last minutes (milonga.metrics.reading)
     delivery  None if its file could not be read
+    drains_in seconds until nothing waits, if the last minutes go on (milonga.delivery.forecast); None if that cannot be
+              said
     """
 
     name: str
@@ -65,6 +67,7 @@ class DestinationFigures(Struct, frozen=True, kw_only=True):
     took: Mapping[int, int] = {}
     lately: tuple[int, int] = (0, 0)
     delivery: DeliveryFigures | None = None
+    drains_in: float | None = None
 
 
 class Collected(Struct, frozen=True, kw_only=True):

@@ -10,6 +10,8 @@ import apsw
 import structlog
 from cryptography import x509
 
+from milonga.delivery.forecast import LATELY as FORECAST
+from milonga.delivery.forecast import Lately, forecast
 from milonga.delivery.rows import Health
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import first_offset
@@ -184,7 +186,26 @@ class Reading:
             took={bucket: n for (of, bucket), n in self._took.totals.items() if of == number},
             lately=self._lately(number, minute),
             delivery=delivery,
+            drains_in=None if delivery is None else self._drains_in(config, minute, delivery),
         )
+
+    def _drains_in(self, config: DestinationConfig, minute: int, delivery: DeliveryFigures) -> float | None:
+        since = minute - FORECAST
+        ended = [(state, n) for (of, state, _), n in self._ended.within(since).items() if of == config.id]
+        lately = Lately(
+            self._clock() - since * 60,
+            self._arrived.within(since).get((config.source, ACCEPTED), 0),
+            sum(n for _, n in ended),
+            sum(n for state, n in ended if state == State.delivered),
+        )
+        found = forecast(
+            delivery.waiting,
+            lately,
+            state=config.state.value,
+            breaker=delivery.breaker,
+            rate_limit=config.delivery.rate_limit,
+        )
+        return 0.0 if found.way == "nothing" else found.seconds
 
     def _lately(self, number: int, minute: int) -> tuple[int, int]:
         delivered = failed = 0

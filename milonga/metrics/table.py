@@ -287,6 +287,14 @@ METRICS: Final = (
         _since_oldest,
     ),
     Metric(
+        "milonga_drain_seconds",
+        "gauge",
+        "Seconds until nothing waits, if the last minutes go on; 0 if nothing waits. Absent if that cannot be said: "
+        "more arrives than ends, it is paused, off or does not answer.",
+        ("destination",),
+        lambda f: (((one.name,), one.drains_in) for one in f.destinations if one.drains_in is not None),
+    ),
+    Metric(
         "milonga_unread_events",
         "gauge",
         "Events in the log beyond the place up to which all is finished or parked; those of other sources among them.",

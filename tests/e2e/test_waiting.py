@@ -26,6 +26,7 @@ def test_an_outage_is_visible_at_the_destination_and_at_each_event(milonga: Milo
     told = standing(milonga)
     assert told["waiting"] == 20
     assert told["oldestWaitingAt"] <= told["asOf"]
+    assert told["drain"]["is"] == "down"
     assert told["lastFailure"]["code"] == "http_503"
     assert told["breakerUntil"] > told["lastFailure"]["at"]
     assert told["lastDeliveredAt"] is None
@@ -33,6 +34,7 @@ def test_an_outage_is_visible_at_the_destination_and_at_each_event(milonga: Milo
         said = milonga.say("destinations", *words)
         assert "nothing is sent until" in said
         assert "http_503, Totango answered 503" in said
+        assert "waits: the destination does not answer" in said
     at = milonga.explain("m-3")
     assert "breaker" in at["waitsFor"]
     assert "does not answer as it should (last: http_503" in at["why"]
@@ -43,6 +45,7 @@ def test_an_outage_is_visible_at_the_destination_and_at_each_event(milonga: Milo
     told = standing(milonga)
     assert (told["breaker"], told["breakerUntil"], told["oldestWaitingAt"]) == ("closed", None, None)
     assert told["lastDeliveredAt"] > told["lastFailure"]["at"]
+    assert told["drain"] == {"is": "nothing", "seconds": None, "says": "nothing waits"}
 
 
 def test_an_event_names_the_one_it_goes_after(milonga: Milonga, totango: Receiving) -> None:

@@ -207,6 +207,30 @@ def test_what_waits_is_known_also_while_delivery_does_not_run(place: Place) -> N
     place.run(run)
 
 
+def test_what_the_last_minutes_counted_says_when_nothing_waits_any_more(place: Place) -> None:
+    async def run() -> None:
+        place.reading.begin()
+        store = place.store(waiting=0)
+        assert (await place.hook()).drains_in == 0.0
+        with store.transaction():
+            store.set_health(place.place, Health(at=place.ms, waiting=720))
+        assert (await place.hook()).drains_in is None, "nothing has ended"
+        await place.take(*range(10))
+        for offset in range(1, 31):
+            place.end(offset, State.delivered)
+        lately = 5 * 60 + NOW % 60
+        assert (await place.hook()).drains_in == pytest.approx(720 / (20 / lately))
+        place.workspace.set_settings("hook", {"rateLimit": "0.05"})
+        assert (await place.hook()).drains_in == pytest.approx(720 / (0.05 - 10 / lately))
+        place.workspace.set_settings("hook", {"rateLimit": "0.01"})
+        assert (await place.hook()).drains_in is None, "it grows"
+        place.now += 3_600
+        assert (await place.hook()).drains_in is None
+        store.close()
+
+    place.run(run)
+
+
 def test_dead_letters_are_counted_again_after_a_minute(place: Place) -> None:
     async def run() -> None:
         place.reading.begin()

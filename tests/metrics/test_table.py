@@ -44,6 +44,7 @@ def full() -> Figures:
     one = destination(
         outcomes={(State.delivered, ""): 4, (State.dead, "http_400"): 1},
         took={bucket_of(20): 3, bucket_of(5_000): 1},
+        drains_in=720.0,
         delivery=DeliveryFigures(
             waiting=9,
             unread=3,
@@ -76,6 +77,7 @@ def test_prometheus_reads_every_metric_with_its_value() -> None:
     assert read["milonga_source_refused_total", ("invalid_json", "(unknown)")] == 7
     assert read["milonga_outcomes_total", ("http_400", "totango", "dead")] == 1
     assert read["milonga_oldest_waiting_seconds", ("totango",)] == 12.5
+    assert read["milonga_drain_seconds", ("totango",)] == 720
     assert read["milonga_destination_state", ("totango", "on")] == 1
     assert read["milonga_destination_state", ("totango", "paused")] == 0
     assert read["milonga_breaker_state", ("totango", "open")] == 1
