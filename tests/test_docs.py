@@ -11,7 +11,9 @@ import pytest
 from typer.main import get_command
 
 from milonga.cli.main import app
-from milonga.delivery.breaker import TRANSITIONS
+from milonga.delivery.breaker import TRANSITIONS, Policy
+from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.settings import fields_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -59,6 +61,19 @@ def test_commands_named_in_the_docs_exist(page: Path) -> None:
         assert noun in known, words
         if known[noun] and verb:
             assert verb in known[noun], words
+
+
+def test_the_page_for_operators_has_every_delivery_setting() -> None:
+    page = (ROOT / "docs/operate.md").read_text()
+    assert not [field.name for field in fields_of(DeliverySettings) if f"| `{field.name}` |" not in page]
+
+
+def test_what_the_page_says_of_the_breaker_are_its_numbers() -> None:
+    page = (ROOT / "docs/how-it-works.md").read_text()
+    policy = Policy()
+    assert (policy.failures, policy.accounts) == (10, 3)
+    assert "Ten failures in a row, for at least three different accounts" in page
+    assert f"{policy.first:g} s, {2 * policy.first:g} s, {4 * policy.first:g} s, ... {policy.longest:g} s" in page
 
 
 def test_the_drawing_of_the_breaker_is_made_from_its_table() -> None:
