@@ -10,7 +10,7 @@ from tests.faults.table import heading, line_of, troubles
 SEED = 20261122
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_nothing_is_lost_or_reordered(case: Case) -> None:
     rows = list(run_all([case], SEED, short=True, tell=print, bounded=False))

@@ -22,7 +22,7 @@ from milonga.outcomes.model import State
 from tests.faults.case import Report
 from tests.faults.mix import Made, number_of
 
-PATIENCE: Final = 120.0  #: seconds that what was acknowledged may take to get its outcome, once the fault is over
+PATIENCE: Final = 90.0  #: seconds, once the fault is over, in which none of what was acknowledged gets its outcome
 
 
 class Sent(Protocol):
@@ -164,13 +164,15 @@ async def _numbers_in(data: Path) -> dict[int, list[Offset]]:
 
 
 def _ended(data: Path, name: str, wanted: set[Offset], patience: float) -> dict[Offset, tuple[str, str]]:
-    """State and code of what has ended at this destination; waits for all that is wanted."""
+    """State and code of what has ended at this destination; waits for all that is wanted, as long as it goes on."""
     destination = _number_of_destination(data, name)
-    deadline = time.monotonic() + patience
+    ended, deadline = 0, time.monotonic() + patience
     while True:
         found = outcomes_in(data, destination)
         if wanted <= found.keys() or time.monotonic() > deadline:
             return found
+        if len(found) > ended:
+            ended, deadline = len(found), time.monotonic() + patience
         time.sleep(0.3)
 
 
