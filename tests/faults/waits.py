@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
@@ -38,7 +38,3 @@ def share(seconds: list[float], part: float) -> float:
     """The wait that this part (0.0 to 1.0) of them did not exceed."""
     ordered = sorted(seconds)
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
-
-
-def number_of_destination(milonga: Any, name: str) -> int:
-    return next(int(one["id"]) for one in milonga.ask("destinations", "list") if one["name"] == name)

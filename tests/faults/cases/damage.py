@@ -20,8 +20,10 @@ from milonga.cli.halves import Keep, deliver
 from milonga.cli.highest import highest_offset
 from milonga.eventlog.aside import DAMAGED
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.faults.case import Case, Report, Run
+from tests.faults.looking import state
 from tests.faults.mix import Made, number_of
 from tests.faults.runner import dice_of
 from tests.faults.scene import Scene, scene
@@ -45,7 +47,7 @@ def run(run: Run) -> Iterator[Report]:
         load = on.load(run.seed, most=events).finish()
         eventually(lambda: waiting(on) == 0, "the first half delivered")
         on.milonga.say("destinations", "pause", "totango")
-        eventually(lambda: on.milonga.ask("destinations", "show", "totango")["state"] == "paused", "paused")
+        eventually(lambda: state(on.milonga.data) is DestinationState.paused, "paused")
         time.sleep(1.0)  # the pause is in force
         made = dict(load.made)
         second = on.load(run.seed, most=events, first=1_000_000).finish()

@@ -10,10 +10,11 @@ from milonga.destinations.behavior import USUAL, Behaviors, Told
 from milonga.destinations.totango.fake import pretend
 from milonga.workspace.store import Workspace
 from tests.faults.case import Case, Report, Run
+from tests.faults.looking import dead_numbers, number_of_destination, set_up
 from tests.faults.mix import Made, number_of
 from tests.faults.scene import Scene, scene
 from tests.faults.verdict import numbers_in, outcomes_in
-from tests.faults.waits import number_of_destination, share, waits
+from tests.faults.waits import share, waits
 from tests.fuzz.aftermath import signs_of_trouble
 from tests.fuzz.run import SOURCES, fuzz
 from tests.receiving import Receiving
@@ -50,7 +51,7 @@ def corpus(run: Run) -> Report:
         report.times = found.requests
         report.wrong += [f"conversation {number}: {words}" for number, words in found.wrong]
         report.wrong += signs_of_trouble(on.milonga)
-        number = number_of_destination(on.milonga, "other")
+        number = number_of_destination(on.milonga.data, "other")
         eventually(lambda: waiting(on, "other") == 0, "all of the hostile events that were kept have ended", PATIENCE)
         ends: dict[str, int] = defaultdict(int)
         for state, _ in outcomes_in(on.milonga.data, number).values():
@@ -95,7 +96,7 @@ def poison(run: Run) -> Report:
     clean, events, window = (400, 3_000, 3) if run.short else (4_000, 15_000, 30)
     report = Report(fault="one poison event in a thousand", times=events // ONE_IN)
     with scene(run.folder / "poison", start=False) as on:
-        on.milonga.say("destinations", "set", "totango", f"retryWindow={window}", "timeout=1")
+        set_up(on.milonga.data, retryWindow=window, timeout=1)
         on.milonga.start()
         bad = Poison(first=clean)
         on.totango.follow(bad)
@@ -105,8 +106,7 @@ def poison(run: Run) -> Report:
         since = time.monotonic()
         on.judge(report, load, forgiven=["http_400", "tried_too_long"])
         report.recovery.append(time.monotonic() - since)
-        letters = {int(letter["messageId"][2:]) for letter in on.milonga.ask("dead", "list", "--limit", "1000")}
-        if wrong := letters ^ refused(bad, load.made):
+        if wrong := dead_numbers(on.milonga.data) ^ refused(bad, load.made):
             report.wrong.append(f"dead letters, or not, against what was refused: {sorted(wrong)[:5]}")
         compare(report, on, load.made, beside, clean, window, strict=not run.short)
         accounts = {made.keys[0][0] for made in load.made.values() if made.keys}
@@ -124,7 +124,7 @@ def compare(
     """Waits of accounts without poison, before there was any and since; and of those that have it."""
     offsets = {offsets[0]: number for number, offsets in numbers_in(on.milonga.data).items()}
     before, since, behind = list[float](), list[float](), list[float]()
-    for one in waits(on.milonga.data, number_of_destination(on.milonga, "totango")):
+    for one in waits(on.milonga.data, number_of_destination(on.milonga.data, "totango")):
         number = offsets.get(one.offset)
         if number is not None and number in made:
             (behind if number not in beside else before if number < clean else since).append(one.seconds)

@@ -13,8 +13,9 @@ from msgspec import Struct, field
 
 from milonga.destinations.webhook.fake import pretend
 from tests.faults.case import Case, Report, Run
+from tests.faults.looking import number_of_destination
 from tests.faults.scene import Scene, scene
-from tests.faults.waits import number_of_destination, share, waits
+from tests.faults.waits import share, waits
 from tests.receiving import Receiving
 from tests.running import in_threads, track
 
@@ -54,7 +55,7 @@ def run(run: Run) -> Iterator[Report]:
             measure(on, phases["after"], seconds)
         load.stop()
         on.judge(report, load)
-        number = number_of_destination(on.milonga, "totango")
+        number = number_of_destination(on.milonga.data, "totango")
         told(report, phases, on, number, strict=not run.short)
     yield report
 

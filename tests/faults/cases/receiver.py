@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from milonga.destinations.pretend import Seen
+from milonga.workspace.model import DestinationState
 from tests.faults.case import Case, Report, Run
 from tests.faults.certificates import Authority
 from tests.faults.gate import Gate, Mode
 from tests.faults.inside import environment
+from tests.faults.looking import dead_letters, dead_numbers, set_up, state
 from tests.faults.mix import number_of
 from tests.faults.perhaps import announced
 from tests.faults.runner import dice_of
@@ -43,7 +45,7 @@ def run(run: Run) -> Iterator[Report]:
     down: list[Report] = []
     beside = Crowd([] if run.short else [lambda: down.append(is_down(run, LONG))])
     with scene(run.folder / "gate", start=False) as on, Gate(on.totango.url, dice_of(run, "gate")) as gate:
-        send_to(on, gate.url(), *(["timeout=1"] if run.short else []))
+        send_to(on, gate.url(), **({"timeout": 1} if run.short else {}))
         on.milonga.start()
         first = count(0, APART)
         if run.short:
@@ -60,8 +62,8 @@ def run(run: Run) -> Iterator[Report]:
     yield from down
 
 
-def send_to(on: Scene, url: str, *settings: str) -> None:
-    on.milonga.say("destinations", "set", "totango", f"endpoint={url}/pixel.gif/", *settings)
+def send_to(on: Scene, url: str, **settings: object) -> None:
+    set_up(on.milonga.data, endpoint=f"{url}/pixel.gif/", **settings)
 
 
 def is_down(run: Run, seconds: float) -> Report:
@@ -138,12 +140,12 @@ def one_refused(run: Run, on: Scene, first: int) -> Report:
     on.totango.behave(status=403, match={"sdr_u.seq": str(refused)})
     during(run, on, first, report, lambda: time.sleep(1.0), forgiven=["http_403"])
     on.totango.behave_well()
-    letters = on.milonga.ask("dead", "list")
-    if any(letter["messageId"] != f"m-{refused}" for letter in letters) or len(letters) > 1:
-        report.wrong.append(f"dead letters: {letters[:3]}")
+    letters = dead_numbers(on.milonga.data)
+    if letters - {refused}:
+        report.wrong.append(f"dead letters: {sorted(letters)[:5]}")
     if not letters and any(number_of(seen.params) == refused for seen in on.totango.requests()):
         report.wrong.append(f"event {refused} was refused, and is no dead letter")
-    if on.milonga.ask("destinations", "show", "totango")["state"] != "on":
+    if state(on.milonga.data) is not DestinationState.on:
         report.wrong.append("the destination was paused")
     forget(on)
     return report
@@ -155,12 +157,12 @@ def redirects(run: Run, on: Scene, first: int) -> Report:
 
     def hold() -> None:
         on.totango.behave(status=302, headers={"Location": "http://127.0.0.1:9/"})
-        eventually(lambda: state(on) == "paused", "paused after many dead letters")
+        eventually(lambda: state(on.milonga.data) is DestinationState.paused, "paused after many dead letters")
         on.totango.behave_well()
         on.milonga.say("destinations", "resume", "totango")
 
     during(run, on, first, report, hold, forgiven=["http_302"])
-    dead = len(on.milonga.ask("dead", "list", "--limit", "10000"))
+    dead = len(dead_letters(on.milonga.data))
     report.notes.append(f"paused after {dead} dead letters; all others waited and were delivered")
     if dead > 200:
         report.wrong.append(f"{dead} dead letters before the destination was paused")
@@ -168,14 +170,10 @@ def redirects(run: Run, on: Scene, first: int) -> Report:
     return report
 
 
-def state(on: Scene) -> str:
-    return str(on.milonga.ask("destinations", "show", "totango")["state"])
-
-
 def forget(on: Scene) -> None:
     """Dead letters, for the next row."""
     on.milonga.say("dead", "discard", "--all", "--yes")
-    eventually(lambda: not on.milonga.ask("dead", "list"), "dead letters discarded")
+    eventually(lambda: not dead_letters(on.milonga.data), "dead letters discarded")
 
 
 def prescribed(run: Run, on: Scene, first: int, events: int) -> Report:
@@ -203,7 +201,7 @@ def prescribed(run: Run, on: Scene, first: int, events: int) -> Report:
     if report.duplicates != expected:
         report.wrong.append(f"{report.duplicates} duplicates, where answers were lost {expected} times")
     refused = {number for number in wanted if not script.is_taken(number)}
-    letters = {int(letter["messageId"][2:]) for letter in on.milonga.ask("dead", "list", "--limit", "10000")}
+    letters = dead_numbers(on.milonga.data)
     if letters != refused:
         report.wrong.append(f"{len(letters ^ refused)} events are dead letters, or not, against the script")
     return report
