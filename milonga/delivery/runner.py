@@ -129,7 +129,6 @@ class Runner:
         work = self._work
         work.skips = skips
         work.steady_since += round(seconds * 1000)
-        work.steady_since += round(seconds * 1000)
         work.line_up.clock_set(seconds)
         work.breaker.clock_set(seconds)
         work.rate.clock_set(seconds)

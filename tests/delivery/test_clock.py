@@ -88,6 +88,21 @@ def test_a_line_on_disk_waits_no_longer_either(tmp_path: Path, hours: int) -> No
 
 
 @BOTH_WAYS
+def test_a_retry_window_is_as_long_as_it_would_have_been(tmp_path: Path, hours: int) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(503), delivery=DeliverySettings(retry_window=120))
+        road.add(0)
+        await asyncio.sleep(50)
+        road.set_clock(hours * HOUR)
+        await asyncio.sleep(50)
+        assert states(road) == [None]
+        await road.until(lambda: states(road) == [State.expired], seconds=30)
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+@BOTH_WAYS
 def test_a_429_and_an_open_breaker_and_a_pause_last_as_long_as_they_would_have(tmp_path: Path, hours: int) -> None:
     async def live(folder: Path, loop: FakeTimeLoop) -> None:
         status = 429
