@@ -1,6 +1,6 @@
 """
 The detour of an account that floods: its events stay in the log, and a reader of their own brings them when it is their
-turn, so that everybody else's are read past them at once. Pure.
+turn, so that everybody else's are read past them at once. No I/O: that reader is in milonga.delivery.reading.
 
 A detour begins behind the event that was one too many. From there on the destination's main reader hands over whatever
 belongs to the account, unread, and the detour's reader follows in its own window, until it has caught up: then the
