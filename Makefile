@@ -12,6 +12,8 @@ BROWSER_NODE := browser/node_modules/ready-$(call sum,browser/package-lock.json)
 BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 
 # The cache is ours, so that HOME need not be writable.
+# Tests run side by side, one process for each core; JOBS=0 runs them one after the other, in one.
+JOBS ?= auto
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
 .PHONY: setup demo test check fix bench fuzz faults soak audit lock browser
@@ -55,7 +57,7 @@ demo: setup $(BROWSER_READY)
 
 test: setup $(NODE_READY) $(BROWSER_READY)
 	$(BIN)/python -m tests.sdks.fetch
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 $(NODE_READY):
 	cd tests/node && $(NPM_CI)
