@@ -24,6 +24,7 @@ from milonga.eventlog.api import Position
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
+from milonga.privacy.regulation import Doomed
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationConfig, DestinationState
 from tests.delivery import paper
@@ -74,6 +75,7 @@ class Road:
         kind: Destination = paper.DESTINATION,
         thread: FakeThread | None = None,
         has_room: Sequence[bool] = (True,),
+        doomed: Callable[[], Doomed] = Doomed,
     ) -> None:
         self.loop, self.log, self.answer = loop, log or paper.ListLog(), answer
         self.latency = LATENCY
@@ -108,6 +110,7 @@ class Road:
             dice=random.Random(1).random,
             change_state=self._change_state,
             has_room=lambda: has_room[0],
+            doomed=doomed,
             aside=self.thread,
         )
         self.runner = Runner(self.config, kind, tools, limits or Limits())

@@ -1,5 +1,6 @@
 """Several events in one request: who travels together, when it leaves, and whom its answer concerns."""
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from milonga.delivery.batching import Gathering, apart, company
 from milonga.delivery.entry import Entry
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.delivery.rows import Progress
-from milonga.destinations.contract import Batching, Json
+from milonga.destinations.contract import Batching, Json, Signature
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
 from milonga.workspace.delivery_settings import DeliverySettings
@@ -151,6 +152,24 @@ def test_only_requests_to_the_same_address_travel_together(tmp_path: Path) -> No
             road.add(n, account=f"a{n}", user="u")
         await road.until(lambda: states(road) == [State.delivered] * 10)
         assert [sorted(load) for load in road.loads] == [list(range(5)), list(range(5, 10))]
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_a_request_that_is_signed_travels_alone(tmp_path: Path) -> None:
+    signature = Signature("m", ("whsec_" + b64encode(bytes(24)).decode(),))
+
+    def translate(event: Any, settings: Any) -> Any:
+        (request,) = paper.translate(event, settings)  # type: ignore[misc]
+        return [request if event.received["n"] % 3 else replace(request, sign=signature)]
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = road_of(folder, loop, kind=replace(TEN, translate=translate))
+        add_users(road, 12)
+        await road.until(lambda: states(road) == [State.delivered] * 12)
+        assert all(len(load) == 1 for load in road.loads if any(n % 3 == 0 for n in load))
+        assert any(len(load) > 1 for load in road.loads)
         await road.stop()
 
     run(tmp_path, live)

@@ -18,6 +18,8 @@ from milonga.privacy.subject import erased, users_of_stamped
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
+from tests.delivery.faketime import FakeTimeLoop
+from tests.delivery.road import Road, answer, run
 from tests.delivery.test_manager import ON, PAUSED, House, hook, until
 
 ADA = "ada-lovelace"
@@ -121,6 +123,27 @@ def test_what_waits_parked_or_dead_goes_and_all_others_stay(tmp_path: Path) -> N
         live(house, story)
 
 
+def test_what_waits_for_its_next_try_is_not_sent_from_the_moment_on_that_delivery_knows(tmp_path: Path) -> None:
+    deletions: list[Deletion] = []
+
+    async def story(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(503), doomed=lambda: Doomed(deletions))
+        road.add(1, "acme", ADA)
+        road.add(2, "other", "bob")
+        await road.until(lambda: not road.flying and set(road.sent) == {1, 2})
+        deletions.append(Deletion(1, None, frozenset([ADA]), {0: 2}))
+        tried = road.sent.count(1)
+        await asyncio.sleep(25)
+        assert road.sent.count(1) == tried
+        assert road.sent.count(2) > 2
+        ended = road.outcome(1)
+        assert ended is not None
+        assert (ended.state, ended.code) == SKIPPED
+        await road.stop()
+
+    run(tmp_path, story)
+
+
 def test_of_a_request_under_way_no_word_is_kept(tmp_path: Path) -> None:
     with hook() as receiver:
         house = House(tmp_path, receiver)
@@ -132,7 +155,7 @@ def test_of_a_request_under_way_no_word_is_kept(tmp_path: Path) -> None:
 
         async def story() -> None:
             await until(lambda: erased_.kept()[0] == 2, 60)
-            receiver.behave(status=400, delay_ms=1_500)
+            receiver.behave(status=400, delay_ms=5_000)  # by then delivery knows, however busy the machine is
             house.log.add(event(3, ADA, "acme"))
             house.log.add(event(4, "bob", "other"))
             await until(lambda: receiver.received() == 4, 60)

@@ -5,8 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+from array import array
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 from msgspec import UNSET
 
@@ -16,6 +19,7 @@ from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
+from milonga.identity.duplicates import filter_key
 from milonga.privacy.digest import erased_message_id
 from milonga.privacy.regulation import Deletion
 from milonga.spec.stored import Stamped
@@ -37,6 +41,17 @@ def mixed(make: Events, count: int) -> list[Stamped]:
             events.append(make.one(f"bob-{number}", user_id="bob"))
     alias = b'{"type":"alias","userId":"countess","previousId":"ada-lovelace"}'
     return [*events, make.one("ada-alias", type="alias", user_id="countess", body=alias)]
+
+
+def filter_keys(folder: Path) -> set[int]:
+    """Of all sealed segments, as they are on disk."""
+    found = set[int]()
+    for path in folder.glob("*.db"):
+        with closing(apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)) as db:
+            if db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").get:
+                keys = db.execute("SELECT value FROM meta WHERE key = 'filter_keys'").get
+                found |= set(array("Q", keys)) if isinstance(keys, bytes) else set()
+    return found
 
 
 def left_in(folder: Path, *texts: bytes) -> list[str]:
@@ -76,6 +91,8 @@ def test_nothing_is_left_in_any_file_and_all_else_stays(folder: Path, make: Even
                 assert event_of(new).stamp.erased_at is UNSET
         await log.flush()
         assert left_in(folder, b"ada-", b"Secret", b"lovelace") == []
+        assert {filter_key(f"bob-{n}") for n in range(30) if n % 3 != 1} <= filter_keys(folder)
+        assert not {filter_key(f"ada-{n}") for n in range(30) if n % 3 == 1} & filter_keys(folder)
         assert [one.excerpt for one in EventLookup(folder).discards(10)] == [b'{"a":1}']
         assert EventLookup(folder).by_user("ada-lovelace", 10) == []
         assert len(EventLookup(folder).by_user("bob", 100)) == 20
