@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
 
+from milonga.filters.paths import Steps, at
 from milonga.filters.scan import NotACondition, Scanned, scan
 from milonga.spec.event import Event, EventType
 from milonga.spec.read import call_of, object_at
@@ -21,11 +22,12 @@ if TYPE_CHECKING:
 DEEPEST: Final = 64  #: levels of a value that are handed over
 PANIC: Final = "PanicException"  #: how a panic of Rust's comes, no Exception
 MOST_ITEMS: Final = 1_000  #: of a list or an object that exists() and all() may look through
+MOST_WORK: Final = 2_000_000  #: items of such a list, times the weight of what is looked at again for each
+NODE: Final = 20  #: weight of any value in an object or a list; a text weighs its characters besides
 
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): *(.*)")
 _TYPES: Final[tuple[EventType, ...]] = ("track", "identify", "page", "group", "screen", "alias")
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_TO_LOWER: Final = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class Undecided(Exception):
@@ -49,6 +51,8 @@ class Condition:
         given = {root: node.given(_root(event, root)) for root, node in self._roots}
         if self.scanned.bound and _is_long(given):
             raise Undecided(f"a list or an object has more than {MOST_ITEMS:,} items")
+        if self.scanned.again and _is_much(given, self.scanned.again):
+            raise Undecided("exists() or all() would look at too much, too often")
         try:
             for root, value in given.items():
                 self._context.add_variable(root, value)
@@ -191,6 +195,28 @@ def _is_long(value: Any) -> bool:
     return len(value) > MOST_ITEMS or any(map(_is_long, value.values() if isinstance(value, dict) else value))
 
 
+def _is_much(given: Mapping[str, Any], again: frozenset[Steps]) -> bool:
+    """Whether looking at these fields once for each item of the longest list may take more than is quick."""
+    return _longest(given) * sum(_weight(at(given, steps)) for steps in again) > MOST_WORK
+
+
+def _longest(value: Any) -> int:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return max([len(value) if isinstance(value, list) else 0, *map(_longest, inner)])
+
+
+def _weight(value: Any) -> int:
+    match value:
+        case str():
+            return NODE + len(value)
+        case dict():
+            return NODE + sum(len(name) + _weight(item) for name, item in value.items())
+        case list():
+            return NODE + sum(map(_weight, value))
+        case _:
+            return NODE
+
+
 def _float(value: int) -> float:
     try:
         return float(value)
@@ -234,7 +260,9 @@ def _size(value: Any = None) -> int:
 
 
 def _lower_ascii(text: Any = None) -> str | None:
-    return text.translate(_TO_LOWER) if isinstance(text, str) else None
+    if not isinstance(text, str):
+        return None
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")  # of bytes: A to Z alone
 
 
 _FUNCTIONS: Final[dict[str, Callable[..., Any]]] = {

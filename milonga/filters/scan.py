@@ -21,6 +21,7 @@ FUNCTIONS: Final = frozenset({"has", "size", "int", "double"})
 MACROS: Final = frozenset({"exists", "all"})
 DEEPEST: Final = 20  #: brackets within one another
 MOST_MACROS: Final = 5
+MOST_SUMS: Final = 10  #: signs `+`: each copies the texts or lists on its sides
 
 _WORDS: Final = frozenset({"true", "false", "null", "in"})
 _INSTEAD: Final = {
@@ -62,11 +63,13 @@ class Scanned(NamedTuple):
     fields  that are compared or handed to a function
     asked   that `has()` is asked of
     bound   names that exists() and all() give to the items of a list
+    again   fields within the brackets of exists() and all(): they are looked at once for each item
     """
 
     fields: frozenset[Steps]
     asked: frozenset[Steps]
     bound: frozenset[str]
+    again: frozenset[Steps]
 
 
 class NotACondition(ValueError):
@@ -109,10 +112,12 @@ class _Scan:
         self._fields: set[Steps] = set()
         self._asked: set[Steps] = set()
         self._bound: set[str] = set()
+        self._again: set[Steps] = set()
+        self._behind_fields: set[int] = set()
         self._open: list[str] = []  # for each bracket what opened it: a macro's name, or ""
 
     def run(self) -> Scanned:
-        place = macros = 0
+        place = macros = sums = 0
         while (token := self._token(place)) is not _END:
             if token.text in ("(", "["):
                 macro = self._macro_before(place) if token.text == "(" else ""
@@ -121,6 +126,10 @@ class _Scan:
                     raise NotACondition(f"{macro}() within another one, at character {token.at}")
                 if macros > MOST_MACROS:
                     raise NotACondition(f"More than {MOST_MACROS} exists() and all(), at character {token.at}")
+                if macro and not self._is_plain_list(place - 2):
+                    raise NotACondition(
+                        f"{macro}() looks through a field, or a list of texts and numbers, at character {token.at}"
+                    )
                 self._open.append(macro)
                 if len(self._open) > DEEPEST:
                     raise NotACondition(f"More than {DEEPEST} brackets within one another, at character {token.at}")
@@ -128,8 +137,12 @@ class _Scan:
                     self._bind(place + 1)
             elif token.text in (")", "]") and self._open:
                 self._open.pop()
+            elif token.text == "+":
+                sums += 1
+                if sums > MOST_SUMS:
+                    raise NotACondition(f"More than {MOST_SUMS} signs +, at character {token.at}")
             place = self._word(place) if token.kind == "word" else place + 1
-        return Scanned(frozenset(self._fields), frozenset(self._asked), frozenset(self._bound))
+        return Scanned(frozenset(self._fields), frozenset(self._asked), frozenset(self._bound), frozenset(self._again))
 
     def _token(self, place: int) -> Token:
         return self._tokens[place] if 0 <= place < len(self._tokens) else _END
@@ -137,6 +150,19 @@ class _Scan:
     def _macro_before(self, place: int) -> str:
         word = self._token(place - 1).text
         return word if word in MACROS and self._token(place - 2).text == "." else ""
+
+    def _is_plain_list(self, behind: int) -> bool:
+        """Whether a field ends there, or a list of nothing but texts and numbers."""
+        if behind in self._behind_fields:
+            return True
+        place = behind - 1
+        if self._token(place).text != "]":
+            return False
+        place -= 1
+        while self._token(place).kind in ("text", "number") or self._token(place).text in (",", "-"):
+            place -= 1
+        before = self._token(place - 1)
+        return self._token(place).text == "[" and before.text not in (")", "]") and before.kind in ("sign", "end")
 
     def _bind(self, place: int) -> None:
         name = self._token(place)
@@ -167,6 +193,9 @@ class _Scan:
             raise _unknown("field", token, ROOTS)
         steps, behind = self._field(place)
         self._fields.add(steps)
+        self._behind_fields.add(behind)
+        if any(self._open):
+            self._again.add(steps)
         return behind
 
     def _has(self, place: int) -> int:
@@ -181,6 +210,8 @@ class _Scan:
             )
         if self._token(behind - 1).text == "]":
             raise NotACondition(f"has() takes no brackets: write '{steps[-1]}' in ..., at character {token.at}")
+        if any(self._open):
+            self._again.add(steps)
         self._open.append("")
         self._asked.add(steps)
         return behind
