@@ -16,7 +16,7 @@ from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
 from milonga.destinations.contract import Key
-from milonga.outcomes.words import instant
+from milonga.outcomes.words import instant, typed
 from milonga.workspace.model import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not move, and wait on disk.")
@@ -74,7 +74,7 @@ def list_(
     else:
         typer.echo("There are no parked keys." if not there else "There are no such parked keys.")
     if len(found) == limit and there > limit:
-        words = clean(f"milonga parked list {destination} --after '{found[-1].text}'")
+        words = clean(f"milonga parked list {destination} --after {typed(found[-1].text)}")
         note(f"{len(rows):,} of {there:,} keys. More: {words}")
 
 

