@@ -1,14 +1,14 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
-import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
+from milonga.cli.asking import answers
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, fail, note
 from milonga.cli.facts import Facts, facts_of
-from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.rows import DeadLetter
 from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import instant
@@ -16,7 +16,6 @@ from milonga.spec.read import read_stamped
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
-PATIENCE = 6.0  #: seconds to wait for a running server
 
 DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE_ID]...", help="Message ids; or --all.")]
@@ -102,7 +101,7 @@ def discard(
     """Throw away for good."""
     with facts_of(data) as facts:
         chosen = _chosen(facts, ids or [], all_, destination)
-        ask(f"Throw {_many(len(chosen))} away for good?", yes=yes, for_good=True)
+        ask(f"Throw {many(len(chosen), 'dead letter')} away for good?", yes=yes, for_good=True)
         _ask_server(facts, "discard", chosen, json=json)
 
 
@@ -128,31 +127,15 @@ def _ask_server(facts: Facts, kind: str, chosen: Sequence[DeadLetter], *, json: 
         facts.workspace.commands.ask(kind, {"destination": number, "positions": positions})
         for number, positions in by_destination.items()
     ]
-    done = _wait(facts, asked) if facts.server_runs or not asked else None
+    told = answers(facts, asked)
+    done = None if told is None else sum(int(one["done"]) for one in told)
     if json:
         print_json({"asked": len(chosen), what: done})
     elif done is not None:
-        typer.echo(f"{_many(done)} {what}.")
+        typer.echo(f"{many(done, 'dead letter')} {what}.")
     if done is None:
         when = "soon: the server is busy" if facts.server_runs else "when `milonga serve` runs"
         note(f"Asked for; {len(chosen):,} will be {what} {when}.")
-
-
-def _wait(facts: Facts, asked: list[int]) -> int | None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        results = [facts.workspace.commands.result(number) for number in asked]
-        if all(result is not None for result in results):
-            errors = [str(result["error"]) for result in results if result and "error" in result]
-            if errors:
-                fail(errors[0])
-            return sum(int(result["done"]) for result in results if result)
-        time.sleep(0.1)
-    return None
-
-
-def _many(number: int) -> str:
-    return f"{number:,} dead letter{'' if number == 1 else 's'}"
 
 
 def _none(ids: Sequence[str]) -> str:

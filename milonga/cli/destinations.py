@@ -25,7 +25,7 @@ from milonga.cli.common import (
 )
 from milonga.cli.disk import tell_disk
 from milonga.cli.facts import Facts, Place, facts_of, waiting_events
-from milonga.cli.terminal import Column, print_json, print_table
+from milonga.cli.terminal import Column, many, print_json, print_table
 from milonga.destinations.contract import Destination
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
@@ -204,8 +204,8 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
         if count := _waiting(data, facts, config.id):
             note(f"{count} will never be sent there.")
         if letters:
-            many = "1 dead letter goes" if letters == 1 else f"{letters:,} dead letters go"
-            note(f"{many} with it: `milonga dead list -d {name}` shows what that is.")
+            going = "1 dead letter goes" if letters == 1 else f"{letters:,} dead letters go"
+            note(f"{going} with it: `milonga dead list -d {name}` shows what that is.")
         ask(f"Remove {name}, its settings and its dead letters?", yes=yes, for_good=True)
         facts.workspace.remove_destination(config.id, log_end(data))
     if json:
@@ -286,9 +286,9 @@ def _waiting(data: Path, facts: Facts, number: int) -> str:
     """`3 waiting events`; "" if there are none."""
     config = facts.workspace.destination(number)
     with told():
-        count, exact = waiting_events(data, facts, config, log_end(data))
-    many = f"{count:,} waiting event{'' if count == 1 else 's'}"
-    return "" if not count else many if exact else f"Up to {many}"
+        count, exact = waiting_events(facts, config, log_end(data))
+    waiting = many(count, "waiting event")
+    return "" if not count else waiting if exact else f"Up to {waiting}"
 
 
 def _place(facts: Facts, name: str) -> Place:

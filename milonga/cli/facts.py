@@ -301,7 +301,7 @@ def facts_of(data: Path) -> Iterator[Facts]:
                 note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage.")
 
 
-def waiting_events(data: Path, facts: Facts, config: DestinationConfig, end: dict[int, int]) -> tuple[int, bool]:
+def waiting_events(facts: Facts, config: DestinationConfig, end: dict[int, int]) -> tuple[int, bool]:
     """
     How many events wait for this destination, and whether that is exact: without a running server, or before it looked,
     those of other sources among them are counted too.

@@ -3,15 +3,15 @@
 import getpass
 import json as json_
 import socket
-import time
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
 
+from milonga.cli.asking import answers
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, fail, note
 from milonga.cli.facts import Facts, facts_of
-from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
@@ -21,7 +21,6 @@ from milonga.workspace.model import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not move, and wait on disk.")
 
-PATIENCE = 6.0  #: seconds without news from a running server
 MOST = 10_000  #: keys of one page
 AT_ONCE = 1_000  #: keys of one command
 
@@ -111,7 +110,7 @@ def skip(
     with facts_of(data) as facts:
         lines = list(_lines(facts, destination, account, user, key, all_))
         count = sum(one.waiting for one in lines) if whole else len(lines)
-        ask(f"Skip {_many(count, 'event')} of {clean(destination)} for good?", yes=yes, for_good=True)
+        ask(f"Skip {many(count, 'event')} of {clean(destination)} for good?", yes=yes, for_good=True)
         _ask(facts, SKIP, destination, iter(lines), json=json, whole=whole)
 
 
@@ -176,19 +175,19 @@ def _ask(
             put()
     if page:
         put()
-    answers = _wait(facts, asked) if facts.server_runs else None
-    done = None if answers is None else sum(answer["done"] for answer in answers)
-    under_way = None if answers is None else sum(answer["underWay"] for answer in answers)
+    told = answers(facts, asked)
+    done = None if told is None else sum(one["done"] for one in told)
+    under_way = None if told is None else sum(one["underWay"] for one in told)
     if json:
         print_json({"asked": keys, "done": done, "underWay": under_way})
     elif done is not None:
         what = {RETRY: "tried again now", RELEASE: "released", SKIP: "skipped"}[kind]
-        typer.echo(f"{_many(done, 'event' if kind == SKIP else 'key')} {what}.")
+        typer.echo(f"{many(done, 'event' if kind == SKIP else 'key')} {what}.")
         if under_way:
-            note(f"{_many(under_way, 'event')} under way just now: skipped unless the receiver takes it.")
+            note(f"{many(under_way, 'event')} under way just now: skipped unless the receiver takes it.")
     if done is None:
         when = "The server is busy and does it soon" if facts.server_runs else f"{NO_SERVER}: it is done at its start"
-        note(f"Asked for, for {_many(keys, 'key')}. {when}.")
+        note(f"Asked for, for {many(keys, 'key')}. {when}.")
     _tell_state(facts, destination)
 
 
@@ -201,25 +200,6 @@ def _tell_state(facts: Facts, destination: str) -> None:
     health = facts.health(config.id)
     if facts.server_runs and health is not None and health.breaker != "closed":
         note(f"{clean(destination)} fails for everybody just now: one request at a time finds out when it is back.")
-
-
-def _wait(facts: Facts, asked: list[int]) -> list[dict[str, Any]] | None:
-    """The answers; None if there is no news of any for too long."""
-    answers: list[dict[str, Any]] = []
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline:
-        while len(answers) < len(asked):
-            answer = facts.workspace.commands.result(asked[len(answers)])
-            if answer is None:
-                break
-            if "error" in answer:
-                fail(clean(str(answer["error"])))
-            answers.append(answer)
-            deadline = time.monotonic() + PATIENCE
-        if len(answers) == len(asked):
-            return answers
-        time.sleep(0.1)
-    return None
 
 
 def _key(text: str) -> Key:
@@ -239,10 +219,6 @@ def _who() -> str:
         return f"{getpass.getuser()}@{socket.gethostname()}"
     except (KeyError, OSError):  # a user without a name, as in some containers
         return socket.gethostname()
-
-
-def _many(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _cell(value: object) -> str:

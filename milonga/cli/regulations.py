@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened, server_runs
-from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.outcomes.words import instant
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind, Regulation
 from milonga.workspace.errors import UserError
@@ -152,7 +152,7 @@ def _create(
     with opened(data) as workspace:
         wanted = list(dict.fromkeys(users or _read(file)))
         if kind.deletes:
-            ask(f"Erase everything of {_many(len(wanted))} for good?", yes=yes, for_good=True)
+            ask(f"Erase everything of {many(len(wanted), 'user')} for good?", yes=yes, for_good=True)
         made = [workspace.regulations.create(kind, some, source).id for some in _in_parts(wanted) or [[]]]
         runs = server_runs(data)
         rows = _wait(workspace, made, wait if runs else 0.0)
@@ -203,10 +203,6 @@ def _in_parts(users: Sequence[str]) -> list[list[str]]:
     return list(iter(lambda: list(islice(rest, MOST_USERS)), []))
 
 
-def _many(number: int) -> str:
-    return f"{number:,} user{'' if number == 1 else 's'}"
-
-
 def _row(workspace: Workspace, one: Regulation) -> dict[str, Any]:
     names = workspace.source_names()
     return {
@@ -229,7 +225,7 @@ def _tell(row: dict[str, Any], *, json: bool) -> None:
         print_json(row)
         return
     where = "all sources" if row["source"] is None else f"source {row['source']}"
-    typer.echo(f"Regulation {row['id']}: {row['kind']}, {_many(row['users'])}, {where}: {row['status']}")
+    typer.echo(f"Regulation {row['id']}: {row['kind']}, {many(row['users'], 'user')}, {where}: {row['status']}")
     if row["erased"]:
         typer.echo("  erased: " + ", ".join(f"{name} {n:,}" for name, n in row["erased"].items()))
     if row["unreadable"]:

@@ -11,11 +11,12 @@ from typing import Annotated, Any, Final, cast
 import msgspec
 import typer
 
+from milonga.cli.asking import answers
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, fail, note
 from milonga.cli.events import Type
 from milonga.cli.facts import Facts, Place, facts_of
 from milonga.cli.rehearsal import Rehearsal, Rehearsed, as_json
-from milonga.cli.terminal import clean, folded, print_json, print_table, terminal_width
+from milonga.cli.terminal import clean, folded, many, print_json, print_table, terminal_width
 from milonga.cli.when import HELP, moment
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Destination
@@ -25,7 +26,6 @@ from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationState
 
 TELL_EVERY: Final = 1.0  #: seconds
-PATIENCE: Final = 6.0  #: seconds to wait for a running server
 RATE: Final = 50.0  #: events a second
 MOST_FIELDS: Final = 20  #: that are printed; --json has more
 
@@ -102,7 +102,7 @@ def command(
         wanted_ = msgspec.to_builtins(wanted)
         args = {"destination": place.config.id, "wanted": wanted_, "rate": rate, "overwrite": overwrite, "by": "cli"}
         number = facts.workspace.commands.ask("replay", args)
-        begun = answered(facts, number)
+        begun = answers(facts, [number]) is not None
         if json:
             print_json(about_it | {"replay": number, "begun": begun})
         else:
@@ -154,19 +154,6 @@ def about(place: Place, wanted: Selection, kept: int | None) -> dict[str, Any]:
     }
 
 
-def answered(facts: Facts, command_: int) -> bool:
-    """Whether a running server has taken a command. Exit 1 with its reason if it refused."""
-    deadline = time.monotonic() + PATIENCE
-    while facts.server_runs and time.monotonic() < deadline:
-        result = facts.workspace.commands.result(command_)
-        if result is not None:
-            if "error" in result:
-                fail(str(result["error"]))
-            return True
-        time.sleep(0.1)
-    return False
-
-
 def later(facts: Facts) -> str:
     """What to say of a command that nobody has taken yet."""
     if facts.server_runs:
@@ -184,7 +171,7 @@ def say_if_gone(wanted: Selection, kept: int | None) -> None:
 def tell(found: Rehearsed, wanted: Selection) -> None:
     types = ", ".join(f"{n:,} {type_}" for type_, n in found.types.most_common())
     arrived = f"arrived from {instant(wanted.since)} to {instant(wanted.until)}"
-    _say(f"{_events(found.events)} {arrived}{f': {types}' if types else ''}.")
+    _say(f"{many(found.events, 'event')} {arrived}{f': {types}' if types else ''}.")
     if found.damaged:
         note(f"{found.damaged:,} records of the log cannot be read: see `milonga check`.")
     if not found.events:
@@ -206,19 +193,14 @@ def tell(found: Rehearsed, wanted: Selection) -> None:
         for change in example["changes"]:
             typer.echo(f"  {clean(change['field'], 200)}: {_value(change, 'before')} -> {_value(change, 'now')}")
     if found.left_out:
-        _say(
-            f"\n{_events(found.left_out)} would be sent without what newer ones have set since; --overwrite sends all."
-        )
-    _say(f"\n{_events(found.sent)}, {found.requests:,} request{'' if found.requests == 1 else 's'}, would be sent.")
+        less = many(found.left_out, "event")
+        _say(f"\n{less} would be sent without what newer ones have set since; --overwrite sends all.")
+    _say(f"\n{many(found.sent, 'event')}, {many(found.requests, 'request')}, would be sent.")
 
 
 def _say(text: str) -> None:
     for line in folded(text, terminal_width()):
         typer.echo(line)
-
-
-def _events(n: int) -> str:
-    return f"{n:,} event{'' if n == 1 else 's'}"
 
 
 def _value(change: dict[str, Any], side: str) -> str:

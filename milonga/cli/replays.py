@@ -1,12 +1,14 @@
 """`milonga replays`: what was replayed, how far it is, and to hold or stop it."""
 
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+from milonga.cli.asking import answers
 from milonga.cli.common import DATA, DataOption, JsonOption, fail, note
 from milonga.cli.facts import Facts, facts_of
-from milonga.cli.replay import answered, later
+from milonga.cli.replay import later
 from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.delivery.replay_rows import GOES_ON, Replay, ReplayState
 from milonga.outcomes.words import instant
@@ -89,13 +91,13 @@ def stop(number: Number, data: DataOption = DATA, json: JsonOption = False) -> N
     _ask(data, number, ReplayState.stopped, "stopped", json=json)
 
 
-def _ask(data: Any, number: int, state: ReplayState, what: str, *, json: bool) -> None:
+def _ask(data: Path, number: int, state: ReplayState, what: str, *, json: bool) -> None:
     with facts_of(data) as facts:
         replay = _one(facts, number)
         if replay.ended_at is not None:
             fail(f"Replay {number} has ended already: {replay.state.value}.")
         command = facts.workspace.commands.ask("set_replay", {"replay": number, "state": state.value})
-        done = answered(facts, command)
+        done = answers(facts, [command]) is not None
         if json:
             print_json({"replay": number, "asked": state.value, "done": done})
         elif done:

@@ -30,6 +30,11 @@ def clean(text: str, most: int | None = None) -> str:
     return _UNSAFE.sub(_escaped, text)
 
 
+def many(number: int, what: str) -> str:
+    """`1 event`, `1,234 events`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def _escaped(found: re.Match[str]) -> str:
     sign = found[0]
     return _NAMED.get(sign) or (f"\\x{ord(sign):02x}" if ord(sign) < 256 else f"\\u{ord(sign):04x}")
