@@ -6,12 +6,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from milonga.privacy.digest import Digests, digest
-from milonga.privacy.subject import user_in, users_of_stamped
+from milonga.privacy.subject import hides_user, users_in, users_of_stamped
 from milonga.spec.discards import Rejected
 from milonga.spec.stored import Stamped
 
 ALL: Final = 0  #: stands for all sources
 REASON: Final = "A regulation says that nothing is kept of this user"
+HIDDEN: Final = "Users are suppressed, and the sample ends before it says whose it is: it may be one of theirs"
 
 
 class Suppressed:
@@ -40,13 +41,18 @@ class Suppressed:
         return kept, [Rejected(code="user_suppressed", reason=REASON, excerpt=b"", count=beyond)] if beyond else []
 
     def veil(self, source: int, rejected: Iterable[Rejected]) -> list[Rejected]:
-        """What is not accepted for another reason: counted as ever, but nothing of such a user is kept to look at."""
-        return [
-            replace(one, excerpt=b"", reason=REASON)
-            if (user := user_in(one.excerpt)) is not None and self.holds(source, (user,))
-            else one
-            for one in rejected
-        ]
+        """
+        What is not accepted for another reason: counted as ever, but nothing of such a user is kept to look at. Nor of
+        somebody whom the sample does not reach: to lose one too many is no harm.
+        """
+        if ALL not in self._by_source and source not in self._by_source:
+            return list(rejected)
+        return [self._veiled(source, one) for one in rejected]
+
+    def _veiled(self, source: int, one: Rejected) -> Rejected:
+        if self.holds(source, users_in(one.excerpt)):
+            return replace(one, excerpt=b"", reason=REASON)
+        return replace(one, excerpt=b"", reason=HIDDEN) if hides_user(one.excerpt) else one
 
 
 NOBODY: Final = Suppressed()

@@ -82,6 +82,7 @@ def _previous_id(body: bytes) -> str | None:
 _TEXT: Final = re.compile(rb'"((?:[^"\\]|\\.)*)("?)', re.DOTALL)
 _NUMBER: Final = re.compile(rb"(?<=[:,\[\s])-?[0-9][0-9.eE+-]*(?![^,\]}\s])")
 _USER: Final = re.compile(rb'"userId"\s*:\s*(?:"((?:[^"\\]|\\.)*)"|(-?[0-9][0-9.eE+-]*))', re.DOTALL)
+_NAMED: Final = re.compile(_USER.pattern.replace(b"userId", b"(?:userId|previousId)"), re.DOTALL)
 
 
 def may_name(excerpt: bytes, users: Collection[str]) -> bool:
@@ -99,7 +100,7 @@ def may_name(excerpt: bytes, users: Collection[str]) -> bool:
             return True
     if any(number.decode() in users for number in _NUMBER.findall(excerpt)):
         return True
-    return len(excerpt) >= MAX_EXCERPT and _USER.search(excerpt) is None
+    return hides_user(excerpt)
 
 
 _WORD: Final = re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\]+")
@@ -120,13 +121,14 @@ class Named:
         return any(word in self._words or word.rstrip(b".:!") in self._words for word in _WORD.findall(words))
 
 
-def user_in(excerpt: bytes) -> str | None:
-    """The userId that the sample of one event says, if it can be found."""
-    found = _USER.search(excerpt)
-    if found is None:
-        return None
-    text, number = found.groups()
-    return _decoded(text) if text is not None else number.decode()
+def users_in(excerpt: bytes) -> tuple[str, ...]:
+    """Every userId, and former id, that the sample of one event says."""
+    return tuple(number.decode() if number else _decoded(text) for text, number in _NAMED.findall(excerpt))
+
+
+def hides_user(excerpt: bytes) -> bool:
+    """Whether a sample was cut off before it says whose it is."""
+    return len(excerpt) >= MAX_EXCERPT and _USER.search(excerpt) is None
 
 
 def _decoded(text: bytes) -> str:

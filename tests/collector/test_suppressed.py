@@ -56,6 +56,21 @@ def test_what_is_discarded_for_another_reason_leaves_no_sample_of_a_suppressed_u
     assert b"Word" in bench.ledger.discards[1].excerpt
 
 
+def test_nor_does_one_that_is_cut_off_before_it_says_whose_it_is_or_names_the_former_id() -> None:
+    bench = Bench()
+    late = {"type": "track", "secret": "Word", "properties": {"x": "y" * 40_000}, "userId": "ada"}
+    former = {"type": "alias", "secret": "Word", "previousId": "ada"}
+    bench.post("/v1/b", {"batch": [late]})
+    assert b"Word" in bench.ledger.discards[0].excerpt
+    suppress(bench, 2, "ada")
+    bench.post("/v1/b", {"batch": [late]})
+    assert b"Word" in bench.ledger.discards[1].excerpt, "at another source"
+    suppress(bench, 1, "ada")
+    bench.post("/v1/b", {"batch": [late, former, {"type": "track", "userId": "bob", "secret": "Word"}]})
+    shown = {one.code: b"Word" in one.excerpt for one in bench.ledger.discards[2:]}
+    assert shown == {"event_too_large": False, "no_user_anon_id": False, "event_not_defined": True}
+
+
 BROWSER = {"library": {"name": "analytics.js"}}
 
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw
 from milonga.privacy.digest import Digests, digest, erased_message_id
 from milonga.privacy.ip import excerpt_changed, removed, shortened, with_ip_changed
 from milonga.privacy.regulation import Deletion, Doomed
-from milonga.privacy.subject import Named, erased, may_name, user_in, users_of
+from milonga.privacy.subject import Named, erased, may_name, users_in, users_of
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
 from tests.events import stamp_of
@@ -89,10 +89,11 @@ def test_a_receivers_words_name_a_user_by_a_word_or_a_long_id_anywhere() -> None
     assert not many(b"xuser-77x")
 
 
-def test_the_user_of_a_sample_is_found_in_broken_json() -> None:
-    assert user_in(b'{"type":"track","userId":"ad\\"a","properties":{"x') == 'ad"a'
-    assert user_in(b'{"userId":42,') == "42"
-    assert user_in(b'{"anonymousId":"x"}') is None
+def test_the_users_of_a_sample_are_found_in_broken_json() -> None:
+    assert users_in(b'{"type":"track","userId":"ad\\"a","properties":{"x') == ('ad"a',)
+    assert users_in(b'{"userId":42,') == ("42",)
+    assert users_in(b'{"type":"alias","previousId":"ada","userId":"countess"') == ("ada", "countess")
+    assert users_in(b'{"anonymousId":"x"}') == ()
 
 
 @pytest.mark.parametrize(
