@@ -2,8 +2,7 @@
 What a user can set about the delivery to a destination, whatever its kind: declared once, as a kind declares its own.
 
 They stand beside the kind's own settings in every command, so no kind may have one of the same name (a test), and each
-change of either makes a new version of both. docs/operate.md, "How a destination is delivered to", says when to use
-which.
+change of either makes a new version of both. docs/operate.md, "Delivery settings", says when to use which.
 """
 
 from typing import Annotated, Final
