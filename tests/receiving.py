@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from milonga.destinations.behavior import Behaviors
 from milonga.destinations.pretend import Pretend, Seen
+from tests.running import PATIENCE
 
 
 class Receiving:
@@ -21,12 +22,12 @@ class Receiving:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(10)
+        assert self._ready.wait(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     def _run(self) -> None:
@@ -45,7 +46,7 @@ class Receiving:
         async def call() -> Any:
             return what()
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(10)
+        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(PATIENCE)
 
     def requests(self) -> list[Seen]:
         """All there were, oldest first, dropped ones too."""

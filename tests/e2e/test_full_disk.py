@@ -66,7 +66,7 @@ def test_what_was_taken_is_delivered_while_the_disk_is_full(disk: Path, totango:
         assert duplicates(totango.accepted()) == 0
         begun = time.monotonic()
         assert milonga.stop() == 0
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 50
         milonga.start()
         assert delivered() == taken
         assert duplicates(totango.accepted()) == 0
@@ -90,7 +90,7 @@ def test_on_a_disk_without_a_byte_left_it_stops_in_time_and_sends_what_was_left_
         eventually(lambda: len(totango.accepted()) > 0, "sent, but not recorded")
         begun = time.monotonic()
         milonga.stop()
-        assert time.monotonic() - begun < 20
+        assert time.monotonic() - begun < 50
         ballast.unlink()
         milonga.start()
         eventually(
