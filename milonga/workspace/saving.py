@@ -1,15 +1,20 @@
-"""Writing a version of a destination's settings, its secrets sealed. Always within a write transaction."""
+"""A new version of a destination's settings: what may become of them, and writing it, its secrets sealed."""
+
+from collections.abc import Mapping
 
 import apsw
 import msgspec
 from msgspec import Struct
 
+from milonga.destinations.contract import Destination
+from milonga.filters.chain import check
 from milonga.workspace.database import fetch
+from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, SettingsVersion
-from milonga.workspace.rows import key_differs, key_missing, read_secrets
+from milonga.workspace.rows import key_differs, key_missing, lost_delivery, read_secrets
 from milonga.workspace.secrets import Key, KeyProvider, Sealed, seal
-from milonga.workspace.settings import split
+from milonga.workspace.settings import changed, split
 
 
 def save_settings(
@@ -24,6 +29,8 @@ def save_settings(
     new_key: bool,
 ) -> None:
     """
+    Within a write transaction.
+
     delivery DeliverySettings as they are stored (milonga.workspace.settings.own_choice)
     given    names of the kind's own that were given now: of these the secrets are sealed; the others are carried over
              as they lie, so that no key is needed for them
@@ -55,6 +62,29 @@ def save_settings(
 def unreadable_secrets(db: apsw.Connection, config: DestinationConfig) -> set[str]:
     """Those that are stored but not in the settings as read, for want of their key."""
     return set(read_secrets(db, config.id, config.settings_version)) - set(split(config.settings)[1])
+
+
+def changed_delivery(current: DeliverySettings, changes: Mapping[str, object], kind: Destination) -> DeliverySettings:
+    """A copy with these changes, read as settings are; UserError also for filters that cannot be."""
+    settings = changed(current, changes, kind.label)
+    assert isinstance(settings, DeliverySettings)  # noqa: S101  changed keeps the type
+    if settings.filters != current.filters:
+        try:
+            check(settings.filters)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    return settings
+
+
+def check_lost(destination: str, stored: str, given: Mapping[str, object]) -> None:
+    """UserError if what was set, and cannot be read any more, would become its default without anybody's saying so."""
+    lost = lost_delivery(stored) - set(given)
+    if given and lost:
+        one = min(lost)
+        raise UserError(
+            f"What is stored of {destination} for {one} cannot be used any more. Say it as well, by {one}=... or, for "
+            f"its default, --unset {one}."
+        )
 
 
 def _key_for_sealing(db: apsw.Connection, keys: KeyProvider, destination: int, *, new_key: bool) -> Key:

@@ -16,7 +16,6 @@ from msgspec import Struct
 
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
-from milonga.filters.chain import check
 from milonga.workspace import rows, sources
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
@@ -33,7 +32,7 @@ from milonga.workspace.model import (
     WriteKeys,
 )
 from milonga.workspace.regulations import Regulations
-from milonga.workspace.saving import save_settings, unreadable_secrets
+from milonga.workspace.saving import changed_delivery, check_lost, save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
 
@@ -204,7 +203,7 @@ class Workspace:
         wanted, shared = by_names(of.settings, DeliverySettings, settings, of.label)
         made = generated(of.settings, (one.settings for one in self.destinations() if one.kind == kind))
         whole = changed(of.settings(), {**made, **wanted}, of.label)
-        delivery = _delivery(DeliverySettings(), shared, of)
+        delivery = changed_delivery(DeliverySettings(), shared, of)
         with self._database.write() as db:
             source_id = sources.source_named(db, source, may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
@@ -245,8 +244,8 @@ class Workspace:
             wanted, shared = by_names(of.settings, DeliverySettings, changes, of.label)
             after = changed(before.settings, wanted, of.label)
             stored_delivery = rows.newest_settings(db, before.id)[3]
-            delivery = _delivery(before.delivery, shared, of)
-            _check_lost(before.name, stored_delivery, shared)
+            delivery = changed_delivery(before.delivery, shared, of)
+            check_lost(before.name, stored_delivery, shared)
             unreadable = unreadable_secrets(db, before)
             new = tuple(dict.fromkeys((*differences(before.settings, after), *(unreadable & set(wanted)))))
             new += differences(before.delivery, delivery)
@@ -340,28 +339,6 @@ def registered() -> Kinds:
         return registry.kinds()
     except registry.HalfDone as error:
         raise UserError(str(error)) from error
-
-
-def _delivery(current: DeliverySettings, changes: Mapping[str, object], kind: Destination) -> DeliverySettings:
-    settings = changed(current, changes, kind.label)
-    assert isinstance(settings, DeliverySettings)  # noqa: S101  changed keeps the type
-    if settings.filters != current.filters:
-        try:
-            check(settings.filters)
-        except ValueError as error:
-            raise UserError(str(error)) from None
-    return settings
-
-
-def _check_lost(destination: str, stored: str, given: Mapping[str, object]) -> None:
-    """What was set and cannot be read any more must not become its default without anybody's having said so."""
-    lost = rows.lost_delivery(stored) - set(given)
-    if given and lost:
-        one = min(lost)
-        raise UserError(
-            f"What is stored of {destination} for {one} cannot be used any more. Say it as well, by {one}=... or, for "
-            f"its default, --unset {one}."
-        )
 
 
 def _may_change(now: StateChange, state: DestinationState, by: str) -> bool:
