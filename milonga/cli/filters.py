@@ -13,7 +13,6 @@ from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, fa
 from milonga.cli.facts import facts_of
 from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.destinations.contract import Destination
-from milonga.destinations.text import well_formed
 from milonga.filters.chain import Dropped, Seen, check
 from milonga.filters.rule import Filter
 from milonga.identity.account import read_unstamped
@@ -21,6 +20,7 @@ from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import why_skipped
 from milonga.spec.event import Event
 from milonga.spec.read import NotAnEvent, read_stamped
+from milonga.spec.text import well_formed
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.rows import kind_named
 from milonga.workspace.store import Workspace

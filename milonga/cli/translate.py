@@ -17,11 +17,11 @@ from milonga.destinations.contract import Destination, Form, Request, Skip
 from milonga.destinations.deciding import decide
 from milonga.destinations.http import shown_address
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
-from milonga.destinations.text import well_formed
 from milonga.filters.chain import check
 from milonga.filters.gate import NOT_MEANT, Gate
 from milonga.identity.account import read_unstamped
 from milonga.spec.read import NotAnEvent
+from milonga.spec.text import well_formed
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
 from milonga.workspace.settings import by_names, changed

@@ -16,9 +16,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 from milonga.delivery.rows import DetourRow
 from milonga.delivery.window import Window
-from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset
 from milonga.spec.stored import Stamp
+from milonga.spec.text import well_formed
 
 MOST_JOINED = 100  #: accounts that share a detour
 

@@ -15,8 +15,8 @@ from msgspec import Struct
 from milonga.delivery.rows import key_of, key_text
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Key
-from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
+from milonga.spec.text import well_formed
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS replays(

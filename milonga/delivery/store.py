@@ -36,13 +36,13 @@ from milonga.delivery.rows import (
     stamp_bytes,
 )
 from milonga.destinations.contract import Key
-from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Offset, Position
 from milonga.eventlog.aside import DAMAGED, set_aside
 from milonga.eventlog.folders import make_folder
 from milonga.eventlog.wal import tell_lost
 from milonga.outcomes.erasing import empty_wal
 from milonga.outcomes.files import PRAGMAS
+from milonga.spec.text import well_formed
 
 SCHEMA_VERSION: Final = 1
 SCHEMA: Final = """

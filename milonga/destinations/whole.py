@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, Final
 
-from milonga.destinations.text import well_formed
+from milonga.spec.text import well_formed
 from milonga.spec.values import number_text
 
 MAX_DEPTH: Final = 100  #: of objects and lists in one another; few JSON readers take much more

@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import apsw
 
-from milonga.destinations.text import well_formed
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.totals import COUNTERS, LatencyRow
+from milonga.spec.text import well_formed
 
 SCHEMA_VERSION: Final = 1
 WAL_PAGES: Final = 250  #: of 4 kB: there must be room for this log when the disk is nearly full

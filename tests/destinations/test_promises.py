@@ -29,11 +29,11 @@ from milonga.destinations.contract import (
     TryAgain,
 )
 from milonga.destinations.registry import kind, kinds
-from milonga.destinations.text import well_formed
 from milonga.filters.gate import OPEN
 from milonga.identity.account import read_unstamped
 from milonga.outcomes.explain import shown
 from milonga.spec.event import Event
+from milonga.spec.text import well_formed
 from milonga.workspace.settings import fields_of
 from tests.destinations.casework import FOLDER, cases_of
 from tests.destinations.client import Client

@@ -3,8 +3,8 @@
 from milonga.destinations.contract import Key
 from milonga.destinations.segment.settings import Settings
 from milonga.destinations.segment.wanted import wanted
-from milonga.destinations.text import well_formed
 from milonga.spec.event import Event
+from milonga.spec.text import well_formed
 
 
 def keys(event: Event, settings: Settings) -> tuple[Key, ...]:

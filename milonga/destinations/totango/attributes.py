@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final
 
-from milonga.destinations.text import well_formed
 from milonga.destinations.totango.dates import creation_date
 from milonga.destinations.totango.values import UNDATED, cut, value_text
 from milonga.destinations.totango.wire import (
@@ -17,6 +16,7 @@ from milonga.destinations.totango.wire import (
 )
 from milonga.spec.event import JsonObject
 from milonga.spec.names import fold
+from milonga.spec.text import well_formed
 from milonga.spec.values import id_text
 
 # Traits that are never attributes: what travels as `sdr_o` and `sdr_u`, and what Totango computes by itself.

@@ -4,12 +4,12 @@ from typing import Final, NamedTuple
 
 from milonga.destinations.contract import Skip
 from milonga.destinations.integrations import allowed
-from milonga.destinations.text import well_formed
 from milonga.destinations.totango.heartbeat import is_heartbeat
 from milonga.destinations.totango.settings import Settings
 from milonga.destinations.totango.wire import MAX_ACCOUNT_ID, MAX_USER_ID
 from milonga.spec.event import Event, EventType, Track
 from milonga.spec.read import object_at
+from milonga.spec.text import well_formed
 
 NAME: Final = "Totango"  #: in `integrations`, exactly
 TYPES: Final = frozenset({"identify", "group", "track", "page"})

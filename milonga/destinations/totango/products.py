@@ -3,12 +3,12 @@
 from typing import NamedTuple
 
 from milonga.destinations.integrations import options
-from milonga.destinations.text import well_formed
 from milonga.destinations.totango.attributes import account_attributes
 from milonga.destinations.totango.gate import NAME
 from milonga.destinations.totango.wire import MAX_ACCOUNT_ID, MAX_PRODUCT_ID
 from milonga.spec.event import JsonObject
 from milonga.spec.read import object_at
+from milonga.spec.text import well_formed
 from milonga.spec.values import id_text
 
 

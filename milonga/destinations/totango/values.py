@@ -3,8 +3,8 @@
 from json.encoder import encode_basestring
 from typing import Any, Final
 
-from milonga.destinations.text import well_formed
 from milonga.destinations.totango.dates import iso_date
+from milonga.spec.text import well_formed
 from milonga.spec.values import number_text
 
 UNDATED: Final = frozenset({"plan", "Status", "parent_id", "product_id"})

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from milonga.destinations.contract import Key
 from milonga.destinations.integrations import allowed
-from milonga.destinations.text import well_formed
 from milonga.destinations.webhook.settings import Settings
 from milonga.spec.event import Event
+from milonga.spec.text import well_formed
 from milonga.spec.values import id_text
 
 NAME: Final = "Webhook"  #: in `integrations`, exactly
