@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
+import pytest
+
 from milonga.destinations.contract import Form, Skip
 from milonga.destinations.pretend import Seen
 from milonga.destinations.registry import kind
@@ -16,7 +18,7 @@ from tests.faults.cases import cases
 from tests.faults.mix import Made, mix, number_of
 from tests.faults.runner import Row, run_all
 from tests.faults.table import again, line_of, troubles
-from tests.faults.verdict import out_of_order, taken, together
+from tests.faults.verdict import out_of_order, taken, together, unaccounted
 
 MADE = list(islice(mix(7), 2_000))
 USER = (("acme", "ada"),)
@@ -80,6 +82,28 @@ def test_two_of_one_key_at_the_same_time_are_told() -> None:
 
 def test_what_was_refused_is_not_taken_in_and_what_lost_its_sender_is() -> None:
     assert len(taken([arrival(1, 1.0), arrival(1, 2.0, status=503), arrival(1, 3.0, status=None)])) == 2
+
+
+@pytest.mark.parametrize(
+    ("skip", "ended", "arrived", "says"),
+    [
+        ("", ("delivered", ""), 1, ""),
+        ("", ("delivered", ""), 2, ""),
+        ("", ("dead", "http_403"), 0, ""),
+        ("loop", ("skipped", "loop"), 0, ""),
+        ("", ("skipped", "loop"), 0, "was skipped as loop"),
+        ("", None, 0, "has no outcome (and never arrived)"),
+        ("", None, 1, "has no outcome (but arrived)"),
+        ("", ("delivered", ""), 0, "is recorded as delivered and never arrived"),
+        ("", ("expired", "too_old"), 0, "ended as expired (too_old)"),
+        ("", ("dead", "http_400"), 0, "ended as dead (http_400)"),
+    ],
+)
+def test_an_event_that_is_not_in_good_hands_is_told(
+    skip: str, ended: tuple[str, str] | None, arrived: int, says: str
+) -> None:
+    made = Made(1, USER, skip=skip)
+    assert unaccounted(made, ended, arrived, {"delivered", "skipped", "http_403"}) == says
 
 
 def test_each_case_has_a_name_and_a_number_of_its_own_and_keeps_to_the_time_there_is() -> None:

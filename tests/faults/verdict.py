@@ -71,7 +71,7 @@ def judge(
         for number in sorted(load.acked & stored.keys()):
             what = ended.get(stored[number][0])
             made = load.made[number]
-            if wrong := _unaccounted(made, what, arrived[number], allowed):
+            if wrong := unaccounted(made, what, arrived[number], allowed):
                 report.lost.append(f"{name}: event {number} {wrong}")
         if _was_trimmed(data):
             report.lost += [
@@ -84,7 +84,7 @@ def judge(
         report.duplicates += sum(arrived.values()) - len(arrived)
 
 
-def _unaccounted(made: Made, what: tuple[str, str] | None, arrived: int, allowed: set[str]) -> str:
+def unaccounted(made: Made, what: tuple[str, str] | None, arrived: int, allowed: set[str]) -> str:
     """Why an acknowledged event cannot be said to be in good hands, in words; "" if it is."""
     if what is None:
         return f"has no outcome ({'but arrived' if arrived else 'and never arrived'})"

@@ -53,11 +53,16 @@ def _kept(name: str, bring: Callable[[Path, Path], None], version: str = "") -> 
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     folder = KEPT / f"{name}-{digest.hexdigest()[:12]}"
     if not folder.exists():
-        half = KEPT / f"{name}.half"
+        half = KEPT / f"{name}.half-{os.getpid()}"  # tests run in several processes
         shutil.rmtree(half, ignore_errors=True)
         half.mkdir(parents=True)
         bring(source, half)
-        half.rename(folder)
+        try:
+            half.rename(folder)
+        except OSError:
+            if not folder.exists():
+                raise
+            shutil.rmtree(half)  # another process was quicker
     return folder
 
 
