@@ -80,6 +80,11 @@ class Gathering:
         self._batching = batching
         self.until: float | None = None
 
+    def clock_set(self, seconds: float) -> None:
+        """The clock was set by so much: nobody waits longer for company than they would have."""
+        if self.until is not None:
+            self.until += seconds
+
     def goes_on(self, ready: int, under_way: int, now: float) -> bool:
         """
         True while it is to be waited.

@@ -63,6 +63,10 @@ class Flights:
         """When a batch that is being gathered leaves in any case (unix seconds)."""
         return None if self._gathering is None else self._gathering.until
 
+    def clock_set(self, seconds: float) -> None:
+        if self._gathering is not None:
+            self._gathering.clock_set(seconds)
+
     def _probe(self, now: float) -> Entry | None:
         """
         Whom to send to see whether the receiver is back. By turns the oldest, which may lack only one more try, and one

@@ -132,6 +132,7 @@ class Runner:
         work.line_up.clock_set(seconds)
         work.breaker.clock_set(seconds)
         work.rate.clock_set(seconds)
+        self._flights.clock_set(seconds)
         for detour in work.detours:
             detour.clock_set(seconds)
         self._upkeep.clock_set(seconds)

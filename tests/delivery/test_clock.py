@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from milonga.delivery.breaker import State as BreakerState
 from milonga.delivery.clock import Clock, skipped_within, skips_after
@@ -13,6 +14,7 @@ from milonga.delivery.retry import Backoff
 from milonga.delivery.rows import Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.destinations.contract import Batching
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
 from milonga.workspace.delivery_settings import DeliverySettings
@@ -132,6 +134,24 @@ def test_a_429_and_an_open_breaker_and_a_pause_last_as_long_as_they_would_have(t
         status, began = 200, loop.time()
         await road.until(lambda: road.config.state is DestinationState.on, seconds=100)
         assert loop.time() - began <= Limits().probe + 1
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_a_batch_that_is_being_gathered_waits_no_longer(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        batching = Batching(events=4, size=100_000, wait=1.0, join=paper.join)
+        road = Road(folder, loop, lambda n: OK, kind=structs.replace(paper.BATCHED, batch=batching))
+        road.latency = 20.0
+        road.add(0)
+        await road.until(lambda: road.flying == 1)
+        road.add(1, user="another")
+        await asyncio.sleep(0.5)
+        assert road.flying == 1, "it waits for company"
+        road.set_clock(-3 * HOUR)
+        await road.until(lambda: road.flying == 2, seconds=5)
+        await road.until(lambda: states(road) == [State.delivered] * 2)
         await road.stop()
 
     run(tmp_path, live)
