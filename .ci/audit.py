@@ -79,6 +79,8 @@ def main(strict: bool, folder: Path) -> int:
             vulnerable = True
         else:
             print(f"audit: {name}: nothing known to be vulnerable")
+    if unknown:
+        print("audit: run it where the advisories of PyPI and npm can be reached (SECURITY.md)")
     if vulnerable:
         return 1
     return 2 if unknown and strict else 0

@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination
 
 
 DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")]
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[MESSAGE_ID]...", help="Message ids; or --all.")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 MOST = 10_000  #: dead letters of one command
 

@@ -239,7 +239,7 @@ def kinds(
         print_json([*listed, *(showing.declared(field, "delivery") for field in shared)])
     else:
         showing.print_kind(own)
-        typer.echo("\nAs every destination, how it is delivered to:\n")
+        typer.echo("\nDelivery settings, which every destination has:\n")
         showing.print_kind(shared)
 
 

@@ -25,7 +25,7 @@ VALUE: Final = " " * 7
 
 def command(
     message_id: Annotated[
-        str | None, typer.Argument(parser=an_id, metavar="[MESSAGE_ID]", help="The SDK's message id.")
+        str | None, typer.Argument(parser=an_id, metavar="MESSAGE_ID", help="The SDK's message id.")
     ] = None,
     user: Annotated[
         str | None, typer.Option("--user", parser=an_id, metavar="ID", help="All events of a user.")

@@ -33,6 +33,11 @@ class _Named(TyperGroup):
     """The destination's name comes before the command, and a name alone lists."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        commands = self.commands
+        if len(args) > 1 and args[0] in commands and args[1] == "--help":
+            args = ["NAME", *args]  # whoever asks about a command need not name a destination
+        elif len(args) > 1 and args[0] in commands and not args[1].startswith("-") and args[1] not in commands:
+            ctx.fail(f"The destination comes first: milonga destinations filters {args[1]} {args[0]} ...")
         if args and not args[0].startswith("-") and all(word.startswith("-") for word in args[1:2]):
             args = args if "--help" in args else [args[0], LIST, *args[1:]]
         return super().parse_args(ctx, args)
@@ -156,7 +161,7 @@ def move(
 def try_(
     context: typer.Context,
     file: Annotated[
-        str, typer.Argument(metavar="[FILE|-]", help="An event, or one a line; - is the standard input.")
+        str, typer.Argument(metavar="FILE|-", help="An event, or one a line; - is the standard input.")
     ] = "",
     message: Annotated[
         str | None, typer.Option("--message", parser=an_id, metavar="ID", help="An event in the log, by message id.")

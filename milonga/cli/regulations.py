@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Suppress and delete users.")
 
 PATIENCE = 6.0  #: seconds to wait for a running server, unless told otherwise
 
-Users = Annotated[list[str] | None, typer.Argument(metavar="[USER_ID]...", help="User ids, as events have them.")]
+Users = Annotated[list[str] | None, typer.Argument(metavar="USER_ID", help="User ids, as events have them.")]
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="A file with one user id a line; - is standard input.")
 ]
@@ -36,6 +36,9 @@ COLUMNS = (
     Column("users"),
     Column("endedAt", time=True, drop=1),
 )
+
+
+COUNTED = {"segments": "segments of the log written anew"}  #: what a count is of, where its name does not say it
 
 
 @app.command()
@@ -104,7 +107,7 @@ def list_(
 
 @app.command()
 def show(
-    number: Annotated[int, typer.Argument(metavar="ID")],
+    number: Annotated[int, typer.Argument(metavar="ID", help="As `milonga regulations list` shows it.")],
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
@@ -116,7 +119,9 @@ def show(
 
 @app.command()
 def suppressed(
-    user: Annotated[str, typer.Argument(metavar="USER_ID")], data: DataOption = DATA, json: JsonOption = False
+    user: Annotated[str, typer.Argument(metavar="USER_ID", help="As events have it.")],
+    data: DataOption = DATA,
+    json: JsonOption = False,
 ) -> None:
     """Say whether a user is suppressed, and by which regulation. The ids themselves are not kept."""
     with opened(data) as workspace:
@@ -161,6 +166,8 @@ def _create(
     else:
         for row in rows:
             _tell(row, json=False)
+    if kind.deletes:
+        note("Destinations keep what they were sent, and backups what is in them (docs/privacy.md).")
     if any(row["endedAt"] is None for row in rows):
         when = "it is under way; see `milonga regulations show ID`" if runs else "it is done when `milonga serve` runs"
         note(f"Not finished yet: {when}.")
@@ -227,7 +234,7 @@ def _tell(row: dict[str, Any], *, json: bool) -> None:
     where = "all sources" if row["source"] is None else f"source {row['source']}"
     typer.echo(f"Regulation {row['id']}: {row['kind']}, {many(row['users'], 'user')}, {where}: {row['status']}")
     if row["erased"]:
-        typer.echo("  erased: " + ", ".join(f"{name} {n:,}" for name, n in row["erased"].items()))
+        typer.echo("  erased: " + ", ".join(f"{n:,} {COUNTED.get(name, name)}" for name, n in row["erased"].items()))
     if row["unreadable"]:
         typer.echo(clean(f"  cannot be read, and may still hold something: {', '.join(row['unreadable'])}"))
         typer.echo("  Delete them once you need them no more.")

@@ -47,7 +47,7 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also what newer ev
 
 
 def command(
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION")],
+    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="Name of the destination.")],
     since: From,
     until: To = None,
     type_: Type = None,
@@ -61,8 +61,10 @@ def command(
     json: JsonOption = False,
 ) -> None:
     """
-    Send events that arrived earlier to a destination once more, as its settings are now. A running server does so,
-    behind what arrives meanwhile. Before it asks, it says what would be sent, as --dry-run does; --yes leaves that out.
+    Send events that arrived earlier to a destination once more, as its settings are now.
+
+    A running server does so, behind what arrives meanwhile. Before it asks, it says what would be sent, as --dry-run
+    does; --yes leaves that out.
     """
     now = milliseconds()
     until = now if until is None else until
@@ -92,8 +94,7 @@ def command(
             if not dry_run and not found.sent:
                 fail("Nothing would be sent.")
             if not dry_run:
-                time_ = timedelta(seconds=round(found.sent / rate))
-                note(f"At {rate:g} events a second that takes {time_} at least.")
+                note(f"At {rate:g} events a second that takes {_long(found.sent / rate)} at least.")
         if dry_run:
             return
         if kind.before_replay:
@@ -165,7 +166,7 @@ def say_if_gone(wanted: Selection, kept: int | None) -> None:
     if kept is None:
         note("The log is empty.")
     elif wanted.since < kept:
-        note(f"The log keeps events since {instant(kept)}: what arrived earlier is gone.")
+        note(f"The log keeps events since {instant(kept)}: what may have arrived earlier is gone.")
 
 
 def tell(found: Rehearsed, wanted: Selection) -> None:
@@ -196,6 +197,10 @@ def tell(found: Rehearsed, wanted: Selection) -> None:
         less = many(found.left_out, "event")
         _say(f"\n{less} would be sent without what newer ones have set since; --overwrite sends all.")
     _say(f"\n{many(found.sent, 'event')}, {many(found.requests, 'request')}, would be sent.")
+
+
+def _long(seconds: float) -> str:
+    return "a second or so" if seconds < 2 else f"{timedelta(seconds=round(seconds))} (h:mm:ss)"
 
 
 def _say(text: str) -> None:

@@ -1,5 +1,6 @@
 """`milonga replays`: what was replayed, how far it is, and to hold or stop it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -16,15 +17,15 @@ from milonga.workspace.model import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Replays: events sent once more (`milonga replay`).")
 
-Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1)]
+Number = Annotated[int, typer.Argument(metavar="NUMBER", min=1, help="As `milonga replays list` shows it.")]
 
 COLUMNS: Final = (
     Column("replay"),
     Column("destination", least=8),
     Column("state"),
     Column("askedAt", time=True),
-    Column("from", time=True),
-    Column("to", time=True),
+    Column("from", time=True, drop=1),
+    Column("to", time=True, drop=2),
     Column("left"),
     Column("delivered"),
     Column("others", least=20),
@@ -64,13 +65,8 @@ def show(number: Number, data: DataOption = DATA, json: JsonOption = False) -> N
     if json:
         print_json(row)
         return
-    for name, value in row.items():
-        if name not in ("outcomes", "waitsFor") and value not in (None, ""):
-            typer.echo(clean(f"{name}: {value}"))
-    for outcome in row["outcomes"]:
-        typer.echo(clean(f"  {outcome['state']} {outcome['code']}".rstrip() + f": {outcome['events']:,}"))
-    if row["waitsFor"]:
-        typer.echo(clean(row["waitsFor"]))
+    for line in _told(row):
+        typer.echo(clean(line))
 
 
 @app.command()
@@ -142,6 +138,34 @@ def _row(facts: Facts, replay: Replay) -> dict[str, Any]:
     }
 
 
+def _told(row: dict[str, Any]) -> Iterator[str]:
+    """One replay, in words."""
+    yield f"replay {row['replay']} to {row['destination']}: {row['state']}{_after(': ', row['reason'])}"
+    yield f"asked for {row['askedAt']} by {row['by']}{_after('; ended ', row['endedAt'])}"
+    only = ", ".join(f"{name} {row[name]}" for name in ("type", "account", "event") if row[name] is not None)
+    yield f"what arrived from {row['from']} to {row['to']}{_after(', only ', only)}"
+    over = "also what newer events have set since" if row["overwrite"] else "nothing newer is overwritten"
+    yield f"at most {row['rate']:g} events a second; {over}"
+    if row["left"] is not None and row["endedAt"] is None:
+        yield f"{row['left']:,} still to be looked at, {row['onTheirWay']:,} on their way"
+    if row["gone"]:
+        yield f"{row['gone']:,} were gone from the log"
+    for outcome in row["outcomes"]:
+        yield f"  {_fate(outcome)}: {outcome['events']:,}"
+    if row["waitsFor"]:
+        yield row["waitsFor"]
+
+
+def _after(sign: str, text: str | None) -> str:
+    return f"{sign}{text}" if text else ""
+
+
+def _fate(outcome: dict[str, Any]) -> str:
+    """`left` is what the replay decided not to send; in a table it would read as what is left to do."""
+    state = "not sent" if outcome["state"] == "left" else outcome["state"]
+    return f"{state} {outcome['code']}".rstrip()
+
+
 def _waits(facts: Facts, replay: Replay) -> str:
     """Why one that goes on may not, in words."""
     if replay.state not in GOES_ON:
@@ -161,5 +185,5 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return f"{sum(one['events'] for one in row['outcomes'] if one['state'] == name):,}"
     if name == "others":
         others = [one for one in row["outcomes"] if one["state"] != "delivered"]
-        return ", ".join(f"{one['events']:,} {one['state']} {one['code']}".rstrip() for one in others) or "-"
+        return ", ".join(f"{one['events']:,} {_fate(one)}" for one in others) or "-"
     return "-" if row[name] is None else str(row[name])

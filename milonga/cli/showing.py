@@ -9,7 +9,7 @@ import typer
 from msgspec import Struct
 
 from milonga.cli.facts import Facts, NoSettings, Place
-from milonga.cli.terminal import clean, print_table
+from milonga.cli.terminal import Column, clean, print_table
 from milonga.delivery.forecast import Forecast
 from milonga.delivery.rows import Health
 from milonga.outcomes.latency import Latencies
@@ -138,17 +138,17 @@ def details(facts: Facts, place: Place) -> dict[str, Any]:
 
 def print_list(rows: list[dict[str, Any]]) -> None:
     columns = (
-        "name",
-        "kind",
-        "source",
-        "state",
-        "since",
-        "waiting",
-        "oldest waiting",
-        "gone in",
-        "last delivered",
-        "dead",
-        "note",
+        Column("name"),
+        Column("kind", drop=5),
+        Column("source", least=8, drop=3),
+        Column("state"),
+        Column("since", time=True, drop=4),
+        Column("waiting"),
+        Column("oldest waiting", time=True, drop=1),
+        Column("gone in"),
+        Column("last delivered", time=True, drop=2),
+        Column("dead"),
+        Column("note"),  # never cut: where it is long, a block for each has it whole
     )
     print_table(
         columns,
@@ -220,7 +220,7 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
             f"\nSettings, version {one['settingsVersion']} (what they mean: milonga destinations kinds {one['kind']})"
         )
         _print_settings(fields_of(type(settings)), one["settings"])
-    typer.echo("\nHow it is delivered to")
+    typer.echo("\nDelivery settings")
     _print_settings(fields_of(DeliverySettings), one["delivery"])
     typer.echo("\nHistory")
     print_table(("when", "by", "what"), [(entry["at"], entry["by"], _event(entry)) for entry in one["history"]])

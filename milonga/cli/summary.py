@@ -122,22 +122,26 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
     since = facts.log.since()
     yield f"The log keeps events since {instant(since)}." if since else "The log is empty."
     yield "Ids are case-sensitive."
-    looked = without = 0
+    looked = without = erased = 0
     near: Counter[str] = Counter()
     sought = wanted.account if wanted.account is not None else wanted.user or ""
     for stored in islice(candidates(facts.log, Wanted()), SCAN):
         stamp = stored.event.stamp
         id_ = stamp.account if wanted.account is not None else stamp.user_id
         looked += 1
-        if id_ is None:
+        if stamp.is_erased:
+            erased += 1
+        elif id_ is None:
             without += 1
         elif len(id_) < 1_000 and id_.strip().casefold() == sought.strip().casefold():
             near[id_] += 1
     for id_, n in near.most_common(3):
         yield f"\nWritten differently: {clean(repr(id_))}, {n:,} events."
     what = "account" if wanted.account is not None else "user id"
+    kept = f"{'the newest ' if looked == SCAN else ''}{looked:,} events kept"
+    if erased:
+        yield f"\nErased since they came: {erased:,} of {kept}. `milonga regulations list` says by what."
     if without:
-        kept = f"{'the newest ' if looked == SCAN else ''}{looked:,} events kept"
         yield f"\nWithout {what}: {without:,} of {kept}."
         if wanted.account is not None:
             skipped = sum(n for (_, _, code), n in facts.outcomes.totals().items() if code == "missing_group_id")

@@ -32,7 +32,7 @@ HIDDEN: Final = "***"
 
 def translate(
     kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
-    file: Annotated[str, typer.Argument(metavar="[FILE|-]", help="One event per line; - is the standard input.")] = "-",
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="One event per line; - is the standard input.")] = "-",
     settings: Annotated[
         str, typer.Option(metavar="JSON_OR_FILE", help="The destination's settings; what is absent has its default.")
     ] = "{}",

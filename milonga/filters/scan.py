@@ -79,6 +79,10 @@ class NotACondition(ValueError):
 _END: Final = Token("end", "", 0)
 
 
+_MEANT: Final = {"=": " alone (equal is ==)", "&": " alone (and is &&)", "|": " alone (or is ||)"}
+"""What was meant by a sign that others write."""
+
+
 def scan(expression: str) -> Scanned:
     """NotACondition if a name, a function or a sign is in it that no condition may use."""
     return _Scan(list(_tokens(expression))).run()
@@ -91,6 +95,7 @@ def _tokens(expression: str) -> Iterator[Token]:
         if found is None:
             sign = expression[at]
             why = "A text that does not end" if sign in _QUOTES else f"Nothing in a condition is written with {sign!r}"
+            why += _MEANT.get(sign, "")
             raise NotACondition(f"{why}, at character {at + 1}")
         kind, text = str(found.lastgroup), found[0]
         if kind != "space":

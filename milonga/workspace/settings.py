@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Mapping
 from secrets import token_hex
 from types import MappingProxyType
@@ -24,6 +25,7 @@ class Unset:
 
 
 UNSET: Final = Unset()
+_BOUNDS: Final = {">=": "of at least", "<=": "of at most", ">": "above", "<": "below"}
 
 
 class Field(Struct, frozen=True, kw_only=True):
@@ -296,11 +298,19 @@ def _read(field: Field, given: object) -> Any:
         plain = field.secret or field.kind == YES_OR_NO or str(error).startswith("Invalid")
         detail = "" if plain else f" ({error})"
         got = "" if field.secret or text is None else f", not {text[:100]!r}"
-        article = "a " if field.kind.startswith(("whole number", "number")) else ""
-        raise UserError(f"{_called(field)} must be {article}{field.kind}{got}.{detail}") from None
+        wanted = field.kind
+        if field.kind.startswith(("whole number", "number")):
+            wanted, detail = f"a {field.kind}{_bound(str(error))}", ""
+        raise UserError(f"{_called(field)} must be {wanted}{got}.{detail}") from None
     if field.address and value:
         _check_address(field, value)
     return value
+
+
+def _bound(error: str) -> str:
+    """Of what msgspec says of a number that is too small or too large, in words; else nothing."""
+    found = re.search(r"(>=|<=|>|<) (-?[0-9.]+)", error)
+    return f" {_BOUNDS[found[1]]} {float(found[2]):,g}" if found else ""
 
 
 def _convert(field: Field, given: object) -> Any:

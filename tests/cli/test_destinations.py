@@ -249,7 +249,7 @@ def test_how_a_destination_is_delivered_to_is_set_shown_and_explained_beside_its
     assert "concurrency" not in told["settings"]
     assert told["history"][-1]["changed"] == ["region", "concurrency", "rateLimit"]
     page = milonga("destinations", "show", "totango", *at).stdout
-    assert "How it is delivered to" in page
+    assert "Delivery settings" in page
     assert "0.5" in page
     listed = {one["name"]: one for one in asked("destinations", "kinds", "totango")}
     assert (listed["rateLimit"]["group"], listed["serviceId"]["group"]) == ("delivery", "settings")

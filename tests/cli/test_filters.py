@@ -93,6 +93,13 @@ def test_what_is_not_possible_is_refused_in_words(data: Path, words: tuple[str, 
     assert names(data) == ["there"]
 
 
+def test_help_and_words_in_another_order_say_where_the_destination_comes(data: Path) -> None:
+    told = milonga("destinations", "filters", "add", "--help")
+    assert (told.returncode, "--drop-field" in told.stdout) == (0, True)
+    told = milonga("destinations", "filters", "add", "totango", "f", "--drop", "--data", str(data))
+    assert (told.returncode, "The destination comes first" in told.stderr) == (2, True)
+
+
 def test_they_are_checked_however_they_are_set(data: Path) -> None:
     at = ("--data", str(data))
     done = milonga("destinations", "set", "totango", 'filters=[{"name": "f", "do": "drop", "when": "nope()"}]', *at)

@@ -95,6 +95,7 @@ def test_a_deleted_user_is_gone_from_everywhere_and_nobody_else_is_touched(
     assert (story["userId"], story["event"]) == (None, {})
     (at,) = story["destinations"]
     assert (at["state"], at["code"]) == ("skipped", "user_deleted")
+    assert "Erased since they came: 135 of" in milonga.run("explain", "--user", ADA).stderr
     assert kept(data)[0] == 1, "bob's dead letter"
     sent = len([seen for seen in totango.requests() if seen.params.get("sdr_u") == ADA])
 

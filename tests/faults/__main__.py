@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tests.faults.case import Case
 from tests.faults.cases import cases
-from tests.faults.runner import Row, run_all
+from tests.faults.runner import LATE, Row, run_all
 from tests.faults.table import heading, line_of, troubles, written
 
 
@@ -55,11 +55,14 @@ def show(wanted: Sequence[Case], seed: int, *, short: bool, file: Path | None) -
     if file is not None:
         figures = written(rows, seed, short=short, seconds=took, at=datetime.datetime.now(datetime.UTC))
         file.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
-    bad = [row for row in rows if row.report.failed]
+    harm = [row for row in rows if row.report.failed and row.report.fault != LATE]
+    late = [row.case.name for row in rows if row.report.fault == LATE]
     events, twice = sum(row.report.events for row in rows), sum(row.report.duplicates for row in rows)
     print(f"{len(rows)} faults, {events:,} events, {twice:,} duplicates, {took:.0f} s: ", end="")
-    print(f"{len(bad)} OF THEM DID HARM." if bad else "nothing lost, nothing reordered.")
-    return 1 if bad else 0
+    print(f"{len(harm)} OF THEM DID HARM." if harm else "nothing lost, nothing reordered.")
+    if late:
+        print(f"TOOK LONGER THAN THEY MAY: {', '.join(late)}.")
+    return 1 if harm or late else 0
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ class Row(Struct, frozen=True):
     report: Report
 
 
+LATE = "its time"  #: the fault of a row that says that a case took too long
+
+
 def run_all(
     cases: Iterable[Case], seed: int, *, short: bool, tell: Callable[[str], None], bounded: bool = True
 ) -> Iterator[Row]:
@@ -39,7 +42,12 @@ def run_all(
                 yield Row(case, report)
         took, bound = time.monotonic() - begun, case.short if short else case.bound
         if bounded and took > bound:
-            yield Row(case, Report(fault="its time", wrong=[f"{took:.0f} s, and {bound:.0f} s are its bound"]))
+            yield Row(case, _late(took, bound))
+
+
+def _late(took: float, bound: float) -> Report:
+    wrong = f"{took:.0f} s, and {bound:.0f} s are its bound: is the machine busy with something else?"
+    return Report(fault=LATE, wrong=[wrong])
 
 
 def _run(case: Case, run: Run) -> Iterator[Report]:

@@ -68,7 +68,7 @@ def test_what_is_absent_is_no_match_and_its_negation_is_one(text: str) -> None:
     [
         ("", "cannot be read"),
         ('event == "x', "A text that does not end, at character 10"),
-        ("event = 1", "Nothing in a condition is written with '=', at character 7"),
+        ("event = 1", "written with '=' alone (equal is ==), at character 7"),
         ("1 == 1)", "at character 7"),
         ("{}", "written with '{', at character 1"),
         ("event == 1 // no", "There are no comments, at character 12"),

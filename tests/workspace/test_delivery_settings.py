@@ -67,14 +67,14 @@ def test_the_same_again_makes_no_version(workspace: Workspace) -> None:
 @pytest.mark.parametrize(
     ("name", "typed", "told"),
     [
-        ("concurrency", "0", "concurrency (Requests at once) must be a whole number, not '0'. (Expected `int` >= 1)"),
-        ("concurrency", "1001", "<= 1000"),
+        ("concurrency", "0", "concurrency (Requests at once) must be a whole number of at least 1, not '0'."),
+        ("concurrency", "1001", "a whole number of at most 1,000, not '1001'."),
         ("concurrency", "many", "a whole number"),
-        ("rateLimit", "-1", ">= 0"),
+        ("rateLimit", "-1", "a number of at least 0, not '-1'."),
         ("rateLimit", "nan", "rateLimit"),
         ("rateLimit", "inf", "rateLimit"),
-        ("timeout", "0", ">= 0.1"),
-        ("maxAge", "604801", "<= 604800"),
+        ("timeout", "0", "a number of at least 0.1"),
+        ("maxAge", "604801", "of at most 604,800"),
         ("retryWindow", "1.5", "a whole number"),
         (
             "concurency",

@@ -69,7 +69,7 @@ def test_text_becomes_a_value_of_the_settings_type(name: str, typed: object, mea
     ("name", "typed", "told"),
     [
         ("copies", "many", "copies (Copies) must be a whole number, not 'many'."),
-        ("copies", "0", ">= 1"),
+        ("copies", "0", "a whole number of at least 1, not '0'."),
         ("colour", "maybe", "colour (Colour) must be true or false, not 'maybe'."),
         ("size", "A3", "size (Size) must be one of A4, A5, not 'A3'."),
         ("folds", "1, 2", "folds must be JSON, not '1, 2'."),

@@ -106,7 +106,7 @@ def test_origins_are_kept_as_browsers_write_them(data: Path, typed: str, kept: t
         ({"origins": "https://a.example, *"}, r"'\*' is no origin.*a lone \* for any"),
         ({"origins": "*.example.com"}, "is no origin"),
         ({"origins": '["https://a.example", 5]'}, "must be texts, separated by commas"),
-        ({"rateLimit": "-1"}, r"rateLimit \(Rate limit\) must be a whole number"),
+        ({"rateLimit": "-1"}, r"rateLimit \(Rate limit\) must be a whole number of at least 0, not '-1'"),
         ({"rateLimit": "many"}, r"rateLimit \(Rate limit\) must be a whole number, not 'many'"),
         ({"ip": "sometimes"}, "must be one of always, auto, never"),
         ({"enabled": "perhaps"}, "must be true or false"),
