@@ -5,6 +5,7 @@ A condition that cannot be decided for an event is taken for what keeps more bac
 others. See docs/filters.md, "Where a condition cannot be decided".
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import sha256
@@ -22,6 +23,7 @@ from milonga.spec.read import call_of
 from milonga.spec.values import id_text
 
 KEPT_BACK: Final = "filter:"  #: and the filter's name: the code of what it drops
+_MARK: Final = re.compile(r"[0-9A-Za-z._-]{1,64}")
 UNSURE: Final = "filter_failed:"  #: the same of what it drops because its condition cannot be decided
 
 
@@ -189,6 +191,7 @@ def _altered(change: Callable[[Any], Any], event: Event) -> Event:
     after = change(before)
     if after == before:
         return event
+    after = _with_marks(after, event.context)
     context = after.get("context")
     return replace(
         event,
@@ -196,6 +199,24 @@ def _altered(change: Callable[[Any], Any], event: Event) -> Event:
         context=context if isinstance(context, Mapping) else {},
         call=call_of(event.type, after),
     )
+
+
+def _with_marks(fields: Any, before: JsonObject) -> Any:
+    """
+    With the marks of who has forwarded it (docs/segment.md, "Circles"), whatever became of its context: without them
+    two that forward to each other would not know their own events. What is no mark may be anything, and is not kept.
+    """
+    ours = before.get("milonga")
+    hops = ours.get("hops") if isinstance(ours, Mapping) else None
+    if not isinstance(hops, list):
+        return fields
+    marks = [one for one in hops if isinstance(one, str) and _MARK.fullmatch(one)]
+    context = fields.get("context")
+    context = context if isinstance(context, Mapping) else {}
+    kept = context.get("milonga")
+    if not marks or (isinstance(kept, Mapping) and kept.get("hops") == hops):
+        return fields
+    return {**fields, "context": {**context, "milonga": {**(kept if isinstance(kept, Mapping) else {}), "hops": marks}}}
 
 
 def _dropped(one: Filter, *, sure: bool) -> Dropped:

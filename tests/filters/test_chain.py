@@ -102,6 +102,22 @@ def test_the_context_is_the_same_in_both_places_where_a_destination_can_read_it(
     assert (left.context, left.received.get("context")) == ({}, None)
 
 
+@pytest.mark.parametrize(
+    ("do", "fields"),
+    [
+        *(("dropFields", ("context",)), ("dropFields", ("context.milonga",)), ("keepFields", ("context.ip",))),
+        *(("mask", ("context.milonga",)), ("hash", ("context.milonga.hops",)), ("mask", ("context",))),
+    ],
+)
+def test_no_filter_takes_away_the_marks_that_end_a_circle_and_no_other_text_passes_for_one(
+    do: Any, fields: tuple[str, ...]
+) -> None:
+    forwarded = event(context={"ip": "1.2.3.4", "milonga": {"hops": ["a1", "ada@acme.example", {"a": 1}]}})
+    left = only(run(forwarded, Filter(name="f", do=do, fields=fields)))
+    assert left.context["milonga"] == {"hops": ["a1"]}
+    assert left.received["context"] == left.context
+
+
 def test_what_cannot_be_decided_is_taken_away_too_and_told() -> None:
     told: list[tuple[str, str]] = []
     chain = Chain([Filter(name="f", do="mask", when=OPAQUE, fields=("properties.email",))])
