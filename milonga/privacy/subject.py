@@ -90,17 +90,13 @@ def may_name(excerpt: bytes, users: Collection[str]) -> bool:
     Whether a sample may be of one of these users: it says an id as a text or a number of its own, or is cut off, or
     not to be read, before it says whose it is. To lose a sample too many is no harm.
     """
-    if not excerpt:
-        return False
-    if not excerpt.lstrip().startswith((b"{", b"[")):
+    if hides_user(excerpt):
         return True
     for text, end in _TEXT.findall(excerpt):
         said = _decoded(text)
         if said in users or (not end and said and any(user.startswith(said) for user in users)):
             return True
-    if any(number.decode() in users for number in _NUMBER.findall(excerpt)):
-        return True
-    return hides_user(excerpt)
+    return any(_number(number) in users for number in _NUMBER.findall(excerpt))
 
 
 _WORD: Final = re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\]+")
@@ -123,12 +119,22 @@ class Named:
 
 def users_in(excerpt: bytes) -> tuple[str, ...]:
     """Every userId, and former id, that the sample of one event says."""
-    return tuple(number.decode() if number else _decoded(text) for text, number in _NAMED.findall(excerpt))
+    return tuple(_number(number) if number else _decoded(text) for text, number in _NAMED.findall(excerpt))
 
 
 def hides_user(excerpt: bytes) -> bool:
-    """Whether a sample was cut off before it says whose it is."""
+    """Whether a sample was cut off before it says whose it is, or is nothing that could be read."""
+    if excerpt and not excerpt.lstrip().startswith((b"{", b"[")):
+        return True
     return len(excerpt) >= MAX_EXCERPT and _USER.search(excerpt) is None
+
+
+def _number(text: bytes) -> str:
+    """As an id is written out: 42 for 42.0."""
+    try:
+        return id_text(msgspec.json.decode(text)) or ""
+    except msgspec.MsgspecError:
+        return text.decode()
 
 
 def _decoded(text: bytes) -> str:

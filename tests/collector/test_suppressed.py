@@ -1,5 +1,6 @@
 """Of suppressed users nothing is kept, and a source's policy says how much of addresses is."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from milonga.collector.suppressed import ALL, Suppressed
 from milonga.privacy.digest import Digests, digest
-from tests.collector.parts import Bench, track
+from tests.collector.parts import KEY, Bench, track
 
 SALT = b"salt"
 
@@ -69,6 +70,17 @@ def test_nor_does_one_that_is_cut_off_before_it_says_whose_it_is_or_names_the_fo
     bench.post("/v1/b", {"batch": [late, former, {"type": "track", "userId": "bob", "secret": "Word"}]})
     shown = {one.code: b"Word" in one.excerpt for one in bench.ledger.discards[2:]}
     assert shown == {"event_too_large": False, "no_user_anon_id": False, "event_not_defined": True}
+
+
+def test_nor_does_a_number_that_is_written_otherwise_or_what_cannot_be_read() -> None:
+    bench = Bench()
+    suppress(bench, ALL, "42")
+    bench.post("/v1/b", {"batch": [{"type": "track", "userId": 42.0, "secret": "Word"}]})
+    asyncio.run(bench.ask("GET", f"/v1/pixel/track?data=eyJ1c2VySWQiOiI0MiIsInNlY3JldCI6&writeKey={KEY}"))
+    assert [(one.code, one.excerpt) for one in bench.ledger.discards] == [
+        ("event_not_defined", b""),
+        ("malformed_json", b""),
+    ]
 
 
 BROWSER = {"library": {"name": "analytics.js"}}

@@ -65,6 +65,7 @@ def test_an_erased_event_can_be_read_and_says_nothing() -> None:
         (b'{"userId":42}', True),
         (b'{"userId": 42 ,"a":1}', True),
         (b'{"userId":"4\\u0032"}', True),
+        (b'{"userId":42.0}', True),
         (b'{"userId":"adam","age":423}', False),
         (b'{"userId":"bob"}', False),
         (b'{"type":"track","userId":"ad', True),  # cut off in the middle of an id
@@ -92,6 +93,7 @@ def test_a_receivers_words_name_a_user_by_a_word_or_a_long_id_anywhere() -> None
 def test_the_users_of_a_sample_are_found_in_broken_json() -> None:
     assert users_in(b'{"type":"track","userId":"ad\\"a","properties":{"x') == ('ad"a',)
     assert users_in(b'{"userId":42,') == ("42",)
+    assert users_in(b'{"userId":4.2e1,') == ("42",)
     assert users_in(b'{"type":"alias","previousId":"ada","userId":"countess"') == ("ada", "countess")
     assert users_in(b'{"anonymousId":"x"}') == ()
 
