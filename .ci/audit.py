@@ -35,6 +35,8 @@ def of_python(lock: Path) -> tuple[Found, str]:
         for one in packages
         for flaw in one.get("vulns", ())
     ]
+    if not packages:
+        return None, "it looked up no package"
     passed_by = [one for one in packages if "skip_reason" in one]
     if passed_by and not found:
         return None, f"{len(passed_by)} of {len(packages)} packages: {passed_by[0]['skip_reason']}"
@@ -67,7 +69,9 @@ def last_line(text: str) -> str:
 def main(strict: bool, folder: Path) -> int:
     locks = sorted(folder.glob("requirements*.lock"))
     locks += sorted(path for path in folder.rglob("package-lock.json") if "node_modules" not in path.parts)
-    vulnerable = unknown = False
+    vulnerable, unknown = False, not locks
+    if not locks:
+        print("audit: NOT AUDITED: there is no lock file here")
     for lock in locks:
         found, reason = (of_npm if lock.suffix == ".json" else of_python)(lock)
         name = lock.relative_to(folder)

@@ -95,3 +95,16 @@ def test_with_strict_a_list_that_could_not_be_asked_fails(folder: Path) -> None:
     status, lines = audit(folder, python_says(LOOKED_UP), refused, "--strict")
     assert status == 2
     assert lines[1].startswith("audit: browser/package-lock.json: NOT AUDITED: ")
+
+
+def test_where_no_package_was_looked_up_or_there_is_no_lock_file_nothing_is_called_clean(folder: Path) -> None:
+    status, lines = audit(folder, python_says(), npm_says(), "--strict")
+    assert (status, lines[0]) == (2, "audit: requirements.lock: NOT AUDITED: it looked up no package")
+    done = subprocess.run(
+        [sys.executable, str(AUDIT), "--strict", str(folder / "browser" / "node_modules")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout.startswith("audit: NOT AUDITED: there is no lock file here\n")
