@@ -9,8 +9,8 @@ from milonga.delivery import replaying
 from milonga.delivery.limits import Limits
 from milonga.outcomes.model import State
 from milonga.privacy.regulation import Deletion, Doomed
+from tests.delivery.replays import done, live, replay
 from tests.delivery.road import OK, Road, answer, states
-from tests.delivery.test_replaying import done, live, replay
 
 
 def test_none_of_it_joins_while_the_receiver_is_down(tmp_path: Path) -> None:
