@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
 
-from milonga.privacy.ip import Change, removed, shortened
+from milonga.privacy.ip import Change, Policy, removed, shortened
 from milonga.spec.arrived import Arrived
 
 CLIENT_LIBRARIES: Final = frozenset(
@@ -27,9 +27,6 @@ CLIENT_LIBRARIES: Final = frozenset(
 Names in `context.library` of what runs at the user's: there the sender's address is the user's. In lower case, `-` for
 `_`, without `@segment/`.
 """
-
-Policy: TypeAlias = Literal["auto", "always", "never", "truncate", "strip"]
-"""A source's `ip` setting (milonga.workspace.model.SourceSettings)."""
 
 CHANGES: Final[Mapping[str, Change]] = {"truncate": shortened, "strip": removed}
 """What becomes of any address, whoever put it there, with the policies that keep less than was sent."""

@@ -288,8 +288,8 @@ class Collector:
 
     def _keep_none(self, source: Source, rejected: list[Rejected]) -> Begun:
         """Answered with 200, once it is in the books."""
-        shown_ = self._shown_of(source, rejected)
-        return self._count_discards(discards(shown_, source.id, int(self._clock() * 1000)))
+        kept = self._shown_of(source, rejected)
+        return self._count_discards(discards(kept, source.id, int(self._clock() * 1000)))
 
     async def _see(self, route: Route, request: Request) -> Answer:
         """A pixel: the picture is sent whatever happens, for nobody reads anything else."""

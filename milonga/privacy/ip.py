@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Raw, UnsetType
@@ -15,6 +15,9 @@ from milonga.spec.stored import Stamped
 
 V4_KEPT: Final = 24  #: bits of an IPv4 address: its last part is 0
 V6_KEPT: Final = 48  #: bits of an IPv6 address: a site's
+
+Policy: TypeAlias = Literal["auto", "always", "never", "truncate", "strip"]
+"""A source's `ip` setting; milonga.workspace.model.SourceSettings says what each one does."""
 
 Change: TypeAlias = Callable[[Any], str | None]
 """What stands in the place of a `context.ip`; None: nothing."""

@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from hashlib import sha256
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from milonga.eventlog.api import Offset
+from milonga.privacy.ip import Policy
 from milonga.workspace.delivery_settings import DeliverySettings
 
 LONGEST_KEY: Final = 100
@@ -52,7 +53,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         ),
     ] = ()
     ip: Annotated[
-        Literal["auto", "always", "never", "truncate", "strip"],
+        Policy,
         Meta(
             title="IP address",
             description="Whether context.ip is filled with the sender's address where it is absent: auto does so for "
