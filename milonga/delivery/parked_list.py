@@ -1,12 +1,11 @@
 """Parked keys as people see them: which there are, what waits behind each, why and until when. Reads only."""
 
-import json
 from collections.abc import Iterator
 
 from msgspec import Struct
 
 from milonga.delivery.rows import ASIDE, NEVER, key_of, key_text
-from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.store_reader import DeliveryReader, keys_of_account
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Position
 
@@ -59,9 +58,8 @@ def parked_keys(
     if account is None:
         return list(_found(reader, destination, "", (destination, after, limit)))
     found: list[ParkedKey] = []
-    for begins in sorted({key_text((account,))[:-1], json.dumps([account])[:-1]}):  # see key_text
-        values = (destination, after, f"{begins},", f"{begins}^", limit)
-        found += _found(reader, destination, " AND key >= ? AND key < ?", values)
+    for begin, end in keys_of_account(account):
+        found += _found(reader, destination, " AND key >= ? AND key < ?", (destination, after, begin, end, limit))
     return sorted(found, key=lambda one: one.text)[:limit]
 
 

@@ -209,7 +209,7 @@ class DeliveryReader:
     def places_of(self, destination: int, account: str) -> int:
         """How many places the lines of this account have, all together."""
         query = "SELECT count(*) FROM parked_lines WHERE destination = ? AND key >= ? AND key < ?"
-        return sum(self._one(query, (destination, *between)) for between in _keys_of_account(account))
+        return sum(self._one(query, (destination, *between)) for between in keys_of_account(account))
 
     def stands_elsewhere(self, destination: int, keys: Collection[Key]) -> bool:
         """Whether anything is parked behind other keys than these."""
@@ -231,7 +231,7 @@ class DeliveryReader:
         if account is None:
             return [key_of(row[0]) for row in self._db.execute(f"{query} LIMIT ?", (destination, limit))]
         found: list[Key] = []
-        for between in _keys_of_account(account):
+        for between in keys_of_account(account):
             rows = self._db.execute(f"{query} AND key >= ? AND key < ? LIMIT ?", (destination, *between, limit))
             found += [key_of(row[0]) for row in rows]
         return found[:limit]
@@ -312,7 +312,7 @@ class DeliveryReader:
         return next(self._db.execute(query, args))[0]
 
 
-def _keys_of_account(account: str) -> list[tuple[str, str]]:
+def keys_of_account(account: str) -> list[tuple[str, str]]:
     """Between which texts its keys lie: from, and up to but without. Two if it can be spelt in two ways (key_text)."""
     spellings = sorted({key_text((account,))[:-1], json.dumps([account])[:-1]})
     return [(f"{begins},", f"{begins}^") for begins in spellings]
