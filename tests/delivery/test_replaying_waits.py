@@ -67,3 +67,23 @@ def test_what_is_being_erased_is_not_copied_from_the_log_once_more(tmp_path: Pat
         assert road.reader.replays.counts(1) == {("delivered", ""): 2, ("left", "user_deleted"): 2}
 
     live(tmp_path, story, doomed=lambda: Doomed(deletions))
+
+
+def test_events_on_a_detour_that_nobody_has_read_yet_are_left_alone(tmp_path: Path) -> None:
+    async def story(road: Road) -> None:
+        road.answer = lambda n: answer(503) if n < 100 else OK
+        for n in range(100):
+            road.add(n, account="flood", user=f"u{n % 4}")
+        for n in range(100, 110):
+            road.add(n, account=f"a{n}")
+        await road.until(lambda: states(road)[100:] == [State.delivered] * 10, seconds=600)
+        await road.until(lambda: road.reader.parked_count(7) > 10 and not road.work.live, seconds=600)
+        assert road.reader.parked_count(7) < 100, "some are on a detour, unread"
+        road.runner.replaying.begin(replay())
+        await done(road)
+        assert road.reader.replays.counts(1) == {("delivered", ""): 10, ("left", "waiting"): 100}
+        road.answer = lambda n: OK
+        await road.until(lambda: states(road) == [State.delivered] * 110, seconds=7_200)
+        assert sorted(road.delivered) == sorted([*range(110), *range(100, 110)]), "none twice, but what was replayed"
+
+    live(tmp_path, story, limits=Limits(account=20, lane=5))

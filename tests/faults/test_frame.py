@@ -16,6 +16,7 @@ from milonga.identity.account import read_unstamped
 from tests.faults.case import Case, Report, Run
 from tests.faults.cases import cases
 from tests.faults.mix import Made, mix, number_of
+from tests.faults.plug.steps import COLLECTOR, DELIVERY, MIGRATION
 from tests.faults.runner import Row, run_all
 from tests.faults.table import again, line_of, troubles
 from tests.faults.verdict import out_of_order, taken, together, unaccounted
@@ -132,6 +133,12 @@ def test_a_case_that_breaks_off_or_takes_too_long_has_failed_and_the_next_one_is
     assert "no such thing" in rows[1].report.wrong[0]
     assert "2.0 / 3.0 s" in line_of(rows[2])
     assert troubles(rows[1], 7, short=False)[-1].strip() == again("broken", 7, short=False)
+
+
+def test_the_page_counts_the_steps_and_has_every_case() -> None:
+    page = (Path(__file__).parents[2] / "docs/reliability.md").read_text()
+    assert f"each of {len(COLLECTOR) + len(DELIVERY) + len(MIGRATION)} named steps" in page
+    assert not [case for case in cases() if f"\n| {case.number} {case.name} |" not in page]
 
 
 def test_many_examples_are_cut_short() -> None:
