@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from milonga.delivery.limits import Limits
+from milonga.filters.rule import Filter
 from milonga.outcomes.model import State
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
@@ -19,6 +20,29 @@ ON, PAUSED = DestinationState.on, DestinationState.paused
 def codes(road: Road) -> list[str | None]:
     found = [road.outcome(offset) for offset in range(1, road.log.ends()[0] + 1)]
     return [f"{outcome.state.name} {outcome.code}".strip() if outcome is not None else None for outcome in found]
+
+
+# Filters and consent
+
+
+def test_filters_and_consent_that_change_hold_for_what_waits_too(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, lambda n: answer(503))
+        for n in range(3):
+            road.add(n, f"account-{n}")
+        await road.until(lambda: len(road.sent) > 3)
+        road.set(filters=(Filter(name="one", when='event == "e1"', do="drop"),))
+        road.answer = lambda n: OK
+        await road.until(lambda: None not in codes(road))
+        assert codes(road) == ["delivered", "skipped filter:one", "delivered"]
+        road.set(filters=(), consent_categories=("ads",))
+        for n in range(3, 5):
+            road.add(n, None, context={"groupId": "acme", "consent": {"categoryPreferences": {"ads": n == 3}}})
+        await road.until(lambda: None not in codes(road))
+        assert codes(road)[3:] == ["delivered", "skipped FILTERED_BY_END_USER_CONSENT"]
+        await road.stop()
+
+    run(tmp_path, live)
 
 
 # Concurrency, rate, timeout

@@ -13,6 +13,7 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position, Stored
 from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.privacy.regulation import Deletion, Doomed, Kind
 from milonga.privacy.subject import erased, users_of_stamped
 from milonga.spec.stored import Stamped
@@ -21,6 +22,7 @@ from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import Road, answer, run
 from tests.delivery.test_manager import ON, PAUSED, House, hook, until
+from tests.outcomes.test_outcome_files import attempt, outcome
 
 ADA = "ada-lovelace"
 
@@ -87,6 +89,14 @@ def live(house: House, story: Callable[[], Any]) -> None:
     asyncio.run(main())
 
 
+def names_her(folder: Path) -> None:
+    """The answer to an event of another destination."""
+    writer = OutcomeWriter(folder, time.time)
+    said = attempt(2, answer=f"Who is {ADA}?".encode())
+    writer.write([outcome(2, destination=99)], [msgspec.structs.replace(said, destination=99)])
+    writer.close()
+
+
 SKIPPED = (State.skipped, "user_deleted")
 
 
@@ -150,6 +160,7 @@ def test_of_a_request_under_way_no_word_is_kept(tmp_path: Path) -> None:
         number = house.add("hook")
         erased_ = Erased(house, number)
         receiver.behave(status=400)
+        names_her(house.data / "outcomes")
         house.log.add(event(1, ADA, "acme"))
         house.log.add(event(2, "bob", "other"))
 
@@ -165,6 +176,8 @@ def test_of_a_request_under_way_no_word_is_kept(tmp_path: Path) -> None:
             assert erased_.ended(3) == SKIPPED
             await until(lambda: erased_.kept()[0] == 2, 60)
             assert erased_.left() == []
+            (elsewhere,) = OutcomeReader(house.data / "outcomes").attempts(Position(0, 2), 99)
+            assert elsewhere.answer == b"", "another event's answer that named her"
             assert OutcomeReader(house.data / "outcomes").attempts(Position(0, 1), number) == []
             assert len(OutcomeReader(house.data / "outcomes").attempts(Position(0, 2), number)) == 1
 

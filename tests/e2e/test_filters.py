@@ -30,6 +30,8 @@ def test_what_is_filtered_is_not_sent_and_says_why_and_what_is_masked_is_sent_ma
         done = command(*words, *at)
         assert done.returncode == 0, done.stderr
 
+    send(milonga, track(999, "probe", "acme"))
+    eventually(lambda: explain(milonga, "m-999")["state"] == "delivered", "delivery is at work without any of it")
     say(*filters, "add", "no-tests", "--when", 'event.startsWith("Test")', "--drop")
     say(*filters, "add", "large", "--when", "!has(properties.n) || properties.n > 3", "--keep")
     say(*filters, "add", "mail", "--mask", "traits.email")
