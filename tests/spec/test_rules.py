@@ -115,6 +115,6 @@ def test_a_reason_names_the_place() -> None:
 def test_every_code_of_the_rules_is_tested_and_has_a_meaning() -> None:
     tested = {code for _, _, code in TABLE if code is not None}
     elsewhere = {"missing_type", "invalid_type", "empty_batch", "malformed_json", "not_an_object"}
-    of_sources = {"source_disabled", "origin_not_allowed", "too_many_new_accounts", "rate_limited"}
+    of_sources = {"source_disabled", "origin_not_allowed", "too_many_new_accounts", "rate_limited", "user_suppressed"}
     assert tested | elsewhere | {"event_too_large", "event_too_deep", "batch_too_long"} | of_sources == CODES
     assert set(MEANING) == CODES
