@@ -31,6 +31,7 @@ Bytes of both processes together (PSS). Bodies may take 64 MiB, and mending one 
 
 SETTINGS: Final[dict[str, dict[str, Any]]] = {
     "totango": {"serviceId": "SP-1-01", "sdrToken": "hush"},
+    "segment": {"endpoint": "https://events.example.com/v1", "writeKey": "hush", "instance": "fuzz"},
     "webhook": {"url": "https://hooks.example.com/", "authorization": "hush"},
 }
 
