@@ -85,7 +85,10 @@ def ready(disk: str) -> Answer:
 
 def not_ready(disk: str) -> Answer:
     """See `ready`."""
-    return try_again("not_ready", "Starting, or the event log cannot be written. Send it again.", disk=disk)
+    said = "Starting, or the event log cannot be written. Send it again."
+    if disk in ("high_water", "used_up"):
+        said = "The disk is too full to take events, or the log has all it may take. Free space: then it goes on."
+    return try_again("not_ready", said, disk=disk)
 
 
 OK: Final = _raw(200, b'{"success": true}')  # to the letter, blank included, what the hosted API answers

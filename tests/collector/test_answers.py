@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from milonga.collector.answers import not_ready
 from milonga.collector.stamp import MOST_DISCARDS
 from milonga.spec.limits import MAX_BATCH, MAX_REQUEST
 from tests.collector.parts import KEY, Answered, Bench, track
@@ -117,6 +118,11 @@ def test_during_the_start_every_key_is_503_and_never_401() -> None:
     assert asyncio.run(bench.ask("GET", "/healthz")).status == 200
     bench.ready = True
     assert asyncio.run(bench.ask("GET", "/readyz")).json == {"status": "ready", "disk": "fine"}
+
+
+def test_readyz_says_of_a_full_disk_that_it_is_full() -> None:
+    assert b"The disk is too full" in not_ready("high_water").body
+    assert b"The disk is too full" not in not_ready("low").body
 
 
 def test_a_fault_of_ours_is_503_and_its_log_line_quotes_no_body(capsys: pytest.CaptureFixture[str]) -> None:
