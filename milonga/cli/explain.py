@@ -153,13 +153,17 @@ def lines(story: dict[str, Any]) -> list[str]:
     return told
 
 
+def _took(ms: int) -> str:
+    return f"{ms:,} ms" if ms < 10_000 else f"{ms // 1000:,} s"
+
+
 def _at(at: dict[str, Any]) -> list[str]:
     removed = f", removed {at['removedAt']}" if at["removedAt"] else ""
     told = [f"  -> {at['destination']}{removed}: {at['state']} {at['code']}".rstrip()]
     told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
     if "endedAt" in at:
         tries = f", attempts: {at['attempts']}" if at["attempts"] else ""
-        again = f" by replay {at['replay']}" if at["replay"] else f", {at['tookMs']:,} ms after it arrived"
+        again = f" by replay {at['replay']}" if at["replay"] else f", {_took(at['tookMs'])} after it arrived"
         told.append(f"     {at['endedAt']}{again}{tries}")
     elif at.get("attempts"):
         told.append(f"     attempts so far: {at['attempts']}")

@@ -10,11 +10,11 @@ from milonga.filters.gate import NO_CONSENT, NOT_MEANT
 PIPELINE: Final = {
     "destination_off": (
         "The destination was switched off while the event waited.",
-        "Switch it on: it begins with what arrives from then on.",
+        "Switch it on: it begins with what arrives from then on; `milonga replay` sends what came before.",
     ),
     "skipped_by_hand": (
         "Somebody skipped it with `milonga parked skip`, so that its line could go on; the tries tell who.",
-        "Nothing is wrong with it here. If the receiver should have it after all, enter it there.",
+        "Nothing is wrong with it here. If the receiver should have it after all: `milonga replay`.",
     ),
     "too_old": (
         "It could not be delivered within the maximum age, and Totango dates what arrives by its arrival.",
@@ -26,7 +26,7 @@ PIPELINE: Final = {
     ),
     "tried_too_long": (
         "It failed for as long as the destination's retry window lasts, and others wait behind it.",
-        "Look at the tries for what stood in the way. retryWindow, a delivery setting, says how long it is tried.",
+        "Mend what the tries say stood in the way; `milonga replay` sends it again. retryWindow: how long it is tried.",
     ),
     "log_trimmed": (
         "Its bytes had left the log before it could be delivered.",
