@@ -69,7 +69,7 @@ def test_what_is_being_erased_is_not_copied_from_the_log_once_more(tmp_path: Pat
     live(tmp_path, story, doomed=lambda: Doomed(deletions))
 
 
-def test_events_on_a_detour_that_nobody_has_read_yet_are_left_alone(tmp_path: Path) -> None:
+def test_beside_a_detour_nothing_is_sent_twice(tmp_path: Path) -> None:
     async def story(road: Road) -> None:
         road.answer = lambda n: answer(503) if n < 100 else OK
         for n in range(100):
@@ -78,7 +78,7 @@ def test_events_on_a_detour_that_nobody_has_read_yet_are_left_alone(tmp_path: Pa
             road.add(n, account=f"a{n}")
         await road.until(lambda: states(road)[100:] == [State.delivered] * 10, seconds=600)
         await road.until(lambda: road.reader.parked_count(7) > 10 and not road.work.live, seconds=600)
-        assert road.reader.parked_count(7) < 100, "some are on a detour, unread"
+        assert road.work.detours, "some of it stands unread in the log"
         road.runner.replaying.begin(replay())
         await done(road)
         assert road.reader.replays.counts(1) == {("delivered", ""): 10, ("left", "waiting"): 100}
