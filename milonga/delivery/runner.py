@@ -36,9 +36,9 @@ from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
+from milonga.privacy.subject import Named
 from milonga.spec.read import read_stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
-from milonga.workspace.regulations import says_any
 
 log = structlog.get_logger("milonga.delivery")
 
@@ -191,7 +191,7 @@ class Runner:
 
     def forget_words(self, users: Collection[str]) -> None:
         """What the receiver said last goes if it names one of them."""
-        if says_any(self._work.vitals.reason, users):
+        if Named(users)(self._work.vitals.reason.encode()):
             self._work.vitals.forget_words()
             number = self._work.config.id
             self._work.tools.recorder.record(Record(before=lambda store: store.forget_words(number)))

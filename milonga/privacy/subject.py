@@ -99,7 +99,11 @@ def may_name(excerpt: bytes, users: Collection[str]) -> bool:
     return any(_number(number) in users for number in _NUMBER.findall(excerpt))
 
 
-_WORD: Final = re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\]+")
+_WORDS: Final = (  # "user:u-7" is one word, or two, or three: an id may hold any sign
+    re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\]+"),
+    re.compile(rb"[^\s\"'<>{}\[\](),;=&?\\:/#|!*`]+"),
+    re.compile(rb"[\w.-]+"),
+)
 FEW: Final = 20  #: ids that are looked for wherever they stand; of more, only those that stand as a word
 LONG: Final = 6  #: characters of an id that is not met by chance
 
@@ -114,7 +118,9 @@ class Named:
     def __call__(self, words: bytes) -> bool:
         if any(one in words for one in self._anywhere):
             return True
-        return any(word in self._words or word.rstrip(b".:!") in self._words for word in _WORD.findall(words))
+        return any(
+            word in self._words or word.rstrip(b".:!") in self._words for cut in _WORDS for word in cut.findall(words)
+        )
 
 
 def users_in(excerpt: bytes) -> tuple[str, ...]:

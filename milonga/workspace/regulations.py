@@ -3,7 +3,6 @@ Regulations as rows: any process asks, the two halves of a running server carry 
 collector begins one and ends it; in between delivery erases what it holds, then the log what it does.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +12,7 @@ import msgspec
 
 from milonga.privacy.digest import digest
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Deletion, Kind, Regulation, Status
+from milonga.privacy.subject import Named
 from milonga.workspace.database import NAME, Database, fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.migrate import copies_of
@@ -21,7 +21,6 @@ from milonga.workspace.sources import source_named
 MOST_SUPPRESSED: Final = 1_000_000  #: 16 bytes each in the collector's memory
 AT_ONCE: Final = 10  #: deletions under way at a time, so that the ids in memory are at most 50,000
 LONGEST_TROUBLE: Final = 500  #: characters
-LONG: Final = 6  #: characters of an id that is not met by chance
 
 _COLUMNS: Final = (
     "id, kind, source, users, created_at, status, upto, delivery_at, log_at, ended_at, counts, files, trouble"
@@ -275,23 +274,16 @@ def _json(value: object) -> str:
 
 def _forget_words(db: apsw.Connection, users: Collection[str]) -> None:
     """Reasons of pauses repeat what a receiver said, and results of commands what was looked at."""
+    named = Named(users)
     for id_, reason in fetch(db, "SELECT id, reason FROM state_change WHERE by = 'settings'"):
-        if says_any(reason, users):
+        if named(reason.encode()):
             db.execute("UPDATE state_change SET reason = ? WHERE id = ?", (FORGOTTEN, id_))
     for id_, args, result in fetch(db, "SELECT id, args, result FROM command WHERE ended_at IS NOT NULL"):
-        if says_any(args, users) or says_any(result or "", users):
+        if named(args.encode()) or named((result or "").encode()):
             db.execute("DELETE FROM command WHERE id = ?", (id_,))
 
 
 FORGOTTEN: Final = "It was refused. The receiver's words named a user who was deleted since."
-
-
-def says_any(text: str, users: Collection[str]) -> bool:
-    """Whether one of these ids is in there; a short one as a word of its own."""
-    return any(
-        user in text and (len(user) >= LONG or re.search(rf"(?<!\w){re.escape(user)}(?!\w)", text) is not None)
-        for user in users
-    )
 
 
 def _scrub_copy(path: Path, users: Collection[str]) -> None:

@@ -83,6 +83,7 @@ def test_a_receivers_words_name_a_user_by_a_word_or_a_long_id_anywhere() -> None
     named = Named(["42", "ada.lovelace"])
     assert named(b'{"error":"user 42 is unknown"}')
     assert named(b"No such user: 42.")
+    assert named(b"user:42 /users/42/edit")
     assert not named(b"status 422, 1.42")
     assert named(b"xada.lovelacex")
     many = Named([f"user-{n}" for n in range(1000)])
