@@ -38,7 +38,8 @@ COLUMNS = (
 )
 
 
-COUNTED = {"segments": "segments of the log written anew"}  #: what a count is of, where its name does not say it
+#: What a count is of, where its name does not say it. A segment is written anew, without what was erased.
+COUNTED = {"deadLetters": "dead letter", "parkedCopies": "parked event", "segments": "rewritten segment"}
 
 
 @app.command()
@@ -234,7 +235,8 @@ def _tell(row: dict[str, Any], *, json: bool) -> None:
     where = "all sources" if row["source"] is None else f"source {row['source']}"
     typer.echo(f"Regulation {row['id']}: {row['kind']}, {many(row['users'], 'user')}, {where}: {row['status']}")
     if row["erased"]:
-        typer.echo("  erased: " + ", ".join(f"{n:,} {COUNTED.get(name, name)}" for name, n in row["erased"].items()))
+        erased = [many(n, COUNTED.get(name, name.removesuffix("s"))) for name, n in row["erased"].items()]
+        typer.echo(f"  erased: {', '.join(erased)}")
     if row["unreadable"]:
         typer.echo(clean(f"  cannot be read, and may still hold something: {', '.join(row['unreadable'])}"))
         typer.echo("  Delete them once you need them no more.")

@@ -146,7 +146,9 @@ def _told(row: dict[str, Any]) -> Iterator[str]:
     yield f"what arrived from {row['from']} to {row['to']}{_after(', only ', only)}"
     over = "also what newer events have set since" if row["overwrite"] else "nothing newer is overwritten"
     yield f"at most {row['rate']:g} events a second; {over}"
-    if row["left"] is not None and row["endedAt"] is None:
+    if row["left"] and row["endedAt"] is not None:
+        yield f"{row['left']:,} were not looked at any more"
+    elif row["left"] is not None and row["endedAt"] is None:
         yield f"{row['left']:,} still to be looked at, {row['onTheirWay']:,} on their way"
     if row["gone"]:
         yield f"{row['gone']:,} were gone from the log"

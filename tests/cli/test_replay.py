@@ -192,5 +192,6 @@ def test_replays_are_listed_with_what_became_of_their_events(data: Path) -> None
     assert "it is done when" in milonga("replays", "stop", "3", *where).stderr
     with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
         store.replays.set_state(3, ReplayState.stopped, "", T)
+    assert "5 were not looked at any more" in milonga("replays", "show", "3", *where).stdout
     done = milonga("replays", "pause", "3", *where)
     assert (done.returncode, "has ended already: stopped" in done.stderr) == (1, True)
