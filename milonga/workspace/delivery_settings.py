@@ -14,6 +14,7 @@ from milonga.filters.rule import MOST_FILTERS, Filter
 
 DAY: Final = 86_400  #: seconds
 LONGEST_AGE: Final = 7 * DAY  #: seconds; so long, and no longer, the log keeps what is not delivered
+LEAST_RATE: Final = 0.001  #: requests a second, one in 17 minutes
 
 
 class DeliverySettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -86,6 +87,11 @@ class DeliverySettings(Struct, frozen=True, kw_only=True, rename="camel", forbid
             max_length=MOST_FILTERS,
         ),
     ] = ()
+
+    def __post_init__(self) -> None:
+        """ValueError for a rate at which nobody would live to see the next request."""
+        if 0.0 < self.rate_limit < LEAST_RATE:
+            raise ValueError(f"rateLimit: {LEAST_RATE} requests a second are the least; 0 sets no limit.")
 
     @property
     def gate(self) -> Gate:

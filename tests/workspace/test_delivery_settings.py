@@ -72,6 +72,7 @@ def test_the_same_again_makes_no_version(workspace: Workspace) -> None:
         ("concurrency", "many", "a whole number"),
         ("rateLimit", "-1", "a number of at least 0, not '-1'."),
         ("rateLimit", "nan", "rateLimit"),
+        ("rateLimit", "1e-320", "0.001 requests a second are the least; 0 sets no limit"),
         ("rateLimit", "inf", "rateLimit"),
         ("timeout", "0", "a number of at least 0.1"),
         ("maxAge", "604801", "of at most 604,800"),
