@@ -23,11 +23,11 @@ from milonga.eventlog.sqlite import SqliteLog
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.faults.case import Case, Report, Run
-from tests.faults.looking import state
+from tests.faults.looking import number_of_destination, state
 from tests.faults.mix import Made, number_of
 from tests.faults.runner import dice_of
 from tests.faults.scene import Scene, scene
-from tests.faults.verdict import out_of_order, taken
+from tests.faults.verdict import out_of_order, outcomes_in, taken
 from tests.running import eventually
 
 SEEDS: Final = 100
@@ -45,7 +45,8 @@ def run(run: Run) -> Iterator[Report]:
     with scene(run.folder / "template") as on:
         events = EVENTS // 3 if run.short else EVENTS
         load = on.load(run.seed, most=events).finish()
-        eventually(lambda: waiting(on) == 0, "the first half delivered")
+        number = number_of_destination(on.milonga.data, "totango")
+        eventually(lambda: len(outcomes_in(on.milonga.data, number)) >= events, "the first half delivered")
         on.milonga.say("destinations", "pause", "totango")
         eventually(lambda: state(on.milonga.data) is DestinationState.paused, "paused")
         time.sleep(1.0)  # the pause is in force
@@ -89,10 +90,6 @@ def run(run: Run) -> Iterator[Report]:
             f" what stood at the damaged place ({lost:,} events in all), which the log and `milonga check` told"
         )
     yield report
-
-
-def waiting(on: Scene) -> int:
-    return int(on.milonga.ask("destinations", "show", "totango")["waiting"])
 
 
 class Spoiled:

@@ -61,7 +61,9 @@ def corpus(run: Run) -> Report:
 
 
 def waiting(on: Scene, name: str) -> int:
-    return int(on.milonga.ask("destinations", "show", name)["waiting"])
+    """Events without an end; -1 before delivery has said so first."""
+    said = on.milonga.ask("destinations", "show", name)["waiting"]
+    return -1 if said is None else int(said)
 
 
 class Poison(Behaviors):

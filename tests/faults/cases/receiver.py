@@ -40,6 +40,8 @@ HOLD: Final[dict[Mode, tuple[str, float]]] = {
 }
 """And seconds for which it does so."""
 
+SHORT: Final = (Mode.hanging, Mode.mute, Mode.half_closed, Mode.garbage_200)
+
 
 def run(run: Run) -> Iterator[Report]:
     down: list[Report] = []
@@ -51,12 +53,14 @@ def run(run: Run) -> Iterator[Report]:
         if run.short:
             yield behind(run, on, gate, next(first), Mode.down, "is down", 2.0)
         for mode, (says, seconds) in HOLD.items():
+            if run.short and mode not in SHORT:
+                continue
             yield behind(run, on, gate, next(first), mode, says, 1.2 if run.short else seconds)
-        for wait in (None, 1):
+        for wait in (1,) if run.short else (None, 1):
             yield too_many(run, on, next(first), wait, 1.5 if run.short else 6.0)
         yield one_refused(run, on, next(first))
         yield redirects(run, on, next(first))
-        yield prescribed(run, on, next(first), 250 if run.short else 2_000)
+        yield prescribed(run, on, next(first), 150 if run.short else 2_000)
     yield from bad_certificates(run)
     beside.join()
     yield from down
