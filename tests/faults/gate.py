@@ -111,7 +111,7 @@ class Gate:
     async def _listen(self) -> None:
         self._listened += 1
         serve = partial(self._serve, self._listened)
-        self._server = await asyncio.start_server(serve, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await asyncio.start_server(serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def _close(self) -> None:
@@ -126,6 +126,8 @@ class Gate:
 
     async def _end(self) -> None:
         await self._close()
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:  # somebody who is just being let in
+            await asyncio.wait(others, timeout=10)
         await asyncio.sleep(0)  # the transports say good-bye to the loop
 
     async def _become(self, mode: Mode, share: float) -> None:
@@ -138,11 +140,13 @@ class Gate:
     async def _serve(self, listened: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        if listened != self._listened:  # a handshake that was under way when its listener was closed
+        if listened != self._listened:  # it came when its listener was being closed
             writer.transport.abort()
             return
         self._tasks.add(task)
         try:
+            if self._tls is not None:  # here, so that a handshake under way ends with the task
+                await writer.start_tls(self._tls)
             await self._follow(reader, writer)
         except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
             pass
