@@ -146,7 +146,7 @@ CASE = Case(
     name="clock",
     says="the machine's clock set by hours, either way, with both processes running and over a restart; senders in"
     " 1970 and 2099",
-    bound=80,
+    bound=100,
     short=15,
     run=run,
 )

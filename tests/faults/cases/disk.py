@@ -172,7 +172,7 @@ CASE = Case(
     number=3,
     name="disk",
     says="the disk is full while accepting, recording and migrating, read-only, failing, slow",
-    bound=110,
+    bound=90,
     short=20,
     run=run,
 )

@@ -113,7 +113,7 @@ CASE = Case(
     number=2,
     name="power",
     says="the power goes: of what was not synced, anything may be missing, torn, or there without what was before",
-    bound=100,
+    bound=80,
     short=25,
     run=run,
 )

@@ -258,7 +258,7 @@ CASE = Case(
     name="receiver",
     says="a receiver that is down, hangs, is slow, closes, resets, shows a bad certificate, answers garbage, 3xx, 429,"
     " 403, or whatever a table prescribes",
-    bound=230,
+    bound=300,
     short=28,
     run=run,
 )
