@@ -34,7 +34,8 @@ from milonga.eventlog.segment import (
     path_of,
     remove_strays,
 )
-from milonga.eventlog.writer import Answers, Appending, Discarding, SealAt, Writer
+from milonga.eventlog.work import Answers, Appending, Discarding
+from milonga.eventlog.writer import SealAt, Writer
 from milonga.identity.duplicates import SurelyNew, key_of
 from milonga.privacy.regulation import Deletion, Doomed
 from milonga.spec.stored import Stamped

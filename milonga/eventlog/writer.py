@@ -3,7 +3,6 @@ The one thread that writes. It takes all that waits, decides what is a duplicate
 answers: the next group forms while this one is being made durable, and nobody waits on purpose.
 """
 
-import asyncio
 import errno
 import threading
 import time
@@ -16,7 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from traceback import format_tb
-from typing import Any, TypeAlias
+from typing import Any
 
 import apsw
 import structlog
@@ -29,9 +28,9 @@ from milonga.eventlog.bell import Bells
 from milonga.eventlog.checkpoint import Checkpointer
 from milonga.eventlog.counters import ACCEPTED, DUPLICATE, MINUTE, REFUSED
 from milonga.eventlog.known import KnownIds
-from milonga.eventlog.record import Record
 from milonga.eventlog.room import Room
 from milonga.eventlog.segment import Step, create
+from milonga.eventlog.work import Answers, Appending, Discarding, Work
 from milonga.identity.duplicates import filter_key as filter_key_of
 
 GROUP_EVENTS = 2_000  #: of one transaction
@@ -56,42 +55,10 @@ class SealAt(Struct, frozen=True):
     age: int = 24 * 60 * 60 * 1000
 
 
-class Appending(Struct, frozen=True, gc=False):
-    """
-    rows    of one append, each with its key (milonga.identity.duplicates.key_of), or None if it has no message id of
-            its sender's
-    events  number of rows
-    size    bytes
-    """
-
-    rows: list[tuple[Record, int | None]]
-    events: int
-    size: int
-    answer: "asyncio.Future[list[Position | Duplicate]]"
-
-
-class Discarding(Struct, frozen=True):
-    """size  bytes"""
-
-    discards: Sequence[Discard]
-    size: int
-    answer: "asyncio.Future[None]"
-
-    @property
-    def events(self) -> int:
-        return len(self.discards)
-
-
-Work: TypeAlias = list[Appending | Discarding] | Callable[[], None] | None
-"""A function is called between two groups; None ends the thread."""
-
 _events_of, _size_of = attrgetter("events"), attrgetter("size")
 
 _position: Callable[[tuple[int, Offset]], Position] = partial(tuple.__new__, Position)
 """`Position(*...)` without the Python function that makes named tuples: it took a third of a microsecond."""
-
-Answers: TypeAlias = list[tuple[Appending | Discarding, Any]]
-"""What each gets; an Exception is raised."""
 
 
 class Writer:
