@@ -192,6 +192,18 @@ class Connection(asyncio.Protocol):
             self._answer(json_reply({"error": why}, status), False)
 
 
+async def close_listener(server: asyncio.Server) -> None:
+    """
+    Let nobody in any more. asyncio's own `close` alone leaves a socket open if somebody is being let in at that very
+    moment (the assertion in `Server._attach`, Python 3.11 and 3.12).
+    """
+    loop = asyncio.get_running_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    await asyncio.sleep(0)  # who was already on the way in has a transport now
+    server.close()
+
+
 def json_reply(value: object, status: int = 200) -> Reply:
     return Reply(status, "application/json", msgspec.json.encode(value))
 

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from milonga.destinations.behavior import Behavior, Behaviors, Told
-from milonga.destinations.listener import Call, Connection, HangUp, Reply, Turn, json_reply
+from milonga.destinations.listener import Call, Connection, HangUp, Reply, Turn, close_listener, json_reply
 
 KEEP: Final = 100_000  #: newest requests kept
 MAX_HELD: Final = 256 * 1024 * 1024  #: bytes, as received, of the requests kept
@@ -141,7 +141,7 @@ class Pretend(Generic[R]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        await close_listener(self._server)
         for connection in list(self._connections):
             connection.abort()
         await self._server.wait_closed()

@@ -13,6 +13,8 @@ from functools import partial
 from typing import Final, Self
 from urllib.parse import urlsplit
 
+from milonga.destinations.listener import close_listener
+
 GARBAGE: Final = 200  #: bytes of it
 
 
@@ -118,8 +120,8 @@ class Gate:
         """The listener, and all connections with it."""
         self._listened += 1
         if self._server is not None:
-            self._server.close()
-            self._server = None
+            listener, self._server = self._server, None
+            await close_listener(listener)
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
