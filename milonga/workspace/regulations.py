@@ -14,7 +14,7 @@ from milonga.privacy.digest import digest
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Deletion, Kind, Regulation, Status
 from milonga.privacy.subject import Named
 from milonga.workspace.database import NAME, Database, fetch
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.migrate import copies_of
 from milonga.workspace.sources import source_named
 
@@ -240,7 +240,7 @@ def _salt(db: apsw.Connection) -> bytes:
 def _read(db: apsw.Connection, id_: int) -> Regulation:
     found = _found(db, "WHERE id = ?", id_)
     if not found:
-        raise UserError(f"There is no regulation {id_}. See `milonga regulations list`.")
+        raise NotThere(f"There is no regulation {id_}. See `milonga regulations list`.")
     return found[0]
 
 

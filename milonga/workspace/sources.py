@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import apsw
 
 from milonga.workspace.database import fetch
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import LONGEST_KEY, Source, SourceSettings, is_write_key
 from milonga.workspace.rows import NOWHERE, read_sources
 from milonga.workspace.settings import by_name, changed, own_choice
@@ -26,12 +26,12 @@ def source_named(db: apsw.Connection, name: str, *, may_add: bool = False) -> So
         if found.name == name:
             return found
     add = f", or `milonga sources add {name}`" if may_add else ""
-    raise UserError(f"There is no source called {name}. See `milonga sources list`{add}.")
+    raise NotThere(f"There is no source called {name}. See `milonga sources list`{add}.")
 
 
 def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> Source:
     if fetch(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name):
-        raise UserError(f"There is a source called {name} already. See `milonga sources list`.")
+        raise Clash(f"There is a source called {name} already. See `milonga sources list`.")
     db.execute("INSERT INTO source (name, created_at) VALUES (?, ?)", (name, now))
     id_ = db.last_insert_rowid()
     insert_key(db, id_, write_key)
@@ -56,7 +56,7 @@ def delete_source(db: apsw.Connection, name: str, now: int) -> None:
     hanging = fetch(db, "SELECT name FROM destination WHERE source = ? AND removed_at IS NULL", id_)
     if hanging:
         commands = "\n".join(f"  milonga destinations remove {one}" for (one,) in hanging)
-        raise UserError(f"Source {name} still has destinations. Remove them first:\n{commands}")
+        raise Clash(f"Source {name} still has destinations. Remove them first:\n{commands}")
     db.execute("DELETE FROM write_key WHERE source = ?", (id_,))
     db.execute("UPDATE source SET removed_at = ? WHERE id = ?", (now, id_))
 
@@ -77,23 +77,23 @@ def insert_key(db: apsw.Connection, source: int, write_key: str) -> None:
     owner = fetch(db, "SELECT source FROM write_key WHERE key = ?", write_key)
     if owner:
         whose = "this source" if owner[0][0] == source else "another source"
-        raise UserError(f"This write key belongs to {whose} already. Choose another, or leave it out.")
+        raise Clash(f"This write key belongs to {whose} already. Choose another, or leave it out.")
     db.execute("INSERT INTO write_key (key, source) VALUES (?, ?)", (write_key, source))
 
 
 def add_key(db: apsw.Connection, name: str, write_key: str) -> None:
     source = source_named(db, name)
     if len(source.write_keys) >= MOST_KEYS:
-        raise UserError(f"Source {name} has {MOST_KEYS} write keys. Remove one that nothing sends with any more.")
+        raise Clash(f"Source {name} has {MOST_KEYS} write keys. Remove one that nothing sends with any more.")
     insert_key(db, source.id, write_key)
 
 
 def delete_key(db: apsw.Connection, name: str, write_key: str) -> None:
     source = source_named(db, name)
     if write_key not in source.write_keys:
-        raise UserError(f"Source {name} has no such write key. See `milonga sources show {name}`.")
+        raise NotThere(f"Source {name} has no such write key. See `milonga sources show {name}`.")
     if len(source.write_keys) == 1:
-        raise UserError(
+        raise Clash(
             f"It is the only write key of {name}. Add another first: milonga sources keys add {name}. "
             f"To stop taking events: milonga sources disable {name}."
         )

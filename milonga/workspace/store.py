@@ -20,7 +20,7 @@ from milonga.workspace import rows, sources
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import (
     BrowserDestination,
     DestinationConfig,
@@ -207,7 +207,7 @@ class Workspace:
         with self._database.write() as db:
             source_id = sources.source_named(db, source, may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
-                raise UserError(f"There is a destination called {name} already. Give this one another with --name.")
+                raise Clash(f"There is a destination called {name} already. Give this one another with --name.")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
             id_ = db.last_insert_rowid()
             new = (*differences(of.settings(), whole), *differences(DeliverySettings(), delivery))
@@ -239,7 +239,7 @@ class Workspace:
         with self._database.write() as db:
             before = self.destination(name)
             if if_settings_version is not None and before.settings_version != if_settings_version:
-                raise UserError(f"Somebody else changed the settings of {before.name} at the same moment. Try again.")
+                raise Clash(f"Somebody else changed the settings of {before.name} at the same moment. Try again.")
             of = rows.kind_named(self.kinds, before.kind)
             wanted, shared = by_names(of.settings, DeliverySettings, changes, of.label)
             after = changed(before.settings, wanted, of.label)
@@ -384,4 +384,4 @@ def _destination_id(db: apsw.Connection, name: str | int) -> int:
 
 
 def _no_destination(name: str | int) -> UserError:
-    return UserError(f"There is no destination {name}. See `milonga destinations list`.")
+    return NotThere(f"There is no destination {name}. See `milonga destinations list`.")
