@@ -9,14 +9,18 @@ NODE_READY := tests/node/node_modules/ready-$(call sum,tests/node/package-lock.j
 AUDIT_READY := .venv/audit/ready-$(call sum,requirements-audit.lock)
 BROWSER := $(shell find browser examples/site/npm -name node_modules -prune -o -type f -print | LC_ALL=C sort)
 BROWSER_NODE := browser/node_modules/ready-$(call sum,browser/package-lock.json)
+WEB := $(shell find web -name node_modules -prune -o -type f -print | LC_ALL=C sort)
+WEB_NODE := web/node_modules/ready-$(call sum,web/package-lock.json)
+WEB_READY := milonga/console/static/ready-$(call sum,$(WEB))
 BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
+ASSETS := $(BROWSER_READY) $(WEB_READY)
 
 # The cache is ours, so that HOME need not be writable.
 # Tests run side by side, one process for each core; JOBS=0 runs them one after the other, in one.
 JOBS ?= auto
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
-.PHONY: setup demo test check fix bench fuzz faults soak audit lock browser
+.PHONY: setup demo test check fix bench fuzz faults soak audit lock browser web
 .DEFAULT_GOAL := help
 
 help:
@@ -27,7 +31,8 @@ help:
 	@echo "make faults  kill, cut the power, fill the disk, ...: is anything lost?"
 	@echo "make soak    half of the maximum rate for 30 minutes: does anything creep?"
 	@echo "make audit   ask the public lists whether a dependency is known to be vulnerable"
-	@echo "make browser build the library that browsers load; demo and test do so themselves"
+	@echo "make browser build the library that browsers load, make web what the console's pages load;"
+	@echo "             demo and test do so themselves"
 
 $(READY):
 	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || \
@@ -52,10 +57,21 @@ $(BROWSER_READY): | $(BROWSER_NODE)
 	cd browser && npm run --silent build
 	touch $@
 
-demo: setup $(BROWSER_READY)
+web: $(WEB_READY)
+
+$(WEB_NODE):
+	@command -v npm >/dev/null || { echo "The console's pages are built with Node 20, and there is no npm." >&2; exit 1; }
+	cd web && $(NPM_CI)
+	touch $@
+
+$(WEB_READY): | $(WEB_NODE)
+	cd web && npm run --silent build
+	touch $@
+
+demo: setup $(ASSETS)
 	$(BIN)/milonga demo $(ARGS)
 
-test: setup $(NODE_READY) $(BROWSER_READY)
+test: setup $(NODE_READY) $(ASSETS)
 	$(BIN)/python -m tests.sdks.fetch
 	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
@@ -63,29 +79,30 @@ $(NODE_READY):
 	cd tests/node && $(NPM_CI)
 	touch $@
 
-check: setup $(BROWSER_NODE)
+check: setup $(BROWSER_NODE) $(WEB_NODE)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_docs.py tests/test_layers.py -k "not tutorial"
 	cd browser && npm run --silent check
+	cd web && npm run --silent check
 
 fix: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup
+bench: setup $(ASSETS)
 	$(BIN)/python -m bench $(ARGS)
 
 # ARGS="--seed 7 --requests 20000"
-fuzz: setup $(BROWSER_READY)
+fuzz: setup $(ASSETS)
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # ARGS="--seed 7 --only kills"
-faults: setup $(BROWSER_READY)
+faults: setup $(ASSETS)
 	$(BIN)/python -m tests.faults $(ARGS)
 
-soak: setup $(BROWSER_READY)
+soak: setup $(ASSETS)
 	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 # An environment of its own: nothing else needs these packages. ARGS=--strict fails where a list cannot be asked.

@@ -28,9 +28,22 @@ MAY_IMPORT = {
         *("destinations", "workspace", "outcomes", "delivery"),
     },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},
+    "index": {"spec", "privacy", "eventlog", "workspace", "outcomes", "index"},
+    "facts": {
+        *("spec", "privacy", "identity", "eventlog", "filters", "destinations", "workspace", "collector", "outcomes"),
+        *("delivery", "metrics", "index", "facts"),
+    },
+    "api": {
+        *("spec", "privacy", "identity", "eventlog", "filters", "destinations", "workspace", "collector", "outcomes"),
+        *("delivery", "metrics", "index", "facts", "api"),
+    },
+    "console": {
+        *("spec", "privacy", "identity", "eventlog", "filters", "destinations", "workspace", "collector", "outcomes"),
+        *("delivery", "metrics", "index", "facts", "api", "console"),
+    },
     "cli": {
         *("spec", "privacy", "identity", "eventlog", "filters", "destinations", "workspace", "collector", "outcomes"),
-        *("delivery", "metrics", "cli"),
+        *("delivery", "metrics", "index", "facts", "api", "console", "cli"),
     },
 }
 """What a folder may use of the others, each only of those before it; docs/how-it-works.md has the same list."""

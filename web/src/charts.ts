@@ -1,0 +1,98 @@
+/**
+ * `<div class="chart" data-chart="/charts/...">`: lines over time, read from there as
+ * {"times": [unix seconds], "unit": "", "series": [{"name", "tone", "values": [number | null]}], "stacked": false}.
+ */
+
+import uPlot from 'uplot'
+
+interface Series {
+  name: string
+  tone: string
+  values: (number | null)[]
+}
+
+interface Figures {
+  times: number[]
+  unit: string
+  series: Series[]
+}
+
+const drawn = new Map<HTMLElement, { plot: uPlot; figures: Figures }>()
+
+export function drawCharts(root: HTMLElement): void {
+  const places = [...root.querySelectorAll<HTMLElement>('.chart[data-chart]')]
+  if (root.matches('.chart[data-chart]')) places.push(root)
+  for (const place of places) void load(place)
+}
+
+async function load(place: HTMLElement): Promise<void> {
+  try {
+    const answer = await fetch(place.dataset.chart ?? '', { headers: { Accept: 'application/json' } })
+    if (!answer.ok) throw new Error(String(answer.status))
+    const figures = (await answer.json()) as Figures
+    if (figures.series.every((one) => one.values.every((value) => value === null || value === 0))) {
+      say(place, place.dataset.empty ?? 'Nothing in this time.')
+      return
+    }
+    draw(place, figures)
+  } catch {
+    say(place, 'The figures could not be read. Reload the page to try again.')
+  }
+}
+
+function say(place: HTMLElement, words: string): void {
+  const line = document.createElement('p')
+  line.className = 'chart-empty'
+  line.textContent = words
+  place.replaceChildren(line)
+}
+
+function draw(place: HTMLElement, figures: Figures): void {
+  const style = getComputedStyle(document.documentElement)
+  const tone = (name: string): string => style.getPropertyValue(`--${name}`).trim()
+  const axis = {
+    stroke: tone('muted'),
+    grid: { stroke: tone('line'), width: 1 },
+    ticks: { show: false },
+    font: '11px system-ui, sans-serif',
+  }
+  const number = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
+  place.replaceChildren()
+  const plot = new uPlot(
+    {
+      width: place.clientWidth,
+      height: place.clientHeight - 28,
+      cursor: { points: { size: 6 }, drag: { x: false, y: false } },
+      legend: { live: true },
+      scales: { y: { range: (_self, _min, max) => [0, Math.max(max * 1.1, 1)] } },
+      axes: [axis, { ...axis, size: 56, values: (_self, splits) => splits.map((one) => `${number.format(one)}${figures.unit}`) }],
+      series: [
+        { value: (_self, at) => (at == null ? '—' : new Date(at * 1000).toLocaleString()) },
+        ...figures.series.map((one) => ({
+          label: one.name,
+          stroke: tone(one.tone),
+          width: 1.5,
+          spanGaps: false,
+          points: { show: false },
+          value: (_self: uPlot, value: number | null) => (value == null ? '—' : `${value.toLocaleString()}${figures.unit}`),
+        })),
+      ],
+    },
+    [figures.times, ...figures.series.map((one) => one.values)],
+    place,
+  )
+  drawn.set(place, { plot, figures })
+}
+
+new ResizeObserver(() => {
+  for (const [place, { plot }] of drawn) {
+    if (!place.isConnected) drawn.delete(place)
+    else if (place.clientWidth > 0) plot.setSize({ width: place.clientWidth, height: place.clientHeight - 28 })
+  }
+}).observe(document.documentElement)
+
+function again(): void {
+  for (const [place, { figures }] of drawn) if (place.isConnected) draw(place, figures)
+}
+document.addEventListener('theme', again)
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', again)

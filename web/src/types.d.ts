@@ -1,0 +1,2 @@
+declare module 'htmx-ext-sse'
+declare module '*.css'
