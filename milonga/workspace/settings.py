@@ -162,7 +162,7 @@ def changed(current: Struct, changes: Mapping[str, object], label: str) -> Struc
             values[field.name] = getattr(current, field.attribute)
         else:
             given = changes[field.name]
-            values[field.name] = field.default if isinstance(given, Unset) else _read(field, given)
+            values[field.name] = field.default if isinstance(given, Unset) else read_value(field, given)
     try:
         return msgspec.convert(msgspec.to_builtins(values), kind)
     except msgspec.ValidationError as error:
@@ -280,13 +280,14 @@ def forced(settings: Struct, values: Mapping[str, Any]) -> Struct:
     return settings
 
 
-def _read(field: Field, given: object) -> Any:
+def read_value(field: Field, given: object) -> Any:
+    """One setting, as typed or of its type, as a value of its type; no other is asked. UserError as `changed`."""
     text = given if isinstance(given, str) else None
     if text is not None:
         if len(text) > LONGEST:
-            raise UserError(f"{_called(field)} is too long: at most {LONGEST:,} characters.")
+            raise UserError(f"{called(field)} is too long: at most {LONGEST:,} characters.")
         if (field.secret or field.address) and any(not sign.isprintable() for sign in text):
-            raise UserError(f"{_called(field)} must not contain line breaks or other control characters.")
+            raise UserError(f"{called(field)} must not contain line breaks or other control characters.")
         if field.kind == YES_OR_NO:
             given = {"yes": True, "on": True, "no": False, "off": False}.get(text.lower(), text)
         if field.kind == TEXTS and not text.lstrip().startswith("["):
@@ -301,7 +302,7 @@ def _read(field: Field, given: object) -> Any:
         wanted = field.kind
         if field.kind.startswith(("whole number", "number")):
             wanted, detail = f"a {field.kind}{_bound(str(error))}", ""
-        raise UserError(f"{_called(field)} must be {wanted}{got}.{detail}") from None
+        raise UserError(f"{called(field)} must be {wanted}{got}.{detail}") from None
     if field.address and value:
         _check_address(field, value)
     return value
@@ -337,10 +338,11 @@ def _check_address(field: Field, address: str) -> None:
     if problem is None and "#" in address:
         problem = "The address has a # part, which would never be sent"
     if problem is not None:
-        raise UserError(f"{_called(field)}: {problem}. Write it like https://example.com/path.")
+        raise UserError(f"{called(field)}: {problem}. Write it like https://example.com/path.")
 
 
-def _called(field: Field) -> str:
+def called(field: Field) -> str:
+    """As errors call it: `copies (Copies)`."""
     return f"{field.name} ({field.label})" if field.label != field.name else field.name
 
 
