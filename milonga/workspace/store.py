@@ -16,7 +16,8 @@ from msgspec import Struct
 
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
-from milonga.workspace import rows, sources
+from milonga.workspace import reverting, rows, sources
+from milonga.workspace.changes import ALL, SettingsChange, read_settings_changes
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.delivery_settings import DeliverySettings
@@ -32,6 +33,7 @@ from milonga.workspace.model import (
     WriteKeys,
 )
 from milonga.workspace.regulations import Regulations
+from milonga.workspace.reverting import Reverted
 from milonga.workspace.saving import changed_delivery, check_lost, save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
@@ -255,11 +257,29 @@ class Workspace:
                     at=self._now(), version=before.settings_version + 1, by=by, changed=new or (*shared,)
                 )
                 save_settings(db, self._keys, before.id, made, after, text, set(wanted), new_key=new_key)
-            stored = rows.read_changes(db, before.id)[-1]
-            if stored.state is DestinationState.paused and stored.by == "settings":
-                last = stored.end if end is None else end
-                self._insert_change(db, before.id, DestinationState.on, by, "settings were changed", last)
+            self._go_on(db, before.id, by, end)
             return self.destination(before.id)
+
+    def revert_settings(
+        self, name: str | int, version: int | None = None, end: Ends | None = None, *, by: str = "cli"
+    ) -> Reverted:
+        """
+        A new version that is equal to an earlier one, its secrets included as far as they can still be read, unless
+        nothing differs. What the pipeline paused because of its settings is on again, as after `set_settings`.
+
+        version  the one before that in force, unless given
+        end      of the log, if known
+        NotThere if there was no such version; UserError if the kind does not take its values any more.
+        """
+        with self._database.write() as db:
+            before = self.destination(name)
+            of = rows.kind_named(self.kinds, before.kind, before.name)
+            to = reverting.plan(db, self._keys, of, before, before.settings_version - 1 if version is None else version)
+            if to.changed:
+                made = SettingsVersion(at=self._now(), version=before.settings_version + 1, by=by, changed=to.changed)
+                reverting.write(db, before.id, made, to)
+            self._go_on(db, before.id, by, end)
+            return Reverted(self.destination(before.id), to.lost)
 
     def change_state(
         self,
@@ -321,7 +341,23 @@ class Workspace:
             raise _no_destination(name)
         return tuple(sorted(both, key=lambda entry: entry.at))
 
+    def settings_changes(self, destination: int, *, before: int = ALL, limit: int = 100) -> tuple[SettingsChange, ...]:
+        """
+        Which version changed what, from which value to which, newest first; secrets as ***. Also of a removed one.
+
+        before  only versions under this one
+        """
+        with self._database.read() as db:
+            return read_settings_changes(db, self.kinds, destination, before, limit)
+
     # -- within a write transaction
+
+    def _go_on(self, db: apsw.Connection, id_: int, by: str, end: Ends | None) -> None:
+        """On again, if the pipeline had paused it because of the settings that were changed now."""
+        stored = rows.read_changes(db, id_)[-1]
+        if stored.state is DestinationState.paused and stored.by == "settings":
+            last = stored.end if end is None else end
+            self._insert_change(db, id_, DestinationState.on, by, "settings were changed", last)
 
     def _insert_change(
         self, db: apsw.Connection, id_: int, state: DestinationState, by: str, reason: str, end: Ends
