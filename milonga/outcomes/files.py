@@ -33,6 +33,7 @@ CREATE TABLE outcomes(
   state INTEGER NOT NULL, code TEXT NOT NULL, attempts INTEGER NOT NULL, perhaps INTEGER NOT NULL,
   received_at INTEGER NOT NULL, settings_version INTEGER NOT NULL, replay INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY(partition, offset, destination, ended_at)) WITHOUT ROWID;
+CREATE INDEX by_code ON outcomes(destination, state, code, ended_at) WHERE state <> 1;
 CREATE TABLE attempts(
   partition INTEGER NOT NULL, offset INTEGER NOT NULL, destination INTEGER NOT NULL,
   at INTEGER NOT NULL, part TEXT NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL, status INTEGER,

@@ -24,11 +24,12 @@ class OutcomeReader:
     """
     Reads what another process writes. Every call opens and closes the files it needs: they may be dropped.
 
+    folder      of the files
     unreadable  file name -> error, of those that a call could not read; it passes them by
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self.unreadable: dict[str, str] = {}
 
     def of(self, position: Position) -> list[Outcome]:
@@ -43,7 +44,7 @@ class OutcomeReader:
             return (outcome_of(row) for position in positions for row in db.execute(query, position))
 
         found: dict[Position, list[Outcome]] = {}
-        for outcome in self._of_each(ask) if positions else ():
+        for outcome in self.of_each(ask) if positions else ():
             found.setdefault(outcome.position, []).append(outcome)
         for outcomes in found.values():
             outcomes.sort(key=lambda o: o.ended_at, reverse=True)
@@ -75,7 +76,7 @@ class OutcomeReader:
                 answer=answer,
                 batch=batch,
             )
-            for at, part, code, reason, status, ms, perhaps, answer, batch in self._of_each(ask)
+            for at, part, code, reason, status, ms, perhaps, answer, batch in self.of_each(ask)
         ]
         return sorted(found, key=lambda a: a.at)
 
@@ -84,7 +85,7 @@ class OutcomeReader:
     ) -> set[Offset]:
         """Offsets beyond this one, up to another, whose outcome at this destination is known."""
         query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ? AND destination = ?"
-        return {row[0] for row in self._of_each(lambda db: db.execute(query, (partition, offset, upto, destination)))}
+        return {row[0] for row in self.of_each(lambda db: db.execute(query, (partition, offset, upto, destination)))}
 
     def last_ended(self, destination: int, positions: Iterable[Position]) -> dict[Position, int]:
         """When those of them that have an outcome at this destination ended last, unix milliseconds."""
@@ -94,7 +95,7 @@ class OutcomeReader:
         def ask(db: apsw.Connection) -> Iterator[tuple[Position, int | None]]:
             return ((position, next(db.execute(query, (*position, destination)))[0]) for position in wanted)
 
-        for position, ended_at in self._of_each(ask) if wanted else ():
+        for position, ended_at in self.of_each(ask) if wanted else ():
             if ended_at is not None:
                 found[position] = max(ended_at, found.get(position, 0))
         return found
@@ -102,15 +103,15 @@ class OutcomeReader:
     def end(self, partition: int) -> Offset:
         """The highest offset that has an outcome; START if there is none."""
         query = "SELECT max(offset) FROM outcomes WHERE partition = ?"
-        found = [row[0] for row in self._of_each(lambda db: db.execute(query, (partition,)))]
+        found = [row[0] for row in self.of_each(lambda db: db.execute(query, (partition,)))]
         return max((offset for offset in found if offset is not None), default=START)
 
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
         minute = since // 60_000
-        gone, counts, _ = rolled(self._folder, minute)
+        gone, counts, _ = rolled(self.folder, minute)
         query = "SELECT * FROM counters WHERE minute >= ?"
-        counts += self._of_each(lambda db: db.execute(query, (minute,)), without=gone)
+        counts += self.of_each(lambda db: db.execute(query, (minute,)), without=gone)
         sums: Counter[tuple[int, State, str]] = Counter()
         for _, destination, state, code, n in counts:
             sums[destination, State(state), code] += n
@@ -119,8 +120,8 @@ class OutcomeReader:
     def latencies(self, since: int = 0) -> dict[int, Latencies]:
         """Destination -> how long its deliveries took, from the minute of `since` (unix milliseconds) on."""
         minute = since // 60_000
-        gone, _, took = rolled(self._folder, minute)
-        took += self._of_each(lambda db: latencies_in(db, minute), without=gone)
+        gone, _, took = rolled(self.folder, minute)
+        took += self.of_each(lambda db: latencies_in(db, minute), without=gone)
         found: dict[int, Counter[int]] = {}
         for _, destination, bucket, n in took:
             found.setdefault(destination, Counter())[bucket] += n
@@ -128,7 +129,7 @@ class OutcomeReader:
 
     def minutes(self, since: int) -> tuple[list[Row], list[LatencyRow]]:
         """All counts from this minute (unix seconds / 60) on. Of the files, only those that may hold any are opened."""
-        gone, counts, took = rolled(self._folder, since)
+        gone, counts, took = rolled(self.folder, since)
 
         def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row], list[LatencyRow]]]:
             newest = next(db.execute("SELECT newest_at FROM about"))[0]
@@ -138,26 +139,67 @@ class OutcomeReader:
                 latencies_in(db, since),
             )
 
-        for newest, more, their in self._of_each(ask, without=gone):
+        for newest, more, their in self.of_each(ask, without=gone):
             counts += more
             took += their
             if newest < since * 60:
                 break
         return counts, took
 
+    def periods(self, since: int, length: int, states: Sequence[State]) -> dict[tuple[int, State, str], Counter[int]]:
+        """
+        (destination, state, code) -> period -> how many ended so in it.
+
+        since   unix minutes
+        length  of a period, minutes; its number is unix minutes / length
+        """
+        gone, counts, _ = rolled(self.folder, since)
+        wanted = {int(state) for state in states}
+        query = (
+            "SELECT minute / ?2, destination, state, code, sum(n) FROM counters WHERE minute >= ?1"  # noqa: S608
+            f" AND state IN ({','.join(map(str, wanted))}) GROUP BY 1, 2, 3, 4"
+        )
+        found: dict[tuple[int, State, str], Counter[int]] = {}
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row]]]:
+            newest = next(db.execute("SELECT newest_at FROM about"))[0]
+            yield newest, list(db.execute(query, (since, length)))
+
+        def add(rows: Iterable[Row]) -> None:
+            for period, destination, state, code, n in rows:
+                found.setdefault((destination, State(state), code), Counter())[period] += n
+
+        add((minute // length, place, state, code, n) for minute, place, state, code, n in counts if state in wanted)
+        for newest, rows in self.of_each(ask, without=gone):
+            add(rows)
+            if newest < since * 60:
+                break
+        return found
+
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
         return min(
-            (row[0] for row in self._of_each(lambda db: db.execute("SELECT created_at FROM about"))), default=None
+            (row[0] for row in self.of_each(lambda db: db.execute("SELECT created_at FROM about"))), default=None
         )
 
-    def _of_each(self, ask: Callable[[apsw.Connection], Iterable[T]], without: Container[int] = ()) -> Iterator[T]:
-        """What every file that can be read answers, the newest first. without: numbers of files to leave out"""
-        numbers = segments(self._folder)
-        for number in reversed(numbers):
+    def of_each(
+        self,
+        ask: Callable[[apsw.Connection], Iterable[T]],
+        only: Sequence[int] | None = None,
+        *,
+        without: Container[int] = (),
+    ) -> Iterator[T]:
+        """
+        What every file that can be read answers, the newest first.
+
+        only     numbers of the files to ask, in this order; None: all
+        without  numbers of files to leave out
+        """
+        numbers = segments(self.folder)
+        for number in reversed(numbers) if only is None else only:
             if number in without:
                 continue
-            path = path_of(self._folder, number)
+            path = path_of(self.folder, number)
             try:
                 with closing(open_to_read(path)) as db:
                     if is_begun(db):
