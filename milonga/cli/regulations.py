@@ -7,12 +7,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened, server_runs
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.outcomes.words import instant
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind, Regulation
+from milonga.spec.values import id_text
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
 
@@ -23,6 +25,14 @@ PATIENCE = 6.0  #: seconds to wait for a running server, unless told otherwise
 Users = Annotated[list[str] | None, typer.Argument(metavar="USER_ID", help="User ids, as events have them.")]
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="A file with one user id a line; - is standard input.")
+]
+JsonLinesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--json-lines",
+        metavar="FILE",
+        help='Likewise, each id as JSON ("ada\\u0000" or 42): for ids with line ends or signs that no text file holds.',
+    ),
 ]
 SourceOption = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only at this one. Default: all.")]
 WaitOption = Annotated[float, typer.Option("--wait", metavar="SECONDS", help="Wait so long for its end.", min=0)]
@@ -46,32 +56,35 @@ COUNTED = {"deadLetters": "dead letter", "parkedCopies": "parked event", "segmen
 def suppress(
     users: Users = None,
     file: FileOption = None,
+    json_lines: JsonLinesOption = None,
     source: SourceOption = None,
     wait: WaitOption = PATIENCE,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
     """Keep nothing more of these users: their events are answered 200, counted, and thrown away."""
-    _create(data, Kind.suppress_only, users, file, source, wait, json=json)
+    _create(data, Kind.suppress_only, users, (file, json_lines), source, wait, json=json)
 
 
 @app.command()
 def unsuppress(
     users: Users = None,
     file: FileOption = None,
+    json_lines: JsonLinesOption = None,
     source: SourceOption = None,
     wait: WaitOption = PATIENCE,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
     """Take their events again."""
-    _create(data, Kind.unsuppress, users, file, source, wait, json=json)
+    _create(data, Kind.unsuppress, users, (file, json_lines), source, wait, json=json)
 
 
 @app.command()
 def delete(
     users: Users = None,
     file: FileOption = None,
+    json_lines: JsonLinesOption = None,
     source: SourceOption = None,
     also_suppress: Annotated[
         bool, typer.Option("--suppress", help="And keep nothing more of them from now on.")
@@ -83,7 +96,7 @@ def delete(
 ) -> None:
     """Erase what is stored of these users, and send nothing more of it. Destinations are not told (docs/privacy.md)."""
     kind = Kind.suppress_with_delete_internal if also_suppress else Kind.delete_internal
-    _create(data, kind, users, file, source, wait, json=json, yes=yes)
+    _create(data, kind, users, (file, json_lines), source, wait, json=json, yes=yes)
 
 
 @app.command("list")
@@ -146,17 +159,17 @@ def _create(
     data: Path,
     kind: Kind,
     users: Sequence[str] | None,
-    file: Path | None,
+    files: tuple[Path | None, Path | None],
     source: str | None,
     wait: float,
     *,
     json: bool,
     yes: bool = True,
 ) -> None:
-    if bool(users) == (file is not None):
-        raise typer.BadParameter("Name user ids, or --file.")
+    if [bool(users), *(file is not None for file in files)].count(True) != 1:
+        raise typer.BadParameter("Name user ids, or --file, or --json-lines.")
     with opened(data) as workspace:
-        wanted = list(dict.fromkeys(users or _read(file)))
+        wanted = list(dict.fromkeys(users or _read(*files)))
         if kind.deletes:
             ask(f"Erase everything of {many(len(wanted), 'user')} for good?", yes=yes, for_good=True)
         made = [workspace.regulations.create(kind, some, source).id for some in _in_parts(wanted) or [[]]]
@@ -183,27 +196,41 @@ def _wait(workspace: Workspace, ids: Sequence[int], seconds: float) -> list[dict
         time.sleep(0.1)
 
 
-def _read(file: Path | None) -> Iterator[str]:
+def _read(file: Path | None, json_lines: Path | None) -> Iterator[str]:
     """One id a line; an empty line is none. UserError if it cannot be read."""
-    assert file is not None  # noqa: S101 - whoever calls has looked
+    path, ids = (json_lines, _of_json) if json_lines is not None else (file, _of_text)
+    assert path is not None  # noqa: S101 - whoever calls has looked
     try:
-        if str(file) == "-":
-            yield from _lines(sys.stdin)
+        if str(path) == "-":
+            yield from ids(sys.stdin)
         else:
-            with file.open(encoding="utf-8", newline="\n") as lines:
-                yield from _lines(lines)
+            with path.open(encoding="utf-8", newline="\n") as lines:
+                yield from ids(lines)
     except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}. Nothing was changed.") from error
+        raise UserError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
     except UnicodeDecodeError:
-        raise UserError(f"{file} is not text in UTF-8. Nothing was changed.") from None
+        raise UserError(f"{path} is not text in UTF-8. Nothing was changed.") from None
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
+def _of_text(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         if len(line) > LONGEST_USER + 2:
             raise UserError(f"A line has more than {LONGEST_USER:,} characters: that is no user id.")
         if user := line.rstrip("\r\n"):
             yield user
+
+
+def _of_json(lines: Iterable[str]) -> Iterator[str]:
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            user = id_text(msgspec.json.decode(line))
+        except (msgspec.MsgspecError, RecursionError):
+            user = None
+        if user is None:
+            raise UserError(f'Line {number} is no user id in JSON, such as "ada" or 42. Nothing was changed.')
+        yield user
 
 
 def _in_parts(users: Sequence[str]) -> list[list[str]]:

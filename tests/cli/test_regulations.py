@@ -56,3 +56,21 @@ def test_a_file_of_many_ids_makes_as_many_regulations_as_it_takes(tmp_path: Path
     assert "names no user" in milonga("regulations", "suppress", "--file", str(file), *data).stderr
     for words in ((), ("ada", "--file", str(file))):
         assert milonga("regulations", "suppress", *words, *data).returncode == 2
+
+
+def test_any_id_that_an_event_can_have_can_be_named_as_json(tmp_path: Path) -> None:
+    data, file = ("--data", str(tmp_path / "data")), tmp_path / "gone.jsonl"
+    milonga("sources", "add", "web", *data)
+    odd = ["a\0b", "two\nlines", "\x07bell", '"quoted"', "\u2028", " "]
+    file.write_text("".join(f"{json.dumps(one)}\r\n\n" for one in odd) + "42.0\n")
+    done = milonga("regulations", "suppress", "--json-lines", str(file), *data, "--json")
+    assert [one["users"] for one in json.loads(done.stdout)] == [7], done.stderr
+    with Workspace.open(tmp_path / "data") as workspace:
+        for user in (*odd, "42"):
+            assert workspace.regulations.suppressed(user) == {None: 1}, user
+    for line in ("ada", "null", '["ada"]', '""', "1e999", '"' + "x" * 40_000 + '"', "[" * 100_000):
+        file.write_text(f'"bob"\n{line}\n')
+        refused = milonga("regulations", "suppress", "--json-lines", str(file), *data)
+        assert refused.returncode == 1, line[:10]
+        assert "Nothing was changed" in refused.stderr
+    assert milonga("regulations", "suppress", "--json-lines", str(file), "--file", str(file), *data).returncode == 2
