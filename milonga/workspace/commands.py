@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from milonga.workspace.audit import record, told_of
 from milonga.workspace.database import Database, fetch
 from milonga.workspace.model import Command
 
 KEPT = 30 * 86_400_000  #: milliseconds a result can be asked for; then it is thrown away
+QUIET: Final = frozenset({"test"})  #: kinds that change nothing, and so are not in the audit log
 
 
 def milliseconds() -> int:
@@ -22,14 +24,19 @@ class Commands:
         self._database = database
         self._now = now
 
-    def ask(self, kind: str, args: Mapping[str, object]) -> int:
+    def ask(self, kind: str, args: Mapping[str, object], *, by: str = "cli") -> int:
         """Put it in line; its id. A running server carries it out within 5 seconds, another once it starts."""
+        now = self._now()
         with self._database.write() as db:
             db.execute(
                 "INSERT INTO command (asked_at, kind, args) VALUES (?, ?, ?)",
-                (self._now(), kind, msgspec.json.encode(args).decode()),
+                (now, kind, msgspec.json.encode(args).decode()),
             )
-            return db.last_insert_rowid()
+            number = db.last_insert_rowid()
+            if kind not in QUIET:
+                found = fetch(db, "SELECT name FROM destination WHERE id = ?", _number(args.get("destination")))
+                record(db, now, by, f"command.{kind}", found[0][0] if found else "", told_of(args))
+        return number
 
     def pending(self) -> tuple[Command, ...]:
         """Not yet ended, oldest first."""
@@ -58,3 +65,7 @@ class Commands:
             raise KeyError(command)
         text = found[0][0]
         return None if text is None else dict(msgspec.json.decode(text))
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None

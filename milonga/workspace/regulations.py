@@ -13,6 +13,7 @@ import msgspec
 from milonga.privacy.digest import digest
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Deletion, Kind, Regulation, Status
 from milonga.privacy.subject import Named
+from milonga.workspace.audit import PIPELINE, added, record
 from milonga.workspace.database import NAME, Database, fetch
 from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.migrate import copies_of
@@ -31,7 +32,7 @@ class Regulations:
     def __init__(self, database: Database, now: Callable[[], int]) -> None:
         self._database, self._now = database, now
 
-    def create(self, kind: Kind, users: Collection[str], source: str | None = None) -> Regulation:
+    def create(self, kind: Kind, users: Collection[str], source: str | None = None, *, by: str = "cli") -> Regulation:
         """
         In force in a running server within 5 seconds. UserError for an empty or overlong list, or an id that no event
         can have.
@@ -53,6 +54,8 @@ class Regulations:
                 self._unsuppress(db, wanted, number)
             if kind.deletes:
                 db.executemany("INSERT INTO doomed_user VALUES (?, ?)", [(id_, user) for user in sorted(wanted)])
+            told = added(kind=kind.value, users=len(wanted), source=source)  # who they are is nobody's business
+            record(db, self._now(), by, "regulation.created", str(id_), told)
             return _read(db, id_)
 
     def regulation(self, id_: int) -> Regulation:
@@ -278,9 +281,23 @@ def _forget_words(db: apsw.Connection, users: Collection[str]) -> None:
     for id_, reason in fetch(db, "SELECT id, reason FROM state_change WHERE by = 'settings'"):
         if named(reason.encode()):
             db.execute("UPDATE state_change SET reason = ? WHERE id = ?", (FORGOTTEN, id_))
+    for id_, reason in fetch(db, _REASONS, *PIPELINE) if _has_audit(db) else ():
+        if named(reason.encode()):
+            db.execute(_FORGET_REASON, (FORGOTTEN, id_))
     for id_, args, result in fetch(db, "SELECT id, args, result FROM command WHERE ended_at IS NOT NULL"):
         if named(args.encode()) or named((result or "").encode()):
             db.execute("DELETE FROM command WHERE id = ?", (id_,))
+
+
+_REASONS: Final = (
+    "SELECT id, changes ->> '$.reason[1]' FROM audit WHERE by IN (?, ?) AND changes ->> '$.reason[1]' <> ''"
+)
+_FORGET_REASON: Final = "UPDATE audit SET changes = json_set(changes, '$.reason[1]', ?) WHERE id = ?"
+
+
+def _has_audit(db: apsw.Connection) -> bool:
+    """Copies from before migrations may not."""
+    return bool(fetch(db, "SELECT 1 FROM sqlite_schema WHERE name = 'audit'"))
 
 
 FORGOTTEN: Final = "It was refused. The receiver's words named a user who was deleted since."

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import apsw
 
+from milonga.workspace.audit import Changes, between
 from milonga.workspace.database import fetch
 from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import LONGEST_KEY, Source, SourceSettings, is_write_key
 from milonga.workspace.rows import NOWHERE, read_sources
-from milonga.workspace.settings import by_name, changed, own_choice
+from milonga.workspace.settings import by_name, changed, differences, own_choice
 
 KEY_LENGTH = 32
 MOST_KEYS = 20  #: write keys of one source
@@ -38,8 +39,8 @@ def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> S
     return Source(id=id_, name=name, write_keys=(write_key,), created_at=now)
 
 
-def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object]) -> None:
-    """Only what differs from the defaults is kept. UserError."""
+def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object]) -> Changes:
+    """What it changed. Only what differs from the defaults is kept. UserError."""
     source = source_named(db, name)
     given = by_name(SourceSettings, changes, "A source")
     if source.settings.origins == NOWHERE and "origins" not in given:
@@ -49,6 +50,7 @@ def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object
         )
     after = changed(source.settings, given, f"Source {name}")
     db.execute("UPDATE source SET settings = ? WHERE id = ?", (own_choice(after), source.id))
+    return between(differences(source.settings, after), (source.settings, after))
 
 
 def delete_source(db: apsw.Connection, name: str, now: int) -> None:

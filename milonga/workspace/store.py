@@ -17,6 +17,7 @@ from msgspec import Struct
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
 from milonga.workspace import reverting, rows, sources
+from milonga.workspace.audit import Audit, Changes, added, between, key_shown, record
 from milonga.workspace.changes import ALL, SettingsChange, read_settings_changes
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
@@ -36,13 +37,15 @@ from milonga.workspace.regulations import Regulations
 from milonga.workspace.reverting import Reverted
 from milonga.workspace.saving import changed_delivery, check_lost, save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
+from milonga.workspace.sessions import Sessions
 from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
+from milonga.workspace.states import forget_pauses, may_change, moved
+from milonga.workspace.tokens import Tokens
+from milonga.workspace.users import Users
 
 Kinds = Mapping[str, Destination]
 Ends = Mapping[int, int]
 """The log's newest offset of each partition."""
-
-MOST_CHANGES = 1_000  #: state changes kept of one destination; pauses that ended by themselves go first
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -53,6 +56,8 @@ class Workspace:
 
     commands  what a running server is asked to do
     regulations  what is asked for about users
+    users, sessions, tokens  who may use the console and the API
+    audit     who changed what; `by` of a method is who does so, as audit.Entry has it
     kinds     the destinations that can be configured
     """
 
@@ -64,6 +69,10 @@ class Workspace:
         self._write_keys: tuple[Token, WriteKeys] | None = None
         self.commands = Commands(database, now)
         self.regulations = Regulations(database, now)
+        self.users = Users(database, now)
+        self.sessions = Sessions(database, now)
+        self.tokens = Tokens(database, now)
+        self.audit = Audit(database, now)
 
     @classmethod
     def open(
@@ -117,43 +126,49 @@ class Workspace:
             self._write_keys = (token, WriteKeys(self.sources()))
         return self._write_keys[1].source(write_key)
 
-    def add_source(self, name: str, write_key: str | None = None) -> Source:
+    def add_source(self, name: str, write_key: str | None = None, *, by: str = "cli") -> Source:
         """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
         _check_name(name, "source")
         key = sources.new_key(write_key)
         with self._database.write() as db:
-            return sources.insert_source(db, name, key, self._now())
+            source = sources.insert_source(db, name, key, self._now())
+            self._record(db, by, "source.added", name, added(writeKey=key_shown(key)))
+            return source
 
     def source(self, name: str) -> Source:
         with self._database.read() as db:
             return sources.source_named(db, name)
 
-    def set_source(self, name: str, changes: Mapping[str, object]) -> Source:
+    def set_source(self, name: str, changes: Mapping[str, object], *, by: str = "cli") -> Source:
         """
         Settings of a source; no history of them is kept. What was damaged is replaced by the defaults that hold for it.
 
         changes  name -> text as typed, a value of its type, or UNSET for the default
         """
         with self._database.write() as db:
-            sources.update_settings(db, name, changes)
+            if made := sources.update_settings(db, name, changes):
+                self._record(db, by, "source.settings", name, made)
             return sources.source_named(db, name)
 
-    def add_key(self, name: str, write_key: str | None = None) -> str:
+    def add_key(self, name: str, write_key: str | None = None, *, by: str = "cli") -> str:
         """One more write key, so that senders can be changed over without a gap. Random unless given."""
         key = sources.new_key(write_key)
         with self._database.write() as db:
             sources.add_key(db, name, key)
+            self._record(db, by, "source.key_added", name, added(writeKey=key_shown(key)))
         return key
 
-    def remove_key(self, name: str, write_key: str) -> None:
+    def remove_key(self, name: str, write_key: str, *, by: str = "cli") -> None:
         """It lets nobody in any more. The last one cannot be removed."""
         with self._database.write() as db:
             sources.delete_key(db, name, write_key)
+            self._record(db, by, "source.key_removed", name, {"writeKey": (key_shown(write_key), None)})
 
-    def remove_source(self, name: str) -> None:
+    def remove_source(self, name: str, *, by: str = "cli") -> None:
         """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
         with self._database.write() as db:
             sources.delete_source(db, name, self._now())
+            self._record(db, by, "source.removed", name, {})
 
     # -- destinations
 
@@ -216,6 +231,9 @@ class Workspace:
             first = SettingsVersion(at=self._now(), version=1, by=by, changed=new)
             save_settings(db, self._keys, id_, first, whole, own_choice(delivery), set(wanted), new_key=new_key)
             self._insert_change(db, id_, state, by, "added", end)
+            told = added(kind=kind, source=source, state=state.value)
+            told = {**told, **between(new, (of.settings(), whole), (DeliverySettings(), delivery))}
+            self._record(db, by, "destination.added", name, told)
             return self.destination(id_)
 
     def set_settings(
@@ -257,6 +275,8 @@ class Workspace:
                     at=self._now(), version=before.settings_version + 1, by=by, changed=new or (*shared,)
                 )
                 save_settings(db, self._keys, before.id, made, after, text, set(wanted), new_key=new_key)
+                told = between(made.changed, (before.settings, after), (before.delivery, delivery))
+                self._record(db, by, "destination.settings", before.name, told)
             self._go_on(db, before.id, by, end)
             return self.destination(before.id)
 
@@ -278,6 +298,9 @@ class Workspace:
             if to.changed:
                 made = SettingsVersion(at=self._now(), version=before.settings_version + 1, by=by, changed=to.changed)
                 reverting.write(db, before.id, made, to)
+                after = self.destination(before.id)
+                told = between(to.changed, (before.settings, after.settings), (before.delivery, after.delivery))
+                self._record(db, by, "destination.settings", before.name, told)
             self._go_on(db, before.id, by, end)
             return Reverted(self.destination(before.id), to.lost)
 
@@ -305,16 +328,19 @@ class Workspace:
             if if_settings_version is not None and rows.newest_settings(db, id_)[0] != if_settings_version:
                 return False
             now = rows.read_changes(db, id_)[-1]
-            if not _may_change(now, state, by):
+            if not may_change(now, state, by):
                 return False
             self._insert_change(db, id_, state, by, reason, end)
+            self._record(db, by, "destination.state", _name_of(db, id_), moved(now.state, state, reason))
             return True
 
     def remove_destination(self, name: str | int, end: Ends, *, by: str = "cli") -> None:
         """Switched off and gone from every list; name, kind and history stay readable, secrets do not."""
         with self._database.write() as db:
             id_ = _destination_id(db, name)
-            if rows.read_changes(db, id_)[-1].state is not DestinationState.off:
+            state = rows.read_changes(db, id_)[-1].state
+            self._record(db, by, "destination.removed", _name_of(db, id_), {"state": (state.value, None)})
+            if state is not DestinationState.off:
                 self._insert_change(db, id_, DestinationState.off, by, "removed", end)
             db.execute("UPDATE secret SET sealed = NULL WHERE destination = ?", (id_,))
             db.execute("UPDATE destination SET removed_at = ? WHERE id = ?", (self._now(), id_))
@@ -352,12 +378,17 @@ class Workspace:
 
     # -- within a write transaction
 
+    def _record(self, db: apsw.Connection, by: str, what: str, name: str, changes: Changes) -> None:
+        record(db, self._now(), by, what, name, changes)
+
     def _go_on(self, db: apsw.Connection, id_: int, by: str, end: Ends | None) -> None:
         """On again, if the pipeline had paused it because of the settings that were changed now."""
         stored = rows.read_changes(db, id_)[-1]
         if stored.state is DestinationState.paused and stored.by == "settings":
             last = stored.end if end is None else end
             self._insert_change(db, id_, DestinationState.on, by, "settings were changed", last)
+            told = moved(stored.state, DestinationState.on, "settings were changed")
+            self._record(db, by, "destination.state", _name_of(db, id_), told)
 
     def _insert_change(
         self, db: apsw.Connection, id_: int, state: DestinationState, by: str, reason: str, end: Ends
@@ -366,7 +397,7 @@ class Workspace:
             "INSERT INTO state_change (destination, at, state, by, reason, log_end) VALUES (?, ?, ?, ?, ?, ?)",
             (id_, self._now(), state.value, by, reason, msgspec.json.encode(end).decode()),
         )
-        _forget_pauses(db, id_)
+        forget_pauses(db, id_)
 
 
 def registered() -> Kinds:
@@ -377,30 +408,6 @@ def registered() -> Kinds:
         raise UserError(str(error)) from error
 
 
-def _may_change(now: StateChange, state: DestinationState, by: str) -> bool:
-    own_pause = now.state is DestinationState.paused and now.by == "settings"
-    match by:
-        case "settings":
-            return now.state is DestinationState.on and state is DestinationState.paused
-        case "probe":
-            return own_pause and state is DestinationState.on
-        case _:
-            return state is not now.state or own_pause
-
-
-def _forget_pauses(db: apsw.Connection, id_: int) -> None:
-    """Keep the history bounded: drop the oldest pause between two times of being on. Offs always stay."""
-    changes = fetch(db, "SELECT id, state FROM state_change WHERE destination = ? ORDER BY id", id_)
-    if len(changes) <= MOST_CHANGES:
-        return
-    states = [state for _, state in changes]
-    for place in range(1, len(changes) - 2):
-        if states[place - 1 : place + 2] == ["on", "paused", "on"]:
-            gone = (changes[place][0], changes[place + 1][0])
-            db.execute("DELETE FROM state_change WHERE id IN (?, ?)", gone)
-            return
-
-
 def _check_name(name: str, what: str) -> None:
     if not _NAME.fullmatch(name):
         raise UserError(f"A {what}'s name has 1 to 64 characters: letters, digits, '-', '_' and '.'.")
@@ -409,6 +416,10 @@ def _check_name(name: str, what: str) -> None:
 def _one(db: apsw.Connection, query: str, *values: Value) -> int | None:
     found = fetch(db, query, *values)
     return found[0][0] if found else None
+
+
+def _name_of(db: apsw.Connection, destination: int) -> str:
+    return str(fetch(db, "SELECT name FROM destination WHERE id = ?", destination)[0][0])
 
 
 def _destination_id(db: apsw.Connection, name: str | int) -> int:

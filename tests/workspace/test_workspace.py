@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from milonga.workspace import store
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState, SettingsVersion, StateChange, UnknownSettings, WriteKeys
 from milonga.workspace.secrets import KeyProvider
@@ -240,7 +239,7 @@ def test_history_tells_settings_and_states_in_the_order_they_happened(workspace:
 def test_a_destination_that_flaps_for_ever_keeps_a_bounded_history_and_every_off(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_CHANGES", 20)
+    monkeypatch.setattr("milonga.workspace.states.MOST_CHANGES", 20)
     paper_of(workspace)
     workspace.change_state("paper", off, "cli", "", {0: 50})
     workspace.change_state("paper", on, "cli", "", {0: 60})

@@ -48,6 +48,7 @@ def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
         "0003-source-settings.sql": "9ea6b50c041b",
         "0004-delivery-settings.sql": "4f86b1f6389e",
         "0005-regulations.sql": "44d2613fc6d3",
+        "0006-people.sql": "bf5221b1f689",
     }
 
 

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from milonga.collector.origins import allows
 from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
+from milonga.workspace.migrate import migrate, migrations
 from milonga.workspace.model import BrowserDestination, DestinationState, Source, SourceSettings, is_write_key
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.settings import UNSET, fields_of
@@ -302,14 +303,12 @@ def test_a_kind_that_fails_to_say_something_is_left_out_and_logged(data: Path) -
 
 def test_a_workspace_from_before_source_settings_has_the_defaults(tmp_path: Path) -> None:
     data = tmp_path / "data"
+    data.mkdir()
+    db = apsw.Connection(str(data / "workspace.db"))
+    migrate(db, migrations()[:2])
+    db.execute("INSERT INTO source VALUES (3, 'web', 1700000000000, NULL)")
+    db.execute("INSERT INTO write_key VALUES (1, 'web-key', 3)")
+    db.close()
     with open_paper(data) as workspace:
-        added = workspace.add_source("web", "web-key")
-    stored(data, "ALTER TABLE source DROP COLUMN settings")
-    stored(data, "ALTER TABLE settings DROP COLUMN delivery")
-    stored(data, "DROP TABLE doomed_user; DROP TABLE regulation; DROP TABLE suppression; DROP TABLE privacy")
-    stored(data, "PRAGMA user_version = 2")
-    with open_paper(data) as workspace:
-        assert workspace.sources() == (
-            Source(id=added.id, name="web", write_keys=("web-key",), created_at=added.created_at),
-        )
+        assert workspace.sources() == (Source(id=3, name="web", write_keys=("web-key",), created_at=1_700_000_000_000),)
         assert workspace.set_source("web", {"rateLimit": 5}).settings.rate_limit == 5

@@ -1,0 +1,155 @@
+"""The audit log: who changed what, from which value to which. Each row is written in the transaction of its change."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, TypeAlias
+
+import apsw
+import msgspec
+from msgspec import Struct
+
+from milonga.workspace.database import Database, Value, fetch
+from milonga.workspace.settings import shown
+
+KEPT: Final = 400 * 86_400_000  #: milliseconds
+MOST: Final = 200_000  #: rows of people and their programs
+MOST_OWN: Final = 20_000  #: rows of the pipeline: a destination that comes and goes must not push out what people did
+PIPELINE: Final = ("settings", "probe")  #: who writes those
+LONGEST: Final = 2_000  #: characters of one value as JSON; beyond them its beginning stands for it
+KEY_SHOWN: Final = 4  #: characters of a write key that are told
+
+Changes: TypeAlias = Mapping[str, tuple[Any, Any]]
+"""Field -> (before, after), JSON-able, secrets as ***; None where there was, or is, nothing."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """
+    id       ascending
+    at       unix milliseconds
+    by       "cli", "user:NAME", "token:NAME"; "settings" and "probe" are the pipeline itself
+    what     thing and deed: "source.added", "destination.settings", "command.resend", ...
+    name     of the thing
+    changes  see Changes; in the order of the settings
+    """
+
+    id: int
+    at: int
+    by: str
+    what: str
+    name: str
+    changes: dict[str, tuple[Any, Any]]
+
+
+class Audit:
+    def __init__(self, database: Database, now: Callable[[], int]) -> None:
+        self._database, self._now = database, now
+
+    def page(
+        self,
+        limit: int = 50,
+        *,
+        before: tuple[int, int] | None = None,
+        by: str = "",
+        what: str = "",
+        name: str = "",
+    ) -> tuple[Entry, ...]:
+        """
+        Newest first.
+
+        before  (at, id) of the last one seen: what is older follows
+        by      all of it
+        what    "source.added", or "source" for all that was done with sources
+        name    all of it
+        """
+        wanted: list[tuple[str, tuple[Value, ...]]] = [("at > ?", (self._now() - KEPT,))]
+        if before is not None:
+            wanted.append(("(at, id) < (?, ?)", before))
+        if by:
+            wanted.append(("by = ?", (by,)))
+        if what:
+            wanted.append(("(what = ? OR substr(what, 1, ?) = ?)", (what, len(what) + 1, f"{what}.")))
+        if name:
+            wanted.append(("name = ?", (name,)))
+        where = " AND ".join(condition for condition, _ in wanted)
+        values = [value for _, some in wanted for value in some]
+        sql = f"SELECT id, at, by, what, name, changes FROM audit WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
+        with self._database.read() as db:
+            return tuple(_entry(*row) for row in fetch(db, sql, *values, limit))
+
+    def who(self) -> tuple[str, ...]:
+        """All that a row is by, to choose from."""
+        with self._database.read() as db:
+            return tuple(row[0] for row in fetch(db, "SELECT DISTINCT by FROM audit ORDER BY by"))
+
+
+def record(db: apsw.Connection, at: int, by: str, what: str, name: str, changes: Changes) -> None:
+    """
+    Within the write transaction of the change.
+
+    at  unix milliseconds
+    """
+    text = msgspec.json.encode({field: tuple(_cut(one) for one in both) for field, both in changes.items()}).decode()
+    db.execute("INSERT INTO audit (at, by, what, name, changes) VALUES (?, ?, ?, ?, ?)", (at, by, what, name, text))
+    db.execute("DELETE FROM audit WHERE at < ?", (at - KEPT,))
+    if db.last_insert_rowid() % 100 == 0:
+        bound(db, MOST, MOST_OWN)
+
+
+def bound(db: apsw.Connection, most: int, most_own: int) -> None:
+    """No more rows than these, of people and of the pipeline; the oldest go."""
+    for condition, number in (("by NOT IN (?, ?)", most), ("by IN (?, ?)", most_own)):
+        db.execute(
+            f"DELETE FROM audit WHERE id IN "  # noqa: S608
+            f"(SELECT id FROM audit WHERE {condition} ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)",
+            (*PIPELINE, number),
+        )
+
+
+def between(names: Iterable[str], *both: tuple[Struct, Struct]) -> Changes:
+    """
+    Of these settings, as people may see them.
+
+    both  before and after, of the kind's own settings and of those that all kinds share
+    """
+    was = {name: value for before, _ in both for name, value in shown(before).items()}
+    now = {name: value for _, after in both for name, value in shown(after).items()}
+    return {name: (was.get(name), now[name]) for name in names if name in now}
+
+
+def added(**fields: object) -> Changes:
+    """Of something that was not there before; what is None, nothing or empty is left out."""
+    return {name: (None, value) for name, value in fields.items() if value not in (None, "", (), [])}
+
+
+def key_shown(write_key: str) -> str:
+    return f"{write_key[:KEY_SHOWN]}…" if len(write_key) > 2 * KEY_SHOWN else "…"
+
+
+def told_of(args: Mapping[str, object]) -> Changes:
+    """
+    Of a command, without anything that an event may have said: numbers, switches, the words that are ours, and of lists
+    how many they hold.
+    """
+    told: dict[str, object] = {}
+    for name, value in args.items():
+        if name in ("destination", "by"):
+            continue
+        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and name in OUR_WORDS):
+            told[name] = value
+        elif isinstance(value, (list, tuple)):
+            told[name] = len(value)
+        elif name == "wanted" and isinstance(value, Mapping):  # what a replay is of
+            told |= {field: one for field, one in value.items() if isinstance(one, (bool, int, float))}
+    return added(**told)
+
+
+OUR_WORDS: Final = frozenset({"state", "reason"})  #: arguments of commands whose texts are not made by events
+
+
+def _cut(value: object) -> object:
+    text = msgspec.json.encode(value).decode()
+    return value if len(text) <= LONGEST else f"{text[:LONGEST]}…"
+
+
+def _entry(id_: int, at: int, by: str, what: str, name: str, changes: str) -> Entry:
+    found = msgspec.json.decode(changes, type=dict[str, tuple[Any, Any]])
+    return Entry(id=id_, at=at, by=by, what=what, name=name, changes=found)
