@@ -21,7 +21,6 @@ from bench.run import Run
 from bench.samples import mix, stamped
 from bench.serving import add_totango, fill
 from milonga.cli import logs
-from milonga.cli.common import LOG_FOLDER
 from milonga.delivery.encode import outgoing
 from milonga.delivery.manager import Delivery
 from milonga.delivery.outgoing import Outgoing, Reply
@@ -29,6 +28,7 @@ from milonga.delivery.sender import Sender
 from milonga.destinations import registry
 from milonga.destinations.contract import Answer, Skip
 from milonga.eventlog.reader import SqliteLogReader
+from milonga.facts.directory import LOG_FOLDER
 from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.spec.read import read_stamped

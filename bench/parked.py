@@ -24,9 +24,9 @@ from bench.report import Found, row
 from bench.run import Run
 from bench.samples import message_ids, numbered, stamp_now
 from bench.serving import DESTINATION, Server, add_totango
-from milonga.cli.common import LOG_FOLDER
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.facts.directory import LOG_FOLDER
 
 KEYS: Final = int(os.environ.get("MILONGA_BENCH_KEYS", "100000"))  #: accounts that are refused
 EACH: Final = 2  #: events of one

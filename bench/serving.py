@@ -12,8 +12,8 @@ from bench.children import once
 from bench.load import KEY
 from bench.measure import Cores, children_of, pin
 from bench.samples import mix, stamped
-from milonga.cli.common import LOG_FOLDER
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.facts.directory import LOG_FOLDER
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from milonga.cli.common import fail
-from milonga.cli.facts import Facts
 from milonga.cli.terminal import clean
+from milonga.facts.facts import Facts
 
 PATIENCE: Final = 6.0  #: seconds without news from a running server
 

@@ -23,13 +23,14 @@ from milonga.cli.archive import (
     sync,
     take_out,
 )
-from milonga.cli.common import DATA, DataOption, JsonOption, exists, note, told
+from milonga.cli.common import DATA, DataOption, JsonOption, note, told
 from milonga.cli.copying import copy
-from milonga.cli.formats import LOG, OUTCOMES, known_formats, read_only
 from milonga.cli.terminal import print_json
 from milonga.eventlog.aside import with_companions
 from milonga.eventlog.levels import MB
 from milonga.eventlog.room import Room
+from milonga.facts.directory import exists
+from milonga.facts.formats import LOG, OUTCOMES, known_formats, read_only
 from milonga.outcomes.words import instant
 from milonga.workspace import database, lock
 from milonga.workspace.errors import UserError

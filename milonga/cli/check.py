@@ -20,10 +20,11 @@ from milonga.cli.checking import (
     check_set_aside,
     check_workspace,
 )
-from milonga.cli.common import DATA, DataOption, JsonOption, exists, server_runs, told
-from milonga.cli.formats import DELIVERY
+from milonga.cli.common import DATA, DataOption, JsonOption, told
 from milonga.cli.terminal import clean, print_json
 from milonga.delivery.store_reader import DeliveryReader
+from milonga.facts.directory import exists, server_runs
+from milonga.facts.formats import DELIVERY
 from milonga.workspace.database import NAME, is_unfinished
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig

@@ -13,7 +13,6 @@ from typing import Final
 import apsw
 
 from milonga.cli.checking import INDEX_FIX, Checked, Ranges, Report, faults_of, newer, only_indexes, open_file, size_of
-from milonga.cli.formats import DELIVERY, LOG, OUTCOMES
 from milonga.delivery.detours import account_of
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.switching import Fate, fate, gap_end, spans
@@ -21,6 +20,7 @@ from milonga.eventlog.api import START, Damaged, Offset, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.reading import all_damaged, read_rows
 from milonga.eventlog.segment import list_segments, lost_from, newest, path_of
+from milonga.facts.formats import DELIVERY, LOG, OUTCOMES
 from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationConfig
 

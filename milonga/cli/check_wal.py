@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from milonga.cli.checking import Report
-from milonga.cli.formats import LOG, OUTCOMES
 from milonga.eventlog.wal import lost_commits_at_rest
+from milonga.facts.formats import LOG, OUTCOMES
 
 
 def check_wals(report: Report, data: Path) -> None:

@@ -12,10 +12,10 @@ import apsw
 import msgspec
 from msgspec import Struct
 
-from milonga.cli.formats import DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.delivery.rows import event_of, keys_of
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE
+from milonga.facts.formats import DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.outcomes import files as outcome_files
 from milonga.workspace import database
 

@@ -1,24 +1,20 @@
 """What all commands share: --data and --json, errors in words, and reaching the workspace."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeAlias
 
-import apsw
 import typer
 
-from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.record import UnknownFormat
-from milonga.workspace import database
+from milonga.facts.directory import exists, must_exist
+from milonga.facts.facts import Facts, open_facts
 from milonga.workspace.errors import UserError
-from milonga.workspace.lock import holders
 from milonga.workspace.store import Workspace
 
 DATA = Path("milonga-data")  #: the default of every command
-LOG_FOLDER = "log"  #: in the data directory
 
 
 def data_directory(given: str | Path) -> Path:
@@ -84,20 +80,21 @@ def opened(data: Path, *, create: bool = False) -> Iterator[Workspace]:
     create  make one if there is none; else that is an error, so that a mistyped --data is noticed
     """
     with told():
-        if not create and not exists(data):
-            raise UserError(
-                f"There is no workspace in {data}. Is that the right directory (--data, MILONGA_DATA)? "
-                "The first one is made by: milonga sources add NAME"
-            )
+        if not create:
+            must_exist(data)
         with Workspace.open(data) as workspace:
             yield workspace
 
 
-def exists(data: Path) -> bool:
-    """Whether there is a workspace. UserError if the directory is a file."""
-    if data.exists() and not data.is_dir():
-        raise UserError(f"{data} is a file, not a directory. Choose another place with --data.")
-    return (data / database.NAME).exists()
+@contextmanager
+def facts_of(data: Path) -> Iterator[Facts]:
+    """For one command. UserErrors within are told, and which outcomes are missing."""
+    with told(), open_facts(data) as facts:
+        try:
+            yield facts
+        finally:
+            for name, error in facts.outcomes.unreadable.items():
+                note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage.")
 
 
 def nothing_yet(data: Path) -> bool:
@@ -107,10 +104,6 @@ def nothing_yet(data: Path) -> bool:
     if not there:
         note(f"There is no workspace in {data} yet. Make one with: milonga sources add NAME")
     return not there
-
-
-def server_runs(data: Path) -> bool:
-    return bool(holders(data))
 
 
 def ask(question: str, *, yes: bool, for_good: bool = False) -> None:
@@ -128,18 +121,3 @@ def ask(question: str, *, yes: bool, for_good: bool = False) -> None:
         return
     if not typer.confirm(question, err=True):
         fail("Nothing was changed.")
-
-
-def log_end(data: Path) -> dict[int, int]:
-    """The log's newest offset of each partition; 0 while there is no log. UserError if it cannot be read."""
-    return asyncio.run(_log_end(data / LOG_FOLDER))
-
-
-async def _log_end(folder: Path) -> dict[int, int]:
-    reader = SqliteLogReader(folder)
-    try:
-        return {partition: await reader.end(partition) for partition in reader.assignments("cli")}
-    except (OSError, apsw.Error) as error:
-        raise UserError(f"The log in {folder} cannot be read: {error}. Nothing was changed.") from error
-    finally:
-        await reader.close()

@@ -25,10 +25,10 @@ from typing import Final, Protocol
 
 import apsw
 
-from milonga.cli.formats import COUNTERS, DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.eventlog.aside import DAMAGED, UNREADABLE
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.segment import list_segments, newest, open_settled, path_of
+from milonga.facts.formats import COUNTERS, DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.outcomes import files as outcome_files
 from milonga.workspace import database
 from milonga.workspace.errors import UserError

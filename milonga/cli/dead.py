@@ -1,17 +1,16 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from milonga.cli.asking import answers
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, fail, note
-from milonga.cli.facts import Facts, facts_of
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.rows import DeadLetter
-from milonga.outcomes.explain import name_of
-from milonga.outcomes.words import instant
+from milonga.facts.dead import MOST, as_row, count, letters
+from milonga.facts.facts import Facts
 from milonga.spec.read import read_stamped
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
@@ -20,7 +19,6 @@ app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination
 DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
-MOST = 10_000  #: dead letters of one command
 
 COLUMNS = (
     Column("diedAt", time=True),
@@ -44,8 +42,8 @@ def list_(
 ) -> None:
     """List dead letters, the oldest death first."""
     with facts_of(data) as facts:
-        rows = [_row(facts, letter) for letter in _letters(facts, destination, limit)]
-        there = _count(facts, destination)
+        rows = [as_row(facts, letter) for letter in letters(facts, destination, limit)]
+        there = count(facts, destination)
     if json:
         print_json(rows)
     elif rows:
@@ -66,8 +64,8 @@ def show(
     """Show a dead letter with its event. Always JSON."""
     with facts_of(data) as facts:
         found = [
-            _row(facts, letter) | {"event": read_stamped(letter.event).received}
-            for letter in _letters(facts, destination, MOST)
+            as_row(facts, letter) | {"event": read_stamped(letter.event).received}
+            for letter in letters(facts, destination, MOST)
             if letter.event.stamp.message_id == message_id
         ]
     if found or json:
@@ -108,13 +106,13 @@ def discard(
 def _chosen(facts: Facts, ids: Sequence[str], all_: bool, destination: str | None) -> list[DeadLetter]:
     if bool(ids) == all_:
         raise typer.BadParameter("Name message ids, or --all.")
-    letters = _letters(facts, destination, MOST)
-    chosen = [letter for letter in letters if all_ or letter.event.stamp.message_id in ids]
+    found = letters(facts, destination, MOST)
+    chosen = [letter for letter in found if all_ or letter.event.stamp.message_id in ids]
     missing = set(ids) - {letter.event.stamp.message_id for letter in chosen}
     if missing:
         fail(_none(sorted(missing)))
-    if all_ and (there := _count(facts, destination)) > len(letters):
-        note(f"Only the oldest {len(letters):,} of {there:,} at once: say it again for the rest.")
+    if all_ and (there := count(facts, destination)) > len(found):
+        note(f"Only the oldest {len(found):,} of {there:,} at once: say it again for the rest.")
     return chosen
 
 
@@ -140,39 +138,3 @@ def _ask_server(facts: Facts, kind: str, chosen: Sequence[DeadLetter], *, json: 
 
 def _none(ids: Sequence[str]) -> str:
     return clean(f"There is no dead letter with message id {', '.join(ids)}. See `milonga dead list`.")
-
-
-def _numbers(facts: Facts, destination: str | None) -> list[int]:
-    if destination is not None:
-        return [facts.workspace.destination(destination).id]
-    return [place.config.id for place in facts.places if place.removed_at is None]
-
-
-def _count(facts: Facts, destination: str | None) -> int:
-    delivery = facts.delivery
-    return 0 if delivery is None else sum(map(delivery.dead_count, _numbers(facts, destination)))
-
-
-def _letters(facts: Facts, destination: str | None, limit: int) -> list[DeadLetter]:
-    """Those of removed destinations are nobody's business any more, even where they are still there."""
-    if facts.delivery is None:
-        return []
-    found = [one for number in _numbers(facts, destination) for one in facts.delivery.dead_letters(number, limit=limit)]
-    return sorted(found, key=lambda letter: letter.died_at)[:limit]
-
-
-def _row(facts: Facts, letter: DeadLetter) -> dict[str, Any]:
-    stamp = letter.event.stamp
-    return {
-        "destination": facts.destination_name(letter.destination),
-        "position": {"partition": letter.position.partition, "offset": letter.position.offset},
-        "diedAt": instant(letter.died_at),
-        "code": letter.code,
-        "reason": letter.reason,
-        "type": stamp.type,
-        "name": name_of(read_stamped(letter.event)),
-        "messageId": stamp.message_id,
-        "user": stamp.user_id,
-        "account": stamp.account,
-        "receivedAt": instant(stamp.received_at),
-    }

@@ -18,12 +18,13 @@ from typing import Annotated, Final
 import typer
 
 from milonga.cli import session, site
-from milonga.cli.common import fail, log_end, told
+from milonga.cli.common import fail, told
 from milonga.cli.processes import stop_on_signals
-from milonga.cli.setup import address_of, snippet
 from milonga.collector.cdn.assets import NotBuilt
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.totango.fake import Totango, pretend
+from milonga.facts.directory import log_end
+from milonga.facts.setup import address_of, snippet
 from milonga.workspace.errors import UserError
 from milonga.workspace.lock import DataLock
 from milonga.workspace.model import DestinationConfig, DestinationState

@@ -16,19 +16,20 @@ from milonga.cli.common import (
     UnusedDataOption,
     YesOption,
     ask,
+    facts_of,
     fail,
-    log_end,
     note,
     nothing_yet,
     opened,
     told,
 )
 from milonga.cli.disk import tell_disk
-from milonga.cli.facts import Facts, Place, facts_of, waiting_events
 from milonga.cli.terminal import Column, many, print_json, print_table
 from milonga.destinations.contract import Destination
+from milonga.facts.destinations import as_row, declared, details, lacks, place_called
+from milonga.facts.directory import log_end
+from milonga.facts.facts import Facts, waiting_events
 from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.rows import kind_named
 from milonga.workspace.settings import UNSET, by_names, changed, fields_of
@@ -85,7 +86,7 @@ def list_(
             print_json([])
         return
     with facts_of(data) as facts:
-        found = [showing.summary(facts, place) for place in facts.places if all_ or place.removed_at is None]
+        found = [as_row(facts, place) for place in facts.places if all_ or place.removed_at is None]
         removed = sum(place.removed_at is not None for place in facts.places)
     if json:
         print_json(found)
@@ -109,12 +110,12 @@ def show(
 ) -> None:
     """One destination: its state and why, how it fares, its settings (secrets as ***), its history."""
     with facts_of(data) as facts:
-        place = _place(facts, name)
-        details = showing.details(facts, place)
+        place = place_called(facts, name)
+        told_ = details(facts, place)
     if json:
-        print_json(details)
+        print_json(told_)
     else:
-        showing.print_details(details, place.config.settings)
+        showing.print_details(told_, place.config.settings)
         if not facts.server_runs and place.removed_at is None:
             note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
     for other in facts.places:
@@ -155,7 +156,7 @@ def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> Non
     """Switch a destination on. From off it begins with the events that arrive from now on."""
     with opened(data) as workspace:
         config = workspace.destination(name)
-        for field in showing.lacks(workspace, config) if config.state is DestinationState.off else ():
+        for field in lacks(workspace, config) if config.state is DestinationState.off else ():
             giving.refuse_without(field, f"Set it first: milonga destinations set {name} --set {field.name}=...")
     _change(data, name, DestinationState.on, "switched on", json=json)
 
@@ -235,8 +236,8 @@ def kinds(
         fail(f"A kind {kind!r} does not exist. Kinds: {', '.join(there)}.")
     own, shared = fields_of(there[kind].settings), fields_of(DeliverySettings)
     if json:
-        listed = [showing.declared(field, "settings") for field in own]
-        print_json([*listed, *(showing.declared(field, "delivery") for field in shared)])
+        listed = [declared(field, "settings") for field in own]
+        print_json([*listed, *(declared(field, "delivery") for field in shared)])
     else:
         showing.print_kind(own)
         typer.echo("\nDelivery settings, which every destination has:\n")
@@ -266,7 +267,7 @@ def _tell(data: Path, workspace: Workspace, name: str, what: str, *, json: bool,
     if json:
         facts = Facts(data, workspace)
         try:
-            print_json(showing.details(facts, _place(facts, name)))
+            print_json(details(facts, place_called(facts, name)))
         finally:
             facts.close()
     else:
@@ -275,7 +276,7 @@ def _tell(data: Path, workspace: Workspace, name: str, what: str, *, json: bool,
         typer.echo(f"{what} {config.name} is {now.state}{why.rstrip('.')}.".strip())
         if moved:
             typer.echo(IN_FORCE)
-    for field in showing.lacks(workspace, config):
+    for field in lacks(workspace, config):
         note(
             f"{field.label} ({field.name}) is not set: until then nothing can be sent. "
             f"milonga destinations set {config.name} --set {field.name}=..."
@@ -289,15 +290,3 @@ def _waiting(data: Path, facts: Facts, number: int) -> str:
         count, exact = waiting_events(facts, config, log_end(data))
     waiting = many(count, "waiting event")
     return "" if not count else waiting if exact else f"Up to {waiting}"
-
-
-def _place(facts: Facts, name: str) -> Place:
-    """There, or else the one removed last, or one by its id."""
-    there = [place for place in facts.places if place.config.name == name]
-    there.sort(key=lambda place: (place.removed_at is None, place.removed_at or 0))
-    if there:
-        return there[-1]
-    found = next((place for place in facts.places if str(place.config.id) == name), None)
-    if found is None:
-        raise UserError(f"There is no destination {name}. See `milonga destinations list --all`.")
-    return found

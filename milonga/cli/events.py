@@ -1,26 +1,24 @@
 """`milonga events`: what arrived."""
 
 import asyncio
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from milonga.cli.common import DATA, LOG_FOLDER, DataOption, JsonOption, an_id, fail, note, told
-from milonga.cli.facts import Facts, facts_of
-from milonga.cli.search import SCAN, Found, Wanted, find
+from milonga.cli.common import DATA, DataOption, JsonOption, an_id, facts_of, fail, note, told
 from milonga.cli.terminal import Column, clean, folded, json_text, one_line, print_json, print_table, terminal_width
 from milonga.collector.refusals import HELP
-from milonga.eventlog.api import START, Discard, Stored
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
-from milonga.eventlog.lookup import AFTER_ALL
+from milonga.eventlog.api import START, Stored
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.outcomes.explain import name_of
+from milonga.facts import events as rows
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.facts import Facts
+from milonga.facts.search import SCAN, Found, Wanted, find
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
-from milonga.spec.read import EVENT_TYPES, read_stamped
+from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.commands import milliseconds
 
 app = typer.Typer(no_args_is_help=True, help="What arrived, as it is kept in the log.")
@@ -76,11 +74,11 @@ def list_(
     with facts_of(data) as facts:
         wanted = _wanted(facts, type_, name, user, account, no_account, source, message_id)
         found = find(facts.log, wanted, limit, scan)
-        rows = [_row(facts, stored) for stored in found.events]
+        listed = [rows.as_row(facts, stored) for stored in found.events]
     if json:
-        print_json(rows)
+        print_json(listed)
     else:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in listed])
     _say_if_cut(found)
 
 
@@ -92,10 +90,7 @@ def show(
 ) -> None:
     """Show events with this message id as they arrived, and what the collector found out. Always JSON."""
     with facts_of(data) as facts:
-        found = [
-            _row(facts, stored) | {"sender": stored.event.stamp.ip, "event": read_stamped(stored.event).received}
-            for stored in facts.log.by_message_id(message_id)
-        ]
+        found = [rows.as_received(facts, stored) for stored in facts.log.by_message_id(message_id)]
     if found or json:
         print_json(found)
     if not found:
@@ -106,15 +101,7 @@ def show(
 def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = False) -> None:
     """What was not accepted: how many by code, in all and as far back as counts go, and the newest to look at."""
     with facts_of(data) as facts:
-        totals: Counter[tuple[str, str]] = Counter()
-        refused = 0
-        for count in facts.log.counts(0, AFTER_ALL):
-            if count.name.startswith(DISCARDED):
-                totals[_source(facts, count.source) or "", count.name.removeprefix(DISCARDED)] += count.n
-            elif count.name.startswith(REFUSED):
-                refused += count.n
-        samples = [_discard(facts, discard) for discard in facts.log.discards(limit)]
-    counts = [{"source": source or None, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
+        counts, samples, refused = rows.discarded(facts), rows.newest_discarded(facts, limit), rows.refused(facts)
     if json:
         print_json({"counts": counts, "newest": samples})
         return
@@ -144,14 +131,11 @@ def counts(
     """How many events each source sent: accepted, dropped as duplicates, discarded; and its refused requests."""
     since = 0 if hours is None else int(milliseconds() - hours * HOUR)
     with facts_of(data) as facts:
-        by_source: dict[int, Counter[str]] = {}
-        for count in facts.log.counts(since // 60_000, AFTER_ALL):
-            by_source.setdefault(count.source, Counter())[count.name] += count.n
-        rows = [_counts(_source(facts, number), by_source[number]) for number in sorted(by_source)]
+        counted = rows.counts(facts, since)
     if json:
-        print_json(rows)
+        print_json(counted)
         return
-    if not rows:
+    if not counted:
         typer.echo("Nothing arrived.")
         return
     print_table(
@@ -167,10 +151,10 @@ def counts(
                 )
                 or "-",
             ]
-            for row in rows
+            for row in counted
         ],
     )
-    _help({code for row in rows for code in row["refusedByCode"]})
+    _help({code for row in counted for code in row["refusedByCode"]})
 
 
 def _help(codes: set[str]) -> None:
@@ -209,7 +193,7 @@ def tail(
         found = find(facts.log, wanted, limit, scan)
         _say_if_cut(found)
         for stored in reversed(found.events):
-            typer.echo(_line(_row(facts, stored), json=json))
+            typer.echo(_line(rows.as_row(facts, stored), json=json))
         if follow:
             seen = max((one.position.offset for one in (*newest, *found.events)), default=START)
             asyncio.run(_follow(facts, data, wanted, seen, json=json))
@@ -221,7 +205,7 @@ async def _follow(facts: Facts, data: Path, wanted: Wanted, seen: int, *, json: 
         for found in await reader.read(0, seen, 500):
             seen = found.position.offset
             if isinstance(found, Stored) and wanted.fits(found):
-                typer.echo(_line(_row(facts, found), json=json))
+                typer.echo(_line(rows.as_row(facts, found), json=json))
         await reader.wait(0, seen, 60.0)
 
 
@@ -256,53 +240,6 @@ def _say_if_cut(found: Found) -> None:
             f"Only the newest {found.looked:,} events were looked through, back to {instant(found.until)}. "
             "--scan N looks further."
         )
-
-
-def _source(facts: Facts, number: int) -> str | None:
-    """None: it is not known, as with an unknown write key."""
-    return facts.source(number) if number else None
-
-
-def _row(facts: Facts, stored: Stored) -> dict[str, Any]:
-    event = read_stamped(stored.event)
-    return {
-        "position": {"partition": stored.position.partition, "offset": stored.position.offset},
-        "receivedAt": instant(stored.event.stamp.received_at),
-        "timestamp": instant(stored.event.stamp.timestamp),
-        "source": facts.source(stored.event.stamp.source),
-        "type": event.type,
-        "name": name_of(event),
-        "messageId": event.message_id,
-        "user": event.user_id,
-        "anonymous": event.anonymous_id,
-        "account": event.account.id if event.account is not None else None,
-    }
-
-
-def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
-    return {
-        "at": instant(discard.at),
-        "source": _source(facts, discard.source),
-        "code": discard.code,
-        "reason": discard.reason,
-        "excerpt": discard.excerpt.decode(errors="replace"),
-    }
-
-
-def _counts(source: str | None, counts: Counter[str]) -> dict[str, Any]:
-    def by_code(prefix: str) -> dict[str, int]:
-        return {name.removeprefix(prefix): n for name, n in counts.most_common() if name.startswith(prefix)}
-
-    codes, refused = by_code(DISCARDED), by_code(REFUSED)
-    return {
-        "source": source,
-        "accepted": counts[ACCEPTED],
-        "duplicates": counts[DUPLICATE],
-        "discarded": sum(codes.values()),
-        "discardedByCode": codes,
-        "refused": sum(refused.values()),
-        "refusedByCode": refused,
-    }
 
 
 def _line(row: dict[str, Any], *, json: bool) -> str:

@@ -1,23 +1,21 @@
 """`milonga explain`: what became of an event, in words."""
 
-import json as json_
-import re
 from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, fail
-from milonga.cli.facts import Facts, facts_of
-from milonga.cli.search import Wanted
-from milonga.cli.summary import discarded, refused, summary, tell, why_nothing, why_silent
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, facts_of, fail
+from milonga.cli.summing import tell
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
+from milonga.facts.explain import by_message_id
+from milonga.facts.explain import discarded as sample_of
+from milonga.facts.facts import Facts
+from milonga.facts.search import Wanted
+from milonga.facts.summary import discarded, refused, summary, why_nothing, why_silent
 from milonga.outcomes.words import instant, sentence
-from milonga.privacy.digest import erased_message_id
 from milonga.workspace.commands import milliseconds
 
-MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
-MOST_DISCARDS: Final = 10_000  #: samples of discarded events looked through for one that never entered it
 DISCARDS_SHOWN: Final = 20  #: by `milonga events discarded`, unless told otherwise
 
 VALUE: Final = " " * 7
@@ -51,7 +49,7 @@ def command(
 
 
 def _one(facts: Facts, message_id: str, *, json: bool) -> None:
-    found = facts.log.by_message_id(message_id) or _letters(facts, message_id) or _erased(facts, message_id)
+    found = by_message_id(facts, message_id)
     if json:
         print_json([facts.tell(stored) for stored in found])
     if not found:
@@ -65,29 +63,16 @@ def _one(facts: Facts, message_id: str, *, json: bool) -> None:
         _print(facts, found)
 
 
-def _erased(facts: Facts, message_id: str) -> list[Stored]:
-    """Of an event that a regulation erased, the log has a digest of the id."""
-    return facts.log.by_message_id(erased_message_id(facts.workspace.regulations.salt, message_id))
-
-
-def _letters(facts: Facts, message_id: str) -> list[Stored]:
-    """Dead letters outlive the log."""
-    letters = [] if facts.delivery is None else facts.delivery.dead_letters(limit=MOST_LETTERS)
-    mine = {one.position: one.event for one in letters if one.event.stamp.message_id == message_id}
-    return [Stored(position, event) for position, event in mine.items()]
-
-
 def _discarded(facts: Facts, message_id: str) -> str:
     """Where it is among the samples of what was not accepted, and why that was; "" if it is not."""
-    forms = {json_.dumps(message_id, ensure_ascii=ascii_).encode(errors="replace") for ascii_ in (True, False)}
-    named = re.compile(rb'"messageId"\s*:\s*(?:%b)' % b"|".join(map(re.escape, forms)))
-    for number, one in enumerate(facts.log.discards(MOST_DISCARDS), 1):
-        if named.search(one.excerpt):
-            source = f" from source {facts.source(one.source)}" if one.source else ""
-            more = f" --limit {number}" if number > DISCARDS_SHOWN else ""
-            why = f"It was discarded as it came, {instant(one.at)}{source}: {one.code}. {sentence(one.reason)}"
-            return f"{clean(why)}\n`milonga events discarded{more}` shows it."
-    return ""
+    found = sample_of(facts, message_id)
+    if found is None:
+        return ""
+    number, one = found
+    source = f" from source {facts.source(one.source)}" if one.source else ""
+    more = f" --limit {number}" if number > DISCARDS_SHOWN else ""
+    why = f"It was discarded as it came, {instant(one.at)}{source}: {one.code}. {sentence(one.reason)}"
+    return f"{clean(why)}\n`milonga events discarded{more}` shows it."
 
 
 def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json: bool) -> None:

@@ -9,10 +9,10 @@ import typer
 from msgspec import Struct, ValidationError, convert, to_builtins
 from typer.core import TyperGroup
 
-from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, fail, log_end, note, opened
-from milonga.cli.facts import facts_of
+from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, facts_of, fail, note, opened
 from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.destinations.contract import Destination
+from milonga.facts.directory import log_end
 from milonga.filters.chain import Dropped, Seen, check
 from milonga.filters.rule import Filter
 from milonga.identity.account import read_unstamped

@@ -16,8 +16,7 @@ import apsw
 import structlog
 from msgspec import Struct
 
-from milonga.cli.common import LOG_FOLDER
-from milonga.cli.disk import DiskOptions, DiskWatch, Ledge
+from milonga.cli.disk import DiskWatch, Ledge
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
 from milonga.cli.regulating import Regulating
@@ -38,6 +37,8 @@ from milonga.eventlog.levels import segment_size
 from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.disk import DiskOptions
 from milonga.identity.message_id import new_message_id
 from milonga.identity.new_accounts import NewAccounts
 from milonga.metrics.figures import Collected

@@ -4,19 +4,20 @@ import getpass
 import json as json_
 import socket
 from collections.abc import Iterator, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from milonga.cli.asking import answers
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, fail, note
-from milonga.cli.facts import Facts, facts_of
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
 from milonga.destinations.contract import Key
-from milonga.outcomes.words import instant, typed
+from milonga.facts.facts import Facts
+from milonga.facts.parked import as_row
+from milonga.outcomes.words import typed
 from milonga.workspace.model import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not move, and wait on disk.")
@@ -65,7 +66,7 @@ def list_(
         there = 0 if reader is None else count_keys(reader, number)
         if not json:
             _tell_state(facts, destination)
-    rows = [_row(one) for one in found]
+    rows = [as_row(one) for one in found]
     if json:
         print_json(rows)
     elif rows:
@@ -225,20 +226,3 @@ def _cell(value: object) -> str:
     if isinstance(value, list):
         return key_text(tuple(value))
     return "-" if value is None or value == "" else str(value)
-
-
-def _row(one: ParkedKey) -> dict[str, Any]:
-    key = one.key
-    return {
-        "key": list(key),
-        "account": key[0],
-        "user": key[1] if len(key) > 1 else None,
-        "waiting": one.waiting,
-        "since": instant(one.received_at),
-        "parkedAt": instant(one.parked_at),
-        "first": {"partition": one.first.partition, "offset": one.first.offset},
-        "attempts": one.attempts,
-        "code": one.code,
-        "reason": one.reason,
-        "nextTry": None if one.next_at is None else instant(one.next_at),
-    }

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened, server_runs
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
-from milonga.outcomes.words import instant
-from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind, Regulation
+from milonga.facts.directory import server_runs
+from milonga.facts.regulations import as_row
+from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind
 from milonga.spec.values import id_text
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
@@ -107,7 +108,7 @@ def list_(
 ) -> None:
     """List regulations, the newest first."""
     with opened(data) as workspace:
-        rows = [_row(workspace, one) for one in workspace.regulations.all(limit)]
+        rows = [as_row(workspace, one) for one in workspace.regulations.all(limit)]
         suppressed = workspace.regulations.count_suppressed()
     if json:
         print_json(rows)
@@ -127,7 +128,7 @@ def show(
 ) -> None:
     """Show how far a regulation is, and what it erased."""
     with opened(data) as workspace:
-        row = _row(workspace, workspace.regulations.regulation(number))
+        row = as_row(workspace, workspace.regulations.regulation(number))
     _tell(row, json=json)
 
 
@@ -192,7 +193,7 @@ def _wait(workspace: Workspace, ids: Sequence[int], seconds: float) -> list[dict
     while True:
         found = [workspace.regulations.regulation(number) for number in ids]
         if all(one.ended_at is not None for one in found) or time.monotonic() >= deadline:
-            return [_row(workspace, one) for one in found]
+            return [as_row(workspace, one) for one in found]
         time.sleep(0.1)
 
 
@@ -236,23 +237,6 @@ def _of_json(lines: Iterable[str]) -> Iterator[str]:
 def _in_parts(users: Sequence[str]) -> list[list[str]]:
     rest = iter(users)
     return list(iter(lambda: list(islice(rest, MOST_USERS)), []))
-
-
-def _row(workspace: Workspace, one: Regulation) -> dict[str, Any]:
-    names = workspace.source_names()
-    return {
-        "id": one.id,
-        "kind": one.kind.value,
-        "status": one.status.value,
-        "source": None if one.source is None else names.get(one.source, f"#{one.source}"),
-        "users": one.users,
-        "createdAt": instant(one.created_at),
-        "deliveryAt": None if one.delivery_at is None else instant(one.delivery_at),
-        "endedAt": None if one.ended_at is None else instant(one.ended_at),
-        "erased": dict(one.counts),
-        "unreadable": list(one.left),
-        "trouble": one.trouble,
-    }
 
 
 def _tell(row: dict[str, Any], *, json: bool) -> None:

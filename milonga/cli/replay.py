@@ -12,14 +12,14 @@ import msgspec
 import typer
 
 from milonga.cli.asking import answers
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, fail, note
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, facts_of, fail, note
 from milonga.cli.events import Type
-from milonga.cli.facts import Facts, Place, facts_of
-from milonga.cli.rehearsal import Rehearsal, Rehearsed, as_json
 from milonga.cli.terminal import clean, folded, many, print_json, print_table, terminal_width
-from milonga.cli.when import HELP, moment
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Destination
+from milonga.facts.facts import Facts, Place
+from milonga.facts.rehearsal import Rehearsal, Rehearsed, as_json
+from milonga.facts.when import HELP, moment
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
 from milonga.workspace.commands import milliseconds

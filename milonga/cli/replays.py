@@ -7,13 +7,12 @@ from typing import Annotated, Any, Final
 import typer
 
 from milonga.cli.asking import answers
-from milonga.cli.common import DATA, DataOption, JsonOption, fail, note
-from milonga.cli.facts import Facts, facts_of
+from milonga.cli.common import DATA, DataOption, JsonOption, facts_of, fail, note
 from milonga.cli.replay import later
 from milonga.cli.terminal import Column, clean, print_json, print_table
-from milonga.delivery.replay_rows import GOES_ON, Replay, ReplayState
-from milonga.outcomes.words import instant
-from milonga.workspace.model import DestinationState
+from milonga.delivery.replay_rows import Replay, ReplayState
+from milonga.facts.facts import Facts
+from milonga.facts.replays import as_row
 
 app = typer.Typer(no_args_is_help=True, help="Replays: events sent once more (`milonga replay`).")
 
@@ -45,7 +44,7 @@ def list_(
     with facts_of(data) as facts:
         of = None if destination is None else facts.workspace.destination(destination).id
         replays = [] if facts.delivery is None else facts.delivery.replays.all(of, limit)
-        rows = [_row(facts, replay) for replay in replays]
+        rows = [as_row(facts, replay) for replay in replays]
         waiting = sum(command.kind == "replay" for command in facts.workspace.commands.pending())
     if json:
         print_json(rows)
@@ -61,7 +60,7 @@ def list_(
 def show(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Show what a replay was asked for, how far it is, and what became of its events."""
     with facts_of(data) as facts:
-        row = _row(facts, _one(facts, number))
+        row = as_row(facts, _one(facts, number))
     if json:
         print_json(row)
         return
@@ -109,35 +108,6 @@ def _one(facts: Facts, number: int) -> Replay:
     return found
 
 
-def _row(facts: Facts, replay: Replay) -> dict[str, Any]:
-    assert facts.delivery is not None  # noqa: S101 - the replay came from there
-    reader = facts.delivery.replays
-    counts = reader.counts(replay.id)
-    ways = reader.ways(replay.id)
-    on_their_way = sum(one.replay == replay.id for one in reader.joined(replay.destination).values())
-    return {
-        "replay": replay.id,
-        "destination": facts.destination_name(replay.destination),
-        "state": replay.state.value,
-        "reason": replay.reason,
-        "askedAt": instant(replay.asked_at),
-        "by": replay.by,
-        "endedAt": None if replay.ended_at is None else instant(replay.ended_at),
-        "from": instant(replay.wanted.since),
-        "to": instant(replay.wanted.until),
-        "type": replay.wanted.type,
-        "account": replay.wanted.account,
-        "event": replay.wanted.name,
-        "rate": replay.rate,
-        "overwrite": replay.overwrite,
-        "left": sum(way.upto - way.after for way in ways.values()) if ways else None,
-        "onTheirWay": on_their_way,
-        "gone": replay.gone,
-        "outcomes": [{"state": state, "code": code, "events": n} for (state, code), n in sorted(counts.items())],
-        "waitsFor": _waits(facts, replay),
-    }
-
-
 def _told(row: dict[str, Any]) -> Iterator[str]:
     """One replay, in words."""
     yield f"replay {row['replay']} to {row['destination']}: {row['state']}{_after(': ', row['reason'])}"
@@ -166,20 +136,6 @@ def _fate(outcome: dict[str, Any]) -> str:
     """`left` is what the replay decided not to send; in a table it would read as what is left to do."""
     state = "not sent" if outcome["state"] == "left" else outcome["state"]
     return f"{state} {outcome['code']}".rstrip()
-
-
-def _waits(facts: Facts, replay: Replay) -> str:
-    """Why one that goes on may not, in words."""
-    if replay.state not in GOES_ON:
-        return ""
-    if not facts.server_runs:
-        return "No server is running on this data directory: `milonga serve`."
-    if replay.state is ReplayState.paused:
-        return f"It is held: `milonga replays resume {replay.id}`."
-    of = next((place.config for place in facts.places if place.config.id == replay.destination), None)
-    if of is not None and of.state is DestinationState.paused:
-        return f"The destination is paused: `milonga destinations show {of.name}`."
-    return ""
 
 
 def _cell(row: dict[str, Any], name: str) -> str:

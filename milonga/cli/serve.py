@@ -12,7 +12,7 @@ import uvloop
 
 from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
-from milonga.cli.disk import DiskOptions, an_amount
+from milonga.cli.disk import an_amount
 from milonga.cli.halves import Keep, Listen, collect, deliver
 from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
 from milonga.cli.watching import Watch
@@ -21,6 +21,7 @@ from milonga.destinations.registry import HalfDone
 from milonga.eventlog.levels import Amount
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.sqlite import LogInUse
+from milonga.facts.disk import DiskOptions
 from milonga.metrics.rules import Thresholds
 from milonga.outcomes.writer import NewerOutcomes
 from milonga.workspace.errors import UserError

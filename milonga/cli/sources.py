@@ -1,32 +1,22 @@
 """`milonga sources`: where events come from, the write keys that let them in, and what senders are set up with."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
 
-from milonga.cli import giving, setup
-from milonga.cli.common import (
-    DATA,
-    IN_FORCE,
-    DataOption,
-    JsonOption,
-    YesOption,
-    ask,
-    fail,
-    note,
-    nothing_yet,
-    opened,
-)
+from milonga.cli import giving
+from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, fail, note, nothing_yet, opened
 from milonga.cli.showing import WIDTH, text
 from milonga.cli.terminal import clean, print_json, print_table
 from milonga.collector.cdn.assets import NotBuilt
-from milonga.outcomes.words import instant
-from milonga.workspace.model import DestinationConfig, Source
-from milonga.workspace.settings import UNSET, fields_of, shown
+from milonga.facts import setup
+from milonga.facts.sources import as_row
+from milonga.workspace.model import Source
+from milonga.workspace.settings import UNSET, fields_of
 
 app = typer.Typer(no_args_is_help=True, help="Where events come from, and the write keys that let them in.")
 keys = typer.Typer(no_args_is_help=True, help="Further write keys: senders are changed over without a gap.")
@@ -47,7 +37,7 @@ def add(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: Jso
     with opened(data, create=True) as workspace:
         source = workspace.add_source(name, write_key)
     if json:
-        print_json(_row(source, ()))
+        print_json(as_row(source, ()))
         return
     typer.echo(f"Added source {name}. Its write key: {source.write_keys[0]}")
     typer.echo(IN_FORCE)
@@ -67,7 +57,7 @@ def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     with opened(data) as workspace:
         destinations = workspace.destinations()
         sources = workspace.sources()
-    rows = [_row(source, destinations) for source in sources]
+    rows = [as_row(source, destinations) for source in sources]
     if json:
         print_json(rows)
     elif rows:
@@ -94,7 +84,7 @@ def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """One source: its write keys, its destinations, its settings and what they mean."""
     with opened(data) as workspace:
         source = workspace.source(name)
-        one = _row(source, workspace.destinations())
+        one = as_row(source, workspace.destinations())
     if json:
         print_json(one)
     else:
@@ -242,7 +232,7 @@ def _change(data: Path, name: str, changes: Mapping[str, object], what: str, *, 
         after = workspace.set_source(name, changes)
         destinations = workspace.destinations()
     if json:
-        print_json(_row(after, destinations))
+        print_json(as_row(after, destinations))
     elif after == before:
         typer.echo(f"Nothing to change: these are the settings of {name} already.")
     else:
@@ -264,14 +254,3 @@ def _warn(*sources: Source) -> None:
     for one in sources:
         if one.trouble:
             note(clean(f"{one.trouble} To mend it, set anything: milonga sources set {one.name} KEY=VALUE"))
-
-
-def _row(source: Source, destinations: Sequence[DestinationConfig]) -> dict[str, Any]:
-    return {
-        "id": source.id,
-        "name": source.name,
-        "writeKeys": list(source.write_keys),
-        "createdAt": instant(source.created_at),
-        "destinations": [one.name for one in destinations if one.source == source.id],
-        "settings": shown(source.settings),
-    }

@@ -11,10 +11,10 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
-from milonga.cli.common import LOG_FOLDER
-from milonga.cli.disk import DiskOptions
 from milonga.destinations.http import address_problem
 from milonga.eventlog.sqlite import SqliteLog
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.disk import DiskOptions
 from milonga.metrics.alerts import Alerts
 from milonga.metrics.figures import Collected, Figures
 from milonga.metrics.listener import MetricsListener, Page

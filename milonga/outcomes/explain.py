@@ -1,6 +1,6 @@
 """
 The whole story of one event: what arrived, what we found out about it, and what became of it at each destination, in
-words and with the fix. Pure: whoever asks brings the facts (milonga.cli.facts). The JSON shape is in docs/explain.md.
+words and with the fix. Pure: whoever asks brings the facts (milonga.facts.facts). The JSON shape is in docs/explain.md.
 """
 
 from collections.abc import Sequence

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from milonga.cli.common import LOG_FOLDER
-from milonga.cli.disk import DiskOptions, DiskWatch, told_of
+from milonga.cli.disk import DiskWatch
 from milonga.eventlog.levels import MB, Amount, Level
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.disk import DiskOptions, told_of
 from milonga.workspace.errors import UserError
 from tests.running import PATIENCE
 

@@ -13,9 +13,9 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
-from milonga.cli import setup
 from milonga.cli.main import app
 from milonga.cli.showing import text
+from milonga.facts import setup
 from milonga.workspace.model import SourceSettings
 from milonga.workspace.settings import fields_of
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from milonga.cli.when import moment
+from milonga.facts.when import moment
 from milonga.outcomes.words import instant
 
 NOW = 1_709_648_527_123  # 2024-03-05T14:22:07.123Z

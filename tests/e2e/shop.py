@@ -14,13 +14,13 @@ from msgspec import Struct
 from playwright.sync_api import Browser, BrowserContext, Page, Request, Response
 
 from milonga.cli import site
-from milonga.cli.setup import address_of, snippet
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.listener import Reply
 from milonga.destinations.pretend import Seen
 from milonga.destinations.totango.fake import pretend
 from milonga.eventlog.api import Damaged, Stored
 from milonga.eventlog.reader import SqliteLogReader
+from milonga.facts.setup import address_of, snippet
 from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace

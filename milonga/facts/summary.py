@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, Final
 
-import typer
 from msgspec import Struct
 
-from milonga.cli.facts import Facts, Place, is_never, waits_again, was_business_of
-from milonga.cli.search import SCAN, Wanted, candidates
-from milonga.cli.terminal import clean
 from milonga.eventlog.api import Stored
 from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
+from milonga.facts.facts import Facts, Place, is_never, waits_again, was_business_of
+from milonga.facts.search import SCAN, Wanted, candidates
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
@@ -21,7 +19,6 @@ from milonga.workspace.commands import milliseconds
 MOST: Final = 10_000  #: events counted
 AT_ONCE: Final = 500
 HOUR: Final = 60 * MINUTE  #: milliseconds; who sent nothing for so long is silent
-NEVER: Final = "(from before it was added, or while it was off)"
 
 Ended = tuple[str, str]
 """(state, code)"""
@@ -102,21 +99,6 @@ def _end(facts: Facts, stored: Stored, place: Place, outcomes: list[Outcome]) ->
     return State.waiting.name, ""
 
 
-def tell(told: dict[str, Any]) -> None:
-    """In words."""
-    who = f"account {told['account']}" if told["account"] is not None else f"user {told['user']}"
-    many = f"{told['events']:,}{' or more' if told['more'] else ''} event{'' if told['events'] == 1 else 's'}"
-    typer.echo(f"{clean(who)}: {many} kept, {told['firstAt']} to {told['lastAt']}")
-    typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
-    for at in told["destinations"]:
-        name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
-        counts = [
-            f"{one['events']:,} {one['state']} {NEVER if one['state'] == 'never' else one['code']}".rstrip()
-            for one in at["outcomes"]
-        ]
-        typer.echo(f"  at {name}: {', '.join(counts)}")
-
-
 def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
     """What may have become of the events of an account or a user of which none is kept. Sentences."""
     since = facts.log.since()
@@ -136,7 +118,7 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
         elif len(id_) < 1_000 and id_.strip().casefold() == sought.strip().casefold():
             near[id_] += 1
     for id_, n in near.most_common(3):
-        yield f"\nWritten differently: {clean(repr(id_))}, {n:,} events."
+        yield f"\nWritten differently: {id_!r}, {n:,} events."
     what = "account" if wanted.account is not None else "user id"
     kept = f"{'the newest ' if looked == SCAN else ''}{looked:,} events kept"
     if erased:

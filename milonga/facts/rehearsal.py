@@ -13,8 +13,6 @@ from typing import Any, Final
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
-from milonga.cli.common import LOG_FOLDER
-from milonga.cli.facts import Facts, Held, Place, waits_again
 from milonga.delivery.finding import stretch
 from milonga.delivery.newest import Newest
 from milonga.delivery.replay_rules import counts, has_set, requests_of
@@ -24,6 +22,8 @@ from milonga.destinations.contract import Destination, Key, Requests, Skip
 from milonga.destinations.deciding import as_replayed, decide
 from milonga.eventlog.api import Damaged, Offset, Position, Stored
 from milonga.eventlog.reader import SqliteLogReader
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.facts import Facts, Held, Place, waits_again
 from milonga.outcomes.comparing import Change, compare
 from milonga.outcomes.explain import name_of
 from milonga.outcomes.model import Outcome, State

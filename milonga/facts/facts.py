@@ -1,4 +1,4 @@
-"""Everything a command needs to know of a data directory, read beside a running server or without one."""
+"""What is known of a data directory, read beside a running server or without one."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -8,9 +8,6 @@ from pathlib import Path
 import apsw
 from msgspec import Struct
 
-from milonga.cli.ahead import Ahead
-from milonga.cli.common import LOG_FOLDER, note, opened, server_runs
-from milonga.cli.formats import refuse_newer
 from milonga.delivery.detours import account_of
 from milonga.delivery.forecast import LATELY, Forecast, Lately, forecast
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
@@ -20,6 +17,10 @@ from milonga.destinations.contract import Destination
 from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.counters import ACCEPTED
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
+from milonga.eventlog.record import UnknownFormat
+from milonga.facts.ahead import Ahead
+from milonga.facts.directory import DELIVERY_NAME, LOG_FOLDER, OUTCOMES_FOLDER, must_exist, server_runs
+from milonga.facts.formats import refuse_newer
 from milonga.outcomes.explain import Standing, story
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
@@ -63,7 +64,7 @@ class Facts:
     def __init__(self, data: Path, workspace: Workspace) -> None:
         self.workspace = workspace
         self.log = EventLookup(data / LOG_FOLDER)
-        self.outcomes = OutcomeReader(data / "outcomes")
+        self.outcomes = OutcomeReader(data / OUTCOMES_FOLDER)
         self.server_runs = server_runs(data)
         self.places = [
             *(Place(config) for config in workspace.destinations()),
@@ -71,7 +72,7 @@ class Facts:
         ]
         self._sources = workspace.source_names()
         try:
-            self.delivery: DeliveryReader | None = DeliveryReader(data / "delivery.db")
+            self.delivery: DeliveryReader | None = DeliveryReader(data / DELIVERY_NAME)
         except apsw.CantOpenError:
             self.delivery = None  # it never ran
 
@@ -288,17 +289,23 @@ def _removed(workspace: Workspace, former: FormerDestination) -> Place:
 
 
 @contextmanager
-def facts_of(data: Path) -> Iterator[Facts]:
-    """For one command. UserErrors within are told."""
-    with opened(data) as workspace:
-        refuse_newer(data)
-        facts = Facts(data, workspace)
-        try:
-            yield facts
-        finally:
-            facts.close()
-            for name, error in facts.outcomes.unreadable.items():
-                note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage.")
+def open_facts(data: Path) -> Iterator[Facts]:
+    """
+    Of a data directory as it is now, for one question: nothing is remembered from one to the next. Opening it takes
+    about a millisecond; from then on it belongs to the thread that opened it. UserError if there is no workspace, or a
+    newer Milonga wrote what is read.
+    """
+    must_exist(data)
+    try:
+        with Workspace.open(data) as workspace:
+            refuse_newer(data)
+            facts = Facts(data, workspace)
+            try:
+                yield facts
+            finally:
+                facts.close()
+    except UnknownFormat as error:
+        raise UserError(str(error)) from error
 
 
 def waiting_events(facts: Facts, config: DestinationConfig, end: dict[int, int]) -> tuple[int, bool]:

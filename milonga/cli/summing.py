@@ -1,0 +1,24 @@
+"""What is kept of an account or a user all in all (milonga.facts.summary), in words."""
+
+from typing import Any, Final
+
+import typer
+
+from milonga.cli.terminal import clean
+
+NEVER: Final = "(from before it was added, or while it was off)"
+
+
+def tell(told: dict[str, Any]) -> None:
+    """In words."""
+    who = f"account {told['account']}" if told["account"] is not None else f"user {told['user']}"
+    many = f"{told['events']:,}{' or more' if told['more'] else ''} event{'' if told['events'] == 1 else 's'}"
+    typer.echo(f"{clean(who)}: {many} kept, {told['firstAt']} to {told['lastAt']}")
+    typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
+    for at in told["destinations"]:
+        name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
+        counts = [
+            f"{one['events']:,} {one['state']} {NEVER if one['state'] == 'never' else one['code']}".rstrip()
+            for one in at["outcomes"]
+        ]
+        typer.echo(f"  at {name}: {', '.join(counts)}")

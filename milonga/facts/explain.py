@@ -1,0 +1,39 @@
+"""Events by the message id that a person has, wherever what is left of them lies."""
+
+import json
+import re
+from typing import Final
+
+from milonga.eventlog.api import Discard, Stored
+from milonga.facts.facts import Facts
+from milonga.privacy.digest import erased_message_id
+
+MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
+MOST_DISCARDS: Final = 10_000  #: samples of discarded events looked through for one that never entered it
+
+
+def by_message_id(facts: Facts, message_id: str) -> list[Stored]:
+    """Newest first; of the dead letters, if the log has none; or what is left of erased ones."""
+    return facts.log.by_message_id(message_id) or _letters(facts, message_id) or _erased(facts, message_id)
+
+
+def discarded(facts: Facts, message_id: str) -> tuple[int, Discard] | None:
+    """A sample of what was not accepted that names this id, and the how many-th newest it is."""
+    forms = {json.dumps(message_id, ensure_ascii=ascii_).encode(errors="replace") for ascii_ in (True, False)}
+    named = re.compile(rb'"messageId"\s*:\s*(?:%b)' % b"|".join(map(re.escape, forms)))
+    for number, one in enumerate(facts.log.discards(MOST_DISCARDS), 1):
+        if named.search(one.excerpt):
+            return number, one
+    return None
+
+
+def _letters(facts: Facts, message_id: str) -> list[Stored]:
+    """Dead letters outlive the log."""
+    letters = [] if facts.delivery is None else facts.delivery.dead_letters(limit=MOST_LETTERS)
+    mine = {one.position: one.event for one in letters if one.event.stamp.message_id == message_id}
+    return [Stored(position, event) for position, event in mine.items()]
+
+
+def _erased(facts: Facts, message_id: str) -> list[Stored]:
+    """Of an event that a regulation erased, the log has a digest of the id."""
+    return facts.log.by_message_id(erased_message_id(facts.workspace.regulations.salt, message_id))
