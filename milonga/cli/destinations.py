@@ -24,15 +24,16 @@ from milonga.cli.common import (
     told,
 )
 from milonga.cli.disk import tell_disk
-from milonga.cli.terminal import Column, many, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.destinations.contract import Destination
 from milonga.facts.destinations import as_row, declared, details, lacks, place_called
 from milonga.facts.directory import log_end
 from milonga.facts.facts import Facts, waiting_events
+from milonga.facts.probing import tested
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from milonga.workspace.rows import kind_named
-from milonga.workspace.settings import UNSET, by_names, changed, fields_of
+from milonga.workspace.settings import UNSET, by_names, changed, fields_of, missing
 from milonga.workspace.store import Workspace, registered
 
 app = typer.Typer(no_args_is_help=True, help="Where events go, with which settings, and whether they do.")
@@ -149,6 +150,62 @@ def set_(
         if after.settings_version != before.settings_version:
             what = f"Settings of {name}: version {after.settings_version}."
         _tell(data, workspace, name, what, json=json, moved=after != before)
+
+
+@app.command()
+def undo(
+    name: Name,
+    to: Annotated[
+        int | None, typer.Option("--to", metavar="VERSION", help="An earlier version; the one before now unless given.")
+    ] = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Go back to earlier settings, secrets included, as a new version. Said again, it takes itself back."""
+    with opened(data) as workspace:
+        before = workspace.destination(name)
+        version = before.settings_version - 1 if to is None else to
+        if before.state is not DestinationState.off and 0 < version <= before.settings_version:
+            for field in missing(workspace.settings_at(before.id, version)):
+                giving.refuse_without(field, f"Switch it off first: milonga destinations disable {name}")
+        undone = workspace.revert_settings(name, to, log_end(data))
+        after = undone.config
+        what = "These are its settings already."
+        if after.settings_version != before.settings_version:
+            what = f"Settings of {name}: version {after.settings_version}, as version {version}."
+        _tell(data, workspace, name, what, json=json, moved=after != before)
+        for lost in undone.lost:
+            note(
+                f"{lost} of that version cannot be read any more and is as before. If it was another, give it again: "
+                f"milonga destinations set {name} --set {lost}=..."
+            )
+
+
+@app.command("test")
+def try_connection(
+    name: Name,
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to test with; they are not stored.")
+    ] = None,
+    allow_private: Annotated[
+        bool,
+        typer.Option("--allow-private-destinations", help="As of `milonga serve`: private and loopback addresses too."),
+    ] = False,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """Test the connection: address, TLS, certificate. Sends nothing. Exit 1 if it cannot be reached."""
+    pairs = giving.pairs(values or ())
+    with opened(data) as workspace:
+        config = workspace.destination(name)
+        given = giving.from_elsewhere(workspace.kinds.get(config.kind), pairs)
+        found = tested(workspace, config, given, allow_private=allow_private)
+    if json:
+        print_json(found)
+    else:
+        typer.echo(clean(" ".join(found[said] for said in ("says", "toDo", "unproven") if found[said])))
+    if not found["reached"]:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -14,6 +14,7 @@ from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.settings import Field, fields_of
 
 WIDTH: Final = 100  #: characters of a line of help
+LONGEST: Final = 40  #: characters of a value in the history
 
 
 def print_list(rows: list[dict[str, Any]]) -> None:
@@ -98,7 +99,17 @@ def _listed(value: object) -> str:
 def _event(entry: Mapping[str, Any]) -> str:
     if entry["what"] == "state":
         return f"{entry['state']}{because(entry['reason'])}"
-    return f"settings version {entry['version']}: {', '.join(entry['changed']) or 'all defaults'}"
+    return f"settings version {entry['version']}: {', '.join(map(_change, entry['changes'])) or 'all defaults'}"
+
+
+def _change(one: Mapping[str, Any]) -> str:
+    """`copies 2 -> 5`"""
+    before, after = (clean(_listed(one[when])) or "empty" for when in ("before", "after"))
+    return f"{one['name']} {_cut(before)} -> {_cut(after)}"
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST else value[: LONGEST - 1] + "…"
 
 
 def because(reason: str) -> str:

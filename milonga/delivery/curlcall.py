@@ -109,7 +109,7 @@ class Call:
         self._allow_private = allow_private
         self._shape: Any = None
         self.easy = easy = pycurl.Curl()
-        for option, value in _OPTIONS:
+        for option, value in OPTIONS:
             easy.setopt(option, value)
         easy.setopt(pycurl.CAINFO, ca_file)
         easy.setopt(pycurl.OPENSOCKETFUNCTION, self._open_socket)
@@ -209,7 +209,7 @@ class Call:
         return self._no_answer(code, text[:200])
 
     def _no_answer(self, code: int, text: str) -> NoAnswer:
-        where, limit = _where(self._outgoing.url), self._outgoing.timeout
+        where, limit = place_of(self._outgoing.url), self._outgoing.timeout
         if code == pycurl.E_OPERATION_TIMEDOUT:
             if self.written:
                 return NoAnswer("timeout", f"{where} did not answer within {limit:g} s.", True)
@@ -219,13 +219,17 @@ class Call:
                 return NoAnswer("connection_lost", f"{where} closed the connection before it answered ({text}).", True)
             return NoAnswer("bad_answer", f"{where} answered, but not a whole answer of HTTP ({text}).", True)
         if self._refused and not self._opened:
-            reason = (
-                f"{where} leads to {self._refused}. Milonga connects only to public addresses unless it was started "
-                "with `milonga serve --allow-private-destinations`."
-            )
-            return NoAnswer("forbidden_address", reason, False)
-        name, words = _UNSENT.get(code, ("no_connection", "could not be reached"))
+            return NoAnswer("forbidden_address", refusal(where, self._refused), False)
+        name, words = UNSENT.get(code, ("no_connection", "could not be reached"))
         return NoAnswer(name, f"{where} {words} ({text}).", False)
+
+
+def refusal(where: str, address: str) -> str:
+    """address  numeric, and why it is forbidden"""
+    return (
+        f"{where} leads to {address}. Milonga connects only to public addresses unless it was started "
+        "with `milonga serve --allow-private-destinations`."
+    )
 
 
 def _lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
@@ -236,13 +240,13 @@ def _lines(headers: tuple[tuple[str, str], ...]) -> list[bytes]:
     return [line.encode() for line in lines]
 
 
-def _where(url: str) -> str:
+def place_of(url: str) -> str:
     """Host and port, for a reason: without the user, path and query, which may hold secrets."""
     parts = urlsplit(url)
     return f"{parts.hostname}:{parts.port or {'http': 80, 'https': 443}[parts.scheme]}"
 
 
-_OPTIONS = (
+OPTIONS = (
     (pycurl.NOSIGNAL, 1),
     (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
     (pycurl.FOLLOWLOCATION, 0),
@@ -281,7 +285,7 @@ _LOST = _TLS | {  # TLS, connect and look-up: while libcurl was about to write i
     pycurl.E_SEND_ERROR,
 }
 #: ends before anything was written; what is not here is no_connection
-_UNSENT: dict[int, tuple[str, str]] = dict.fromkeys(_TLS, ("tls", "did not offer acceptable TLS")) | {
+UNSENT: dict[int, tuple[str, str]] = dict.fromkeys(_TLS, ("tls", "did not offer acceptable TLS")) | {
     pycurl.E_COULDNT_RESOLVE_HOST: ("no_address", "has no address: looking up its name failed"),
     pycurl.E_UNSUPPORTED_PROTOCOL: ("bad_url", "stands in a URL that is neither http nor https"),
     pycurl.E_URL_MALFORMAT: ("bad_url", "stands in a URL that libcurl cannot read"),

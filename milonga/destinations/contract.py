@@ -181,6 +181,10 @@ class Destination(Struct, frozen=True, kw_only=True):
                   {"sdr_o.Status": ("account", "acme", "Status")}: a replay leaves them out where a newer event has set
                   the same. Of no other requests is it asked than those of `overwriting` events
     before_replay what to know before events are sent to it once more, in a sentence or two; "" if nothing
+    reaches       settings -> the URL that requests go to, "" if none is set: what a test of the connection connects to.
+                  None: the first setting that is marked as an address
+    unproven      what no test of the connection can find out, since it sends no event, and where to look instead; a
+                  sentence or two
     """
 
     kind: str
@@ -199,3 +203,5 @@ class Destination(Struct, frozen=True, kw_only=True):
     overwriting: frozenset[EventType] = frozenset()
     sets: Callable[[Request], Mapping[str, Key]] = lambda _request: {}
     before_replay: str = ""
+    reaches: Callable[[Any], str] | None = None
+    unproven: str = "Whether the receiver takes events shows when the first one is sent."

@@ -9,11 +9,12 @@ from msgspec import Struct
 from milonga.delivery.forecast import Forecast
 from milonga.delivery.rows import Health
 from milonga.facts.facts import Facts, NoSettings, Place
+from milonga.facts.history import history
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
-from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
+from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.settings import Field, fields_of, missing, shown
 from milonga.workspace.store import Workspace
 
@@ -123,24 +124,7 @@ def details(facts: Facts, place: Place) -> dict[str, Any]:
         "lastHour": _last_hour(facts, config.id),
         "settings": {} if gone else shown(masked(facts.workspace, config)),
         "delivery": shown(config.delivery),
-        "history": [
-            {
-                "at": instant(entry.at),
-                "by": entry.by,
-                "what": "state",
-                "state": entry.state.value,
-                "reason": entry.reason,
-            }
-            if isinstance(entry, StateChange)
-            else {
-                "at": instant(entry.at),
-                "by": entry.by,
-                "what": "settings",
-                "version": entry.version,
-                "changed": list(entry.changed),
-            }
-            for entry in facts.workspace.history(config.id)
-        ],
+        "history": history(facts.workspace, config.id),
     }
 
 

@@ -81,13 +81,6 @@ def read_settings_changes(
     return tuple(told)
 
 
-def changes_between(before: Struct, after: Struct, names: Iterable[str]) -> tuple[Change, ...]:
-    """Of settings of one type; a secret that was changed is *** before and after."""
-    earlier, later = shown(before), shown(after)
-    labels = {field.name: field.label for field in fields_of(type(after))}
-    return tuple(Change(name, labels[name], earlier[name], later[name]) for name in names if name in labels)
-
-
 def _as_shown(kind: Destination | None, plain: str, secrets: Iterable[str], delivery: str) -> dict[str, Any]:
     own: dict[str, Any] = {}
     if kind is not None:

@@ -18,5 +18,7 @@ destination = Destination(
     judge=judge,
     relays=True,
     heeds_all=heeds_all,
+    unproven="A write key is not confirmed: Segment answers 200 to one it does not know. Look into its debugger "
+    "whether your first event has arrived. A Milonga answers 401 to it.",
     batch=Batching(events=MAX_EVENTS, size=MAX_BATCH, wait=WAIT, join=join),
 )

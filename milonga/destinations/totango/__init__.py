@@ -9,6 +9,7 @@ from milonga.destinations.totango.keys import keys
 from milonga.destinations.totango.overwriting import BEFORE_REPLAY, OVERWRITING, sets
 from milonga.destinations.totango.settings import Settings
 from milonga.destinations.totango.translate import translate
+from milonga.destinations.totango.wire import address
 
 destination = Destination(
     kind="totango",
@@ -24,4 +25,7 @@ destination = Destination(
     overwriting=OVERWRITING,
     sets=sets,
     before_replay=BEFORE_REPLAY,
+    reaches=lambda settings: address(settings.endpoint, settings.region),
+    unproven="Totango answers 200 to any Service ID and any token, so it confirms neither: look there whether your "
+    "first event has arrived.",
 )

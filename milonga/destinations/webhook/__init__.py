@@ -14,4 +14,5 @@ destination = Destination(
     keys=keys,
     translate=translate,
     judge=judge,
+    unproven="Whether your receiver takes the events, and their signature, shows when the first one is sent.",
 )
