@@ -19,6 +19,7 @@ from msgspec import Struct
 from milonga.cli.disk import DiskWatch, Ledge
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
+from milonga.cli.keys_used import note_use_of_keys
 from milonga.cli.regulating import Regulating
 from milonga.cli.watching import Watch, watching
 from milonga.collector.cdn import Cdn
@@ -128,6 +129,7 @@ async def collect(
             log=event_log,
             ledger=event_log,
             source_of=followed.source_of,
+            ended=followed.ended,
             allows_origin=followed.allows_origin,
             clock=time.time,
             new_id=new_message_id,
@@ -147,6 +149,7 @@ async def collect(
             asyncio.create_task(levels.follow()),
             asyncio.create_task(_clean_up(data, workspace, event_log, keep, levels)),
             asyncio.create_task(_tell_refused(collector)),
+            asyncio.create_task(note_use_of_keys(data, followed)),
         ]
         try:
             certificate = None if listen.tls is None else listen.tls[0]

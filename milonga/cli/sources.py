@@ -8,22 +8,21 @@ from typing import Annotated
 import msgspec
 import typer
 
-from milonga.cli import giving
+from milonga.cli import giving, keys
 from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, fail, note, nothing_yet, opened
+from milonga.cli.keys import Name, NewKey
 from milonga.cli.showing import WIDTH, text
 from milonga.cli.terminal import clean, print_json, print_table
 from milonga.collector.cdn.assets import NotBuilt
 from milonga.facts import setup
+from milonga.facts.keys import key_warnings
 from milonga.facts.sources import as_row
 from milonga.workspace.model import Source
 from milonga.workspace.settings import UNSET, fields_of
 
 app = typer.Typer(no_args_is_help=True, help="Where events come from, and the write keys that let them in.")
-keys = typer.Typer(no_args_is_help=True, help="Further write keys: senders are changed over without a gap.")
-app.add_typer(keys, name="keys")
+app.add_typer(keys.app, name="keys")
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the source.")]
-NewKey = Annotated[str | None, typer.Option("--write-key", metavar="KEY", help="Use this one instead of a random one.")]
 OfKeys = Annotated[str | None, typer.Option("--write-key", metavar="KEY", help="This one of several.")]
 Host = Annotated[
     str, typer.Option("--host", metavar="URL", help="Under which senders reach this Milonga, as https://HOST.")
@@ -57,6 +56,7 @@ def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     with opened(data) as workspace:
         destinations = workspace.destinations()
         sources = workspace.sources()
+        warnings = [said for one in sources for said in key_warnings(one.name, workspace.write_keys.of(one.name))]
     rows = [as_row(source, destinations) for source in sources]
     if json:
         print_json(rows)
@@ -77,6 +77,8 @@ def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     else:
         typer.echo("There are no sources. Add one: milonga sources add NAME")
     _warn(*sources)
+    for said in warnings:
+        note(said)
 
 
 @app.command()
@@ -85,6 +87,7 @@ def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     with opened(data) as workspace:
         source = workspace.source(name)
         one = as_row(source, workspace.destinations())
+        warnings = key_warnings(name, workspace.write_keys.of(name))
     if json:
         print_json(one)
     else:
@@ -99,6 +102,8 @@ def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
             for line in textwrap.wrap(field.help, WIDTH, break_long_words=False, break_on_hyphens=False):
                 typer.echo(f"  {line}")
     _warn(source)
+    for said in warnings:
+        note(said)
 
 
 @app.command("set")
@@ -143,37 +148,6 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
         print_json({"removed": name})
         return
     typer.echo(f"Removed source {name}. Calls with its write keys are refused. {IN_FORCE}")
-
-
-@keys.command("add")
-def add_key(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: JsonOption = False) -> None:
-    """Add a write key. The ones there are stay in force."""
-    with opened(data) as workspace:
-        key = workspace.add_key(name, write_key)
-    if json:
-        print_json({"source": name, "writeKey": key})
-        return
-    typer.echo(f"Source {name} has a further write key: {key}")
-    typer.echo(IN_FORCE)
-
-
-@keys.command("remove")
-def remove_key(
-    name: Name,
-    key: Annotated[str, typer.Argument(metavar="KEY", help="The write key.")],
-    data: DataOption = DATA,
-    yes: YesOption = False,
-    json: JsonOption = False,
-) -> None:
-    """Remove a write key: it lets nobody in any more."""
-    with opened(data) as workspace:
-        if key in workspace.source(name).write_keys:
-            ask(f"Remove this write key of {name}? What still sends with it is refused.", yes=yes, for_good=True)
-        workspace.remove_key(name, key)
-    if json:
-        print_json({"source": name, "removed": key})
-        return
-    typer.echo(f"Removed the write key of {name}. Calls with it are refused. {IN_FORCE}")
 
 
 @app.command()

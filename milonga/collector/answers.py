@@ -117,6 +117,11 @@ NO_WRITE_KEY: Final = refusal(
 UNKNOWN_WRITE_KEY: Final = refusal(
     401, "unknown_write_key", "No source has this write key. Copy it from `milonga sources list`."
 )
+WRITE_KEY_ENDED: Final = refusal(
+    401,
+    "write_key_ended",
+    "This write key was exchanged, and has ended. Use the newest of `milonga sources list`.",
+)
 ORIGIN_NOT_ALLOWED: Final = refusal(
     403,
     "origin_not_allowed",

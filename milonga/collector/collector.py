@@ -53,6 +53,7 @@ class Collector:
     """
     log, ledger     where events and discards are kept
     source_of       the source that has this write key, or None
+    ended           the source that had this write key until it ended, or None
     allows_origin   whether any source takes what a page of this origin sends
     clock           unix seconds
     monotonic       seconds that never go back
@@ -74,6 +75,7 @@ class Collector:
         log: EventLog,
         ledger: Ledger,
         source_of: Callable[[str], Source | None],
+        ended: Callable[[str], Source | None] = lambda _: None,
         allows_origin: Callable[[str], bool] = lambda _: True,
         clock: Callable[[], float],
         monotonic: Callable[[], float] = time.monotonic,
@@ -91,6 +93,7 @@ class Collector:
         self._log = log
         self._ledger = ledger
         self._source_of = source_of
+        self._ended = ended
         self._allows_origin = allows_origin
         self._clock = clock
         self._new_id = new_id
@@ -389,8 +392,10 @@ class Collector:
 
     def _unknown_key(self, key: str, request: Request) -> Answer:
         self.count("unknown_write_key")
-        self._refusals.add("unknown_write_key", sender=f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
-        return answers.OK if self._accept_unknown else answers.UNKNOWN_WRITE_KEY
+        source = self._ended(key)
+        answer = answers.UNKNOWN_WRITE_KEY if source is None else answers.WRITE_KEY_ENDED
+        self._refusals.add(answer.code, source, f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
+        return answers.OK if self._accept_unknown else answer
 
     def wrong_path(self, request: Request) -> Answer:
         """What is sent to no path of ours may be an SDK's whose host was given with a path too many, or too few."""

@@ -22,7 +22,7 @@ What: TypeAlias = Literal[
 accepted            events durably kept
 duplicate           events whose first copy was kept before
 discarded           events answered with 200 and not kept; each is in the ledger with its code
-unknown_write_key   requests whose key no source has, answered with 401 or, by the switch, 200
+unknown_write_key   requests whose key no source has, or has any more, answered with 401 or, by the switch, 200
 origin_not_allowed  requests of pages whose site the source does not take, and preflights that no source would
 rate_limited        requests answered with 429, and pixels beyond a rate limit
 new_account         accounts that a source named for the first time

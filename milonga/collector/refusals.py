@@ -25,6 +25,10 @@ HELP: Final[dict[str, str]] = {
         "No source has this write key: it is mistyped, was removed, or is another server's. `milonga sources list` "
         "shows those there are."
     ),
+    "write_key_ended": (
+        "The write key was exchanged, and has ended: give the sender the newest of `milonga sources keys list NAME`, "
+        "or let the old one go on: `milonga sources keys end NAME KEY --never`."
+    ),
     "missing_write_key": "The request names no write key: give the sender one of `milonga sources list`.",
     "origin_not_allowed": (
         "The page's site is not among the allowed origins: `milonga sources set NAME origins=...`, naming all of them, "

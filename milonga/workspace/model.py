@@ -1,13 +1,13 @@
 """What a workspace holds: sources, destinations, their settings and states. Plain data; the files are in store.py."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from hashlib import sha256
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from milonga.eventlog.api import Offset
 from milonga.privacy.ip import Policy
@@ -106,11 +106,19 @@ class SourceSettings(Struct, frozen=True, kw_only=True, rename="camel", forbid_u
         force_setattr(self, "origins", origins)
 
 
+class KeyEnd(Struct, frozen=True):
+    """A write key that lets nobody in from `at` on, unix milliseconds."""
+
+    key: str
+    at: int
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """
     id          never used again after removal
     name        unique; letters, digits, `-`, `_`, `.`; at most 64
-    write_keys  any of them lets an SDK in, oldest first
+    write_keys  any of them lets an SDK in, oldest first; those that had ended when it was read are not among them
+    key_ends    of the write keys that have an end, the ended ones too
     trouble     what of the stored settings cannot be used, in words, and has its default therefore; "" if nothing
     """
 
@@ -120,6 +128,14 @@ class Source(Struct, frozen=True, kw_only=True):
     created_at: int
     settings: SourceSettings = SourceSettings()
     trouble: str = ""
+    key_ends: tuple[KeyEnd, ...] = ()
+
+    def at(self, now: int) -> "Source":
+        """As it is at this moment, unix milliseconds: without the write keys that have ended since it was read."""
+        ended = {one.key for one in self.key_ends if one.at <= now}
+        if ended.isdisjoint(self.write_keys):
+            return self
+        return replace(self, write_keys=tuple(key for key in self.write_keys if key not in ended))
 
 
 class StateChange(Struct, frozen=True, kw_only=True):
@@ -243,8 +259,14 @@ class WriteKeys:
     key was found: a dictionary compares texts only where all of their hashes, seeded at random, are equal.
     """
 
-    def __init__(self, sources: Iterable[Source]) -> None:
+    def __init__(self, sources: Sequence[Source]) -> None:
         self._sources = {_digest(key): source for source in sources for key in source.write_keys}
+        self._ended = {
+            _digest(one.key): source
+            for source in sources
+            for one in source.key_ends
+            if one.key not in source.write_keys
+        }
         self._found: dict[str, Source] = {}
 
     def source(self, write_key: str) -> Source | None:
@@ -252,6 +274,18 @@ class WriteKeys:
         if found is None and (found := self._sources.get(_digest(write_key))) is not None:
             self._found[write_key] = found
         return found
+
+    def ended(self, write_key: str) -> Source | None:
+        """The source that had this key until it ended."""
+        return self._ended.get(_digest(write_key))
+
+    def used(self) -> set[str]:
+        """
+        The keys that were asked for since this was last called. It costs whoever asks nothing: what was found is
+        remembered in any case, and only forgotten here.
+        """
+        found, self._found = self._found, {}
+        return set(found)
 
 
 def _digest(write_key: str) -> bytes:

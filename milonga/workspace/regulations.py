@@ -17,7 +17,7 @@ from milonga.workspace.audit import PIPELINE, added, record
 from milonga.workspace.database import NAME, Database, fetch
 from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.migrate import copies_of
-from milonga.workspace.sources import source_named
+from milonga.workspace.rows import source_named
 
 MOST_SUPPRESSED: Final = 1_000_000  #: 16 bytes each in the collector's memory
 AT_ONCE: Final = 10  #: deletions under way at a time, so that the ids in memory are at most 50,000
@@ -42,7 +42,7 @@ class Regulations:
         wanted = dict.fromkeys(users)
         _check(wanted)
         with self._database.write() as db:
-            number = None if source is None else source_named(db, source).id
+            number = None if source is None else source_named(db, source, self._now()).id
             db.execute(
                 "INSERT INTO regulation (kind, source, users, created_at, status) VALUES (?, ?, ?, ?, ?)",
                 (kind.value, number, len(wanted), self._now(), Status.initialized.value),

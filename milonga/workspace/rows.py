@@ -12,12 +12,13 @@ from msgspec import Struct
 from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
 from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.model import (
     BrowserDestination,
     DestinationConfig,
     DestinationState,
     FormerDestination,
+    KeyEnd,
     SettingsVersion,
     Source,
     SourceSettings,
@@ -40,11 +41,18 @@ Secrets = dict[str, Sealed]
 """Of one version of one destination's settings, by name."""
 
 
-def read_sources(db: apsw.Connection) -> tuple[Source, ...]:
-    """Settings that are no longer possible, or are damaged, are told, and have their defaults."""
+def read_sources(db: apsw.Connection, now: int) -> tuple[Source, ...]:
+    """
+    Settings that are no longer possible, or are damaged, are told, and have their defaults.
+
+    now  unix milliseconds: which write keys have ended
+    """
     keys: dict[int, list[str]] = defaultdict(list)
-    for source, key in fetch(db, "SELECT source, key FROM write_key ORDER BY id"):
+    ends: dict[int, list[KeyEnd]] = defaultdict(list)
+    for source, key, ends_at in fetch(db, "SELECT source, key, ends_at FROM write_key ORDER BY id"):
         keys[source].append(key)
+        if ends_at is not None:
+            ends[source].append(KeyEnd(key, ends_at))
     found = []
     for id_, name, created_at, stored in fetch(
         db, "SELECT id, name, created_at, settings FROM source WHERE removed_at IS NULL ORDER BY id"
@@ -58,9 +66,24 @@ def read_sources(db: apsw.Connection) -> tuple[Source, ...]:
                 created_at=created_at,
                 settings=settings,
                 trouble=f"Source {name}: {trouble}" if trouble else "",
-            )
+                key_ends=tuple(ends[id_]),
+            ).at(now)
         )
     return tuple(found)
+
+
+def source_named(db: apsw.Connection, name: str, now: int, *, may_add: bool = False) -> Source:
+    """
+    UserError if there is none.
+
+    now      unix milliseconds
+    may_add  whether adding it would help, as where something is to hang on it
+    """
+    for found in read_sources(db, now):
+        if found.name == name:
+            return found
+    add = f", or `milonga sources add {name}`" if may_add else ""
+    raise NotThere(f"There is no source called {name}. See `milonga sources list`{add}.")
 
 
 def source_settings(stored: str) -> tuple[SourceSettings, str]:

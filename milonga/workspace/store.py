@@ -23,6 +23,7 @@ from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import Clash, NotThere, UserError
+from milonga.workspace.keys import KeyRing, new_key
 from milonga.workspace.model import (
     BrowserDestination,
     DestinationConfig,
@@ -58,6 +59,7 @@ class Workspace:
     regulations  what is asked for about users
     users, sessions, tokens  who may use the console and the API
     audit     who changed what; `by` of a method is who does so, as audit.Entry has it
+    write_keys  of the sources: their ends, their use
     kinds     the destinations that can be configured
     """
 
@@ -73,6 +75,7 @@ class Workspace:
         self.sessions = Sessions(database, now)
         self.tokens = Tokens(database, now)
         self.audit = Audit(database, now)
+        self.write_keys = KeyRing(database, now)
 
     @classmethod
     def open(
@@ -112,7 +115,7 @@ class Workspace:
 
     def sources(self) -> tuple[Source, ...]:
         with self._database.read() as db:
-            return rows.read_sources(db)
+            return rows.read_sources(db, self._now())
 
     def source_names(self) -> dict[int, str]:
         """Of all there ever were, by id."""
@@ -124,12 +127,14 @@ class Workspace:
         token = self._database.token()
         if self._write_keys is None or self._write_keys[0] != token:
             self._write_keys = (token, WriteKeys(self.sources()))
-        return self._write_keys[1].source(write_key)
+        found = self._write_keys[1].source(write_key)
+        found = None if found is None else found.at(self._now())
+        return None if found is None or write_key not in found.write_keys else found
 
     def add_source(self, name: str, write_key: str | None = None, *, by: str = "cli") -> Source:
         """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
         _check_name(name, "source")
-        key = sources.new_key(write_key)
+        key = new_key(write_key)
         with self._database.write() as db:
             source = sources.insert_source(db, name, key, self._now())
             self._record(db, by, "source.added", name, added(writeKey=key_shown(key)))
@@ -137,7 +142,7 @@ class Workspace:
 
     def source(self, name: str) -> Source:
         with self._database.read() as db:
-            return sources.source_named(db, name)
+            return rows.source_named(db, name, self._now())
 
     def set_source(self, name: str, changes: Mapping[str, object], *, by: str = "cli") -> Source:
         """
@@ -146,23 +151,17 @@ class Workspace:
         changes  name -> text as typed, a value of its type, or UNSET for the default
         """
         with self._database.write() as db:
-            if made := sources.update_settings(db, name, changes):
+            if made := sources.update_settings(db, name, changes, self._now()):
                 self._record(db, by, "source.settings", name, made)
-            return sources.source_named(db, name)
+            return rows.source_named(db, name, self._now())
 
     def add_key(self, name: str, write_key: str | None = None, *, by: str = "cli") -> str:
         """One more write key, so that senders can be changed over without a gap. Random unless given."""
-        key = sources.new_key(write_key)
-        with self._database.write() as db:
-            sources.add_key(db, name, key)
-            self._record(db, by, "source.key_added", name, added(writeKey=key_shown(key)))
-        return key
+        return self.write_keys.add(name, write_key, by=by)
 
     def remove_key(self, name: str, write_key: str, *, by: str = "cli") -> None:
         """It lets nobody in any more. The last one cannot be removed."""
-        with self._database.write() as db:
-            sources.delete_key(db, name, write_key)
-            self._record(db, by, "source.key_removed", name, {"writeKey": (key_shown(write_key), None)})
+        self.write_keys.remove(name, write_key, by=by)
 
     def remove_source(self, name: str, *, by: str = "cli") -> None:
         """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
@@ -222,7 +221,7 @@ class Workspace:
         whole = changed(of.settings(), {**made, **wanted}, of.label)
         delivery = changed_delivery(DeliverySettings(), shared, of)
         with self._database.write() as db:
-            source_id = sources.source_named(db, source, may_add=True).id
+            source_id = rows.source_named(db, source, self._now(), may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
                 raise Clash(f"There is a destination called {name} already. Give this one another with --name.")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))

@@ -49,6 +49,7 @@ def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
         "0004-delivery-settings.sql": "4f86b1f6389e",
         "0005-regulations.sql": "44d2613fc6d3",
         "0006-people.sql": "bf5221b1f689",
+        "0007-write-keys-end.sql": "0f1656f82846",
     }
 
 
