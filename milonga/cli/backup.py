@@ -25,7 +25,8 @@ from milonga.cli.archive import (
 )
 from milonga.cli.common import DATA, DataOption, JsonOption, note, told
 from milonga.cli.copying import copy
-from milonga.cli.terminal import print_json
+from milonga.cli.returning import Returned, later_state, regulate, remove_draft
+from milonga.cli.terminal import many, print_json
 from milonga.eventlog.aside import with_companions
 from milonga.eventlog.levels import MB
 from milonga.eventlog.room import Room
@@ -85,6 +86,13 @@ def backup(
 
 def restore(
     source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What `milonga backup` made.")],
+    regulations_of: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR_OR_BACKUP",
+            help="The data directory that this one replaces, or a newer backup: who was suppressed or deleted since.",
+        ),
+    ] = None,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:
@@ -94,23 +102,37 @@ def restore(
         _check_empty(data)
         with DataLock.acquire(data, "restore"):
             _check_empty(data)  # nobody came in between
-            _take_out_all(found, data)
+            returned = _take_out_all(found, data, regulations_of)
         key, opens = key_words(data, found.manifest.key_file)
     manifest = found.manifest
     if json:
         print_json(
-            _told_of(manifest) | {"data": str(data), "keyIds": sorted(key_ids(data / database.NAME)), "keyFits": opens}
+            _told_of(manifest)
+            | {"data": str(data), "keyIds": sorted(key_ids(data / database.NAME)), "keyFits": opens}
+            | {"regulationsTakenOver": returned.taken_over, "usersToErase": returned.users}
+            | {"notLookedThrough": list(returned.unread)}
         )
     else:
         typer.echo(f"{data}: {_events(manifest)}, as of {instant(manifest.made_at)}. {key}")
         typer.echo("What waited then is sent when a server starts, also what has been delivered since; what has become")
-        typer.echo(
-            "too old meanwhile ends as expired. Users who were deleted or suppressed since then are back: name them"
-        )
-        typer.echo("again before you start it (`milonga regulations --help`).")
+        typer.echo("too old meanwhile ends as expired.")
+        for line in _of_users(returned):
+            typer.echo(line)
         typer.echo(f"Start it with: milonga serve --data {data}")
+    for name in returned.unread:
+        note(f"{name} cannot be looked through for users who were deleted.")
     if manifest.left_out:
         _tell_left_out(manifest)
+
+
+def _of_users(returned: Returned) -> Iterator[str]:
+    if returned.taken_over is None:
+        yield "Users who were deleted or suppressed since then are back: restore again with --regulations-of and the"
+        yield "directory that this one replaces, or name them again before you start it (`milonga regulations --help`)."
+    else:
+        yield f"Taken over: {many(returned.taken_over, 'later regulation')}, and who is suppressed."
+    if returned.users:
+        yield f"{many(returned.users, 'deleted user')} came back with it: erased again when the server starts."
 
 
 @contextmanager
@@ -194,7 +216,7 @@ def _check_empty(data: Path) -> None:
 # The way back
 
 
-def _take_out_all(found: Backup, data: Path) -> None:
+def _take_out_all(found: Backup, data: Path, regulations_of: Path | None) -> Returned:
     """
     The workspace stands there last: until then nothing can be begun with what there is. If it fails, nothing is left.
     """
@@ -205,6 +227,7 @@ def _take_out_all(found: Backup, data: Path) -> None:
         unfinished.write_bytes(database.UNFINISHED)
         sync(unfinished)
         sync(data)
+        later = None if regulations_of is None else later_state(regulations_of, data)
         for folder in (LOG, OUTCOMES):
             (data / folder).mkdir(mode=0o700)
         half = data / f"{database.NAME}{HALF}"
@@ -216,19 +239,23 @@ def _take_out_all(found: Backup, data: Path) -> None:
             raise UserError("The backup has no workspace.db: nothing can be done with it. Take another.")  # noqa: TRY301
         for folder in (LOG, OUTCOMES):
             sync(data / folder)
+        returned = regulate(half, data, found.manifest.events[1], later)
         half.rename(unfinished)
         sync(data)
     except BaseException:
         if database.is_unfinished(unfinished):
             _clear(data)
         raise
+    return returned
 
 
 def _clear(data: Path) -> None:
     """What a restore makes. The workspace last: as long as there is anything, it must say that it is not complete."""
     if not database.is_unfinished(data / database.NAME):
         return
-    (data / f"{database.NAME}{HALF}").unlink(missing_ok=True)
+    remove_draft(data)
+    for half in data.glob(f"{database.NAME}{HALF}*"):
+        half.unlink()
     for folder in (data / LOG, data / OUTCOMES, data):
         for path in folder.glob("*.db"):
             if NAMES.fullmatch(path.relative_to(data).as_posix()) and path.name != database.NAME:

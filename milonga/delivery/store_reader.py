@@ -267,11 +267,17 @@ class DeliveryReader:
             "(CAST(stamp AS TEXT) ->> '$.user_id' IN (SELECT value FROM json_each(?))"
             ' OR instr(CAST(stamp AS TEXT), \'"type":"alias"\'))'
         )
-        wanted = json.dumps(users)
-        for letter in self._dead(mine, (wanted,)):
+        return self._copies(mine, (json.dumps(users),))
+
+    def copies(self) -> Iterator[tuple[DeadLetter, bool]]:
+        """All of them."""
+        return self._copies("TRUE", ())
+
+    def _copies(self, which: str, args: tuple[str, ...]) -> Iterator[tuple[DeadLetter, bool]]:
+        for letter in self._dead(which, args):
             yield letter, False
-        query = f"SELECT destination, partition, offset, stamp, body FROM parked WHERE stamp IS NOT NULL AND {mine}"  # noqa: S608
-        for destination, partition, offset, stamp, body in self._db.execute(query, (wanted,)):
+        query = f"SELECT destination, partition, offset, stamp, body FROM parked WHERE stamp IS NOT NULL AND {which}"  # noqa: S608
+        for destination, partition, offset, stamp, body in self._db.execute(query, args):
             yield (
                 DeadLetter(
                     destination=destination,

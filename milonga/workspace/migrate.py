@@ -46,9 +46,11 @@ def version_of(db: apsw.Connection) -> int:
     return int(db.execute("PRAGMA user_version").get)
 
 
-def migrate(db: apsw.Connection, steps: tuple[Migration, ...] | None = None) -> None:
+def migrate(db: apsw.Connection, steps: tuple[Migration, ...] | None = None, *, keep: bool = True) -> None:
     """
     Run what is missing. Several processes may do so at once: each step is decided again under the write lock.
+
+    keep  a copy of how it was
 
     Raises UserError for a database made by a newer Milonga; it is left as it is.
     """
@@ -59,7 +61,7 @@ def migrate(db: apsw.Connection, steps: tuple[Migration, ...] | None = None) -> 
             f"{db.filename} was written by a newer Milonga (version {there} of its tables; this one knows {newest}). "
             "Nothing was changed. Start the newer Milonga, or restore a copy of the data directory from before."
         )
-    if 0 < there < newest:
+    if keep and 0 < there < newest:
         keep_copy(db)
     for step in steps:
         if version_of(db) >= step.version:

@@ -15,6 +15,7 @@ from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Deletion, Kind,
 from milonga.privacy.subject import Named
 from milonga.workspace.audit import PIPELINE, added, record
 from milonga.workspace.database import NAME, Database, fetch
+from milonga.workspace.deleted import remember_deleted
 from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.migrate import copies_of
 from milonga.workspace.rows import source_named
@@ -121,15 +122,17 @@ class Regulations:
         self._set(ids, "delivery_at = ?, trouble = ''", self._now(), counts=counts)
 
     def log_done(self, ids: Collection[int], counts: Mapping[str, int], left: Iterable[str]) -> None:
-        """Nothing needs the ids any more: they go, and with them what still says one in words."""
+        """Nothing needs the ids any more: their digests stay, they go, and with them what still says one in words."""
         with self._database.read() as db:
             of = "SELECT user FROM doomed_user WHERE regulation = ?"
-            users = {row[0] for id_ in ids for row in fetch(db, of, id_)}
+            users_of = {id_: {row[0] for row in fetch(db, of, id_)} for id_ in ids}
+        users = set[str]().union(*users_of.values())
         for copy in copies_of(Path(self._database.db.filename).with_name(NAME)):
             _scrub_copy(copy, users)
         with self._database.write() as db:
             _forget_words(db, users)
             for id_ in ids:
+                remember_deleted(db, id_, _salt(db), users_of[id_])
                 db.execute("DELETE FROM doomed_user WHERE regulation = ?", (id_,))
                 db.execute("UPDATE regulation SET files = ? WHERE id = ?", (_json(sorted(left)), id_))
             self._set_in(db, ids, "log_at = ?", self._now(), counts=counts)

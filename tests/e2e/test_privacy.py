@@ -143,6 +143,51 @@ def test_a_deletion_survives_a_kill_of_either_process(milonga: Milonga, totango:
     assert milonga.ask("check")["problems"] == []
 
 
+def test_a_backup_does_not_bring_back_whom_it_was_told_about(
+    milonga: Milonga, totango: Receiving, tmp_path: Path
+) -> None:
+    totango.behave(status=400, match={"sdr_o": "dead"})
+    totango.behave(status=503, match={"sdr_o": "later"})
+    odd = "ada-message \0 Secret Word"
+    send(
+        milonga,
+        of_ada(1, "acme"),
+        of_ada(2, "dead"),
+        of_ada(3, "later"),
+        {"type": "alias", "userId": "countess", "previousId": ADA, "messageId": "ada-message-4"},
+        {"type": "track", "userId": ADA, "properties": TRAITS, "messageId": "ada-message-5"},  # no event: discarded
+        track(6, odd, "acme", messageId="odd"),
+        track(7, "bob", "later"),
+        track(8, "bob", "acme"),
+    )
+    eventually(lambda: kept(milonga.data)[0] == 1 and has_got(totango, "e-8"), "a dead letter")
+    milonga.say("backup", str(tmp_path / "monday"))
+    ids = tmp_path / "ids.jsonl"
+    ids.write_text(json.dumps(odd) + "\n")
+    milonga.say("regulations", "delete", ADA, "--yes", "--wait", "60")
+    milonga.say("regulations", "delete", "--suppress", "--json-lines", str(ids), "--yes", "--wait", "60")
+    milonga.stop()
+    assert traces(milonga.data) == []
+
+    restored = Milonga(tmp_path / "new" / "data")
+    restored.data.parent.mkdir()
+    done = restored.ask("restore", str(tmp_path / "monday"), "--regulations-of", str(milonga.data))
+    assert (done["regulationsTakenOver"], done["usersToErase"], done["notLookedThrough"]) == (2, 2, [])
+    totango.clear()
+    totango.behave_well()
+    with restored, Workspace.open(restored.data) as workspace:
+        restored.start()
+        eventually(lambda: not workspace.regulations.open(), "erased again")
+        eventually(lambda: has_got(totango, "e-7"), "what waited of others goes out")
+        assert {seen.params.get("sdr_u") for seen in totango.requests()} == {"bob"}, "and nothing of the others"
+        assert kept(restored.data)[0] == 0
+        send(restored, of_ada(9, "acme"), track(10, odd, "acme"), track(11, "bob", "acme"))
+        eventually(lambda: has_got(totango, "Secret Word 9") and has_got(totango, "e-11"), "she was not suppressed")
+        assert not has_got(totango, "e-10"), "that one was"
+        assert workspace.regulations.suppressed(odd) == {None: 2}
+        assert restored.ask("check")["problems"] == []
+
+
 def test_dead_letters_go_after_as_many_days_as_the_server_was_told(tmp_path: Path) -> None:
     data, now = tmp_path / "data", int(time.time() * 1000)
     with Milonga(data, "--keep-dead", "2") as milonga:
