@@ -18,12 +18,13 @@ import uvloop
 
 from bench.children import Child
 from bench.load import batch_in_pieces, head
-from bench.measure import percentile, pss_of
+from bench.measure import percentile
 from bench.receiver import Seen, receive
 from bench.report import Found, Row, row
 from bench.run import Run
 from bench.samples import ID_LENGTH, Sample, message_ids, numbered
 from bench.serving import Server, add_totango
+from tests.memory import pss
 
 FLOOD: Final = 200_000  #: events of the flooding account, sent as fast as they are taken
 USERS: Final = 1_000  #: of the flooding account: so many lines
@@ -201,7 +202,7 @@ class _Watch:
         self.kept += seen.kept
         self.came += sum(b"sdr_o=refused&" not in body for _, body in seen.kept)
         try:
-            self._most = max(self._most, sum(map(pss_of, self._server.pids)))
+            self._most = max(self._most, sum(map(pss, self._server.pids)))
         except OSError:
             return  # killed a moment ago
 

@@ -23,14 +23,6 @@ def own_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def pss_of(pid: int) -> int:
-    """Bytes: what is shared counts by its share, so that the sum over processes is what they take together."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) * 1024
-    raise OSError(f"/proc/{pid}/smaps_rollup has no Pss")
-
-
 def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 

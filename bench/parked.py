@@ -18,7 +18,6 @@ from typing import Final
 import apsw
 
 from bench.children import Child, once
-from bench.measure import pss_of
 from bench.receiver import Refuse, Seen, receive
 from bench.report import Found, row
 from bench.run import Run
@@ -27,6 +26,7 @@ from bench.serving import DESTINATION, Server, add_totango
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.facts.directory import LOG_FOLDER
+from tests.memory import pss
 
 KEYS: Final = int(os.environ.get("MILONGA_BENCH_KEYS", "100000"))  #: accounts that are refused
 EACH: Final = 2  #: events of one
@@ -126,7 +126,7 @@ class _Looking:
 
     def look(self) -> None:
         self.came()
-        self._most = max(self._most, sum(map(pss_of, self.server.pids)))
+        self._most = max(self._most, sum(map(pss, self.server.pids)))
 
     def came(self) -> int:
         """How many requests since it was asked last."""

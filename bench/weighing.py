@@ -8,11 +8,12 @@ from msgspec import Struct
 
 from bench.children import Child
 from bench.load import Load, Took, generate
-from bench.measure import cpu_of, pss_of
+from bench.measure import cpu_of
 from bench.receiver import receive
 from bench.report import Found, row
 from bench.run import Run
 from bench.serving import Server, add_totango, remove_totango
+from tests.memory import pss
 
 LATENCY = 0.01
 SECONDS = 3.0
@@ -107,7 +108,7 @@ class _Weighing:
 
     def _run(self) -> None:
         while not self._stop.wait(0.2):
-            self._most = max(self._most, sum(map(pss_of, self._pids)))
+            self._most = max(self._most, sum(map(pss, self._pids)))
 
     def stop(self) -> int:
         self._stop.set()

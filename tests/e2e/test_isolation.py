@@ -3,9 +3,8 @@ One account floods, another is refused, a thousand others go on. How fast they g
 they do, in order, in bounded memory, also after a SIGKILL in the middle.
 """
 
-from pathlib import Path
-
 from tests.e2e.conftest import KEY
+from tests.memory import pss
 from tests.receiving import Receiving, first_deliveries, overlaps, what_of
 from tests.running import Client, Milonga, batches, eventually, track
 
@@ -28,25 +27,20 @@ def delivered_to(totango: Receiving, prefix: str) -> int:
     return len({what_of(seen) for seen in totango.accepted() if seen.params["sdr_o"].startswith(prefix)})
 
 
-def memory(pid: int | None) -> int:
-    """Proportional set size, MB."""
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("Pss:")).split()[1]) // 1024
-
-
 def test_a_flood_and_a_blocked_account_hold_up_nobody(milonga: Milonga, totango: Receiving) -> None:
     totango.behave(delay_ms=10)  # one user's line cannot be done with the flood while this test lasts
     totango.behave(status=503, match={"sdr_o": "blocked"})
     send(milonga, of_others(0, 1))
     eventually(lambda: delivered_to(totango, "other") == OTHERS, "the others, before")
-    before = memory(milonga.delivery_pid())
+    before = pss(milonga.delivery_pid())
+    assert before
 
     send(milonga, [track(1_000_000 + n, "u", "blocked") for n in range(300)])
     send(milonga, [track(2_000_000 + n, "u", "hot") for n in range(FLOOD)])
     send(milonga, of_others(10_000, 3))
     eventually(lambda: delivered_to(totango, "other") == 4 * OTHERS, "the others, beside the flood")
     assert delivered_to(totango, "hot") < FLOOD
-    assert memory(milonga.delivery_pid()) < before + 100
+    assert pss(milonga.delivery_pid()) < before + 100_000_000
 
     assert milonga.kill_delivery()
     send(milonga, of_others(20_000, 3))

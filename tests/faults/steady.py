@@ -15,6 +15,7 @@ from milonga.destinations.behavior import USUAL, Behaviors, Told
 from tests.faults.mix import mix, number_of
 from tests.faults.scene import KEY
 from tests.faults.waits import share
+from tests.memory import pss
 from tests.running import Client, Crowd, Milonga, in_threads
 
 SENDERS: Final = 2
@@ -163,22 +164,13 @@ def sample(milonga: Milonga, steady: Steady, arrivals: Arrivals, begun: float) -
         arrived=arrivals.arrived,
         waiting=max(0, steady.concern - arrivals.arrived),
         collector=pss(milonga.pid),
-        delivery=0 if delivery is None else pss(delivery),
+        delivery=pss(delivery),
         log=size(data / "log"),
         outcomes=size(data / "outcomes"),
         store=sum(path.stat().st_size for path in data.glob("delivery.db*")),
         p50=share(found, 0.5) if found else None,
         p99=share(found, 0.99) if found else None,
     )
-
-
-def pss(pid: int) -> int:
-    """Bytes; what is shared counts in parts."""
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0  # it is being started again
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
 
 
 def size(folder: Path) -> int:

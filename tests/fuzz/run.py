@@ -19,6 +19,7 @@ from tests.fuzz.judge import code_of, complaints
 from tests.fuzz.owed import owed
 from tests.fuzz.slow import chorus
 from tests.fuzz.wire import Door, Said, converse
+from tests.memory import pss
 from tests.running import Milonga
 from tests.sdks.tls import certificate
 
@@ -127,16 +128,7 @@ def door_of(milonga: Milonga) -> Door:
 
 def memory(milonga: Milonga) -> int:
     """Bytes of the server's processes, what they share counted once (PSS)."""
-    pids = [milonga.pid, milonga.delivery_pid()]
-    return sum(_pss(pid) for pid in pids if pid is not None)
-
-
-def _pss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0  # it has ended meanwhile
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return pss(milonga.pid) + pss(milonga.delivery_pid())
 
 
 @contextmanager
