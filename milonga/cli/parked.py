@@ -1,8 +1,6 @@
 """`milonga parked`: lines that do not move and therefore wait on disk, and what to do with them."""
 
-import getpass
 import json as json_
-import socket
 from collections.abc import Iterator, Sequence
 from typing import Annotated
 
@@ -165,7 +163,7 @@ def _ask(
     page: list[tuple[str, int, int]] = []
 
     def put() -> None:
-        args = {"destination": number, "lines": list(page), "whole": whole, "by": _who()}
+        args = {"destination": number, "lines": list(page), "whole": whole, "by": "cli"}
         asked.append(facts.workspace.commands.ask(kind, args))
         page.clear()
 
@@ -212,14 +210,6 @@ def _key(text: str) -> Key:
     if not isinstance(found, list) or not found or not all(isinstance(part, str) for part in found):
         raise typer.BadParameter("""A key is a list of texts, as `parked list` shows it: '["acme","ada"]'.""")
     return tuple(found)
-
-
-def _who() -> str:
-    """Who types this, for the books."""
-    try:
-        return f"{getpass.getuser()}@{socket.gethostname()}"
-    except (KeyError, OSError):  # a user without a name, as in some containers
-        return socket.gethostname()
 
 
 def _cell(value: object) -> str:
