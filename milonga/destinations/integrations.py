@@ -1,4 +1,11 @@
-"""An event's `integrations`: which destinations it is meant for, and what it says to one alone."""
+"""
+An event's `integrations`: which destinations it is meant for, and what it says to one alone.
+
+One rule, `allowed`, is asked in three places. In delivery the gate (milonga.filters.gate) asks it before any filter and
+ends the event with Segment's code. A kind's `keys` ask it because an event that will not be sent waits for nobody. A
+kind's `translate` asks it for those who call a kind by itself, such as its own cases: in delivery its `disabled` is
+never reached, since the gate has asked the same rule, about the same name.
+"""
 
 from msgspec.structs import replace
 
