@@ -103,6 +103,7 @@ def _regulate(workspace: Path, data: Path, last: int, later: Later | None) -> Re
         db.pragma("synchronous", "full")
         migrate(db, keep=False)  # the backup is the copy
         with db:
+            db.execute("DELETE FROM console_session; DELETE FROM console_link")  # they may have been ended since
             taken = None if later is None else take_over(db, later, last)
             begin_anew(db)
             deleted, unread = Deleted(db), list[str]()

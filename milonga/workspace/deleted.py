@@ -13,12 +13,13 @@ from msgspec import Struct
 
 from milonga.privacy.digest import digest
 from milonga.privacy.regulation import MOST_USERS, Kind, Status
+from milonga.workspace.audit import added, record
 from milonga.workspace.database import fetch
 from milonga.workspace.errors import UserError
 from milonga.workspace.migrate import migrations, version_of
 
 REGULATIONS: Final = 5  #: the migration that made the tables; before it nobody was suppressed or deleted
-DELETED: Final = 7  #: the one that made deleted_user
+DELETED: Final = 8  #: the one that made deleted_user
 COLUMNS: Final = (
     "id, kind, source, users, created_at, status, upto, delivery_at, log_at, ended_at, counts, files, trouble"
 )
@@ -137,6 +138,8 @@ def delete_again(db: apsw.Connection, found: Mapping[tuple[int | None, int], Col
                 (Kind.delete_internal.value, source, len(some), now, Status.running.value, _json({0: upto})),
             )
             id_ = db.last_insert_rowid()
+            told = added(kind=Kind.delete_internal.value, users=len(some), reason="restored")
+            record(db, now, "cli", "regulation.created", str(id_), told)
             db.executemany("INSERT INTO doomed_user VALUES (?, ?)", [(id_, user) for user in some])
 
 

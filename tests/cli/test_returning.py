@@ -4,6 +4,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import apsw
+
 from milonga.cli.copying import snapshot
 from milonga.eventlog.segment import list_segments, path_of
 from milonga.privacy.regulation import Kind
@@ -36,6 +38,20 @@ def test_a_user_deleted_while_the_backup_was_made_is_deleted_again(data: Path, t
     code, said = run("restore", tmp_path / "copy", "--data", tmp_path / "new")
     assert (code, "1 deleted user came back" in said, "with --regulations-of" in said) == (0, True, True), said
     assert to_erase(tmp_path / "new") == {"ada": 60}
+
+
+def test_whoever_was_signed_in_signs_in_anew(data: Path, tmp_path: Path) -> None:
+    with apsw.Connection(str(data / "workspace.db")) as db:
+        db.execute("INSERT INTO console_user VALUES (1, 'ada', 'viewer', NULL, 0, 1)")
+        db.execute("INSERT INTO console_session VALUES (1, x'00', 1, 1, 1, '', '')")
+        db.execute("INSERT INTO console_link VALUES (x'01', 1, 1, 2)")
+    db.close()
+    assert run("backup", tmp_path / "copy", "--data", data)[0] == 0
+    assert run("restore", tmp_path / "copy", "--data", tmp_path / "new")[0] == 0
+    with apsw.Connection(str(tmp_path / "new" / "workspace.db")) as db:
+        counts = [db.execute(f"SELECT count(*) FROM console_{what}").get for what in ("user", "session", "link")]  # noqa: S608
+    db.close()
+    assert counts == [1, 0, 0]
 
 
 def test_who_came_after_the_deletion_stays(data: Path, tmp_path: Path) -> None:

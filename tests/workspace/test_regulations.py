@@ -83,7 +83,7 @@ def test_files_that_were_left_make_it_a_partial_success(tmp_path: Path) -> None:
         assert (ended.status, ended.left) == (Status.partial_success, ("log/1.db.damaged-5",))
 
 
-@pytest.mark.parametrize("users", [[], [""], ["x" * 40_000], ["nul\0"], ["\udc80"], ["u"] * 0])
+@pytest.mark.parametrize("users", [[], [""], ["x" * 40_000], ["\udc80"], ["u"] * 0])
 def test_what_cannot_be_a_user_is_refused(tmp_path: Path, users: list[str]) -> None:
     with Workspace.open(tmp_path) as workspace:
         with pytest.raises(UserError, match="Nothing was changed"):

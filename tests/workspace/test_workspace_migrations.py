@@ -50,6 +50,7 @@ def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
         "0005-regulations.sql": "44d2613fc6d3",
         "0006-people.sql": "bf5221b1f689",
         "0007-write-keys-end.sql": "0f1656f82846",
+        "0008-deleted-users.sql": "b5924bb74751",
     }
 
 
