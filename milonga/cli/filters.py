@@ -1,7 +1,7 @@
 """`milonga destinations filters NAME`: which events a destination gets, and how much of them."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,6 +15,7 @@ from milonga.destinations.contract import Destination
 from milonga.facts.directory import log_end
 from milonga.filters.chain import Dropped, Seen, check
 from milonga.filters.rule import Filter
+from milonga.filters.words import deed, said
 from milonga.identity.account import read_unstamped
 from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import why_skipped
@@ -252,26 +253,6 @@ def _list(config: DestinationConfig, *, json: bool) -> None:
     print_table(("", "filter", Column("when", least=20), Column("does", least=20)), rows)
 
 
-def deed(one: Filter) -> str:
-    """In words."""
-    fields = ", ".join(one.fields)
-    match one.do:
-        case "drop":
-            return "drop"
-        case "keep":
-            return "keep, drop all others"
-        case "sample":
-            return f"keep {100 * (one.share or 0):g} % by {one.by or 'user'}"
-        case "dropFields":
-            return f"without {fields}"
-        case "keepFields":
-            return f"with {fields} alone"
-        case "mask":
-            return f"*** for {fields}"
-        case "hash":
-            return f"SHA-256 of {fields}"
-
-
 # Trying
 
 
@@ -319,26 +300,6 @@ def tried(event: Event, kind: Destination, config: DestinationConfig) -> Tried:
         return Tried(event, refused, (), refused)
     seen = gate.chain.trace(event) if gate.chain is not None else []
     return Tried(event, None, seen, seen[-1].result if seen else event)
-
-
-def said(one: Seen, before: Event) -> str:
-    """What it did, in words."""
-    if isinstance(one.result, Dropped):
-        return "dropped"
-    fields = list(_differing(before.received, one.result.received))
-    return f"changed {', '.join(fields)}" if fields else "nothing"
-
-
-def _differing(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in before:
-            below = f"{path}.{name}" if path else name
-            if name not in after:
-                yield below
-            elif before[name] != after[name]:
-                yield from _differing(before[name], after[name], below)
-    elif before != after:
-        yield path
 
 
 def _tell(one: Tried) -> None:

@@ -67,6 +67,7 @@ class Chain:
     """`filters` that were looked at when they were set; what cannot be compiled any more can never be decided."""
 
     def __init__(self, filters: Sequence[Filter]) -> None:
+        self.filters = tuple(filters)
         self._steps = [(one, _condition(one), _deed(one)) for one in filters]
 
     def run(self, event: Event, unsure: Callable[[str, str], None] | None = None) -> Event | Dropped:
@@ -175,19 +176,19 @@ def _sampled(steps: Steps, share: float, event: Event) -> Event | None:
     The same for the same value at every try, in a replay, and on every machine; also for another destination, so that
     two samples of the same share are of the same users.
     """
-    value = id_text(at(_fields(event), steps)) if steps else None
+    value = id_text(at(fields_of(event), steps)) if steps else None
     chosen = value or event.user_id or event.anonymous_id or event.message_id or ""
     number = int.from_bytes(sha256(chosen.encode("utf-8", "surrogatepass")).digest()[:8], "big")
     return event if number < share * 2**64 else None
 
 
-def _fields(event: Event) -> JsonObject:
+def fields_of(event: Event) -> JsonObject:
     """As received, with the context that it has in the end: its batch's, its sender's address."""
     return {**event.received, "context": event.context} if event.context else event.received
 
 
 def _altered(change: Callable[[Any], Any], event: Event) -> Event:
-    before = _fields(event)
+    before = fields_of(event)
     after = change(before)
     if after == before:
         return event

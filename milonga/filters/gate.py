@@ -22,11 +22,12 @@ class Gate:
     """
     Make one with `gate_of`.
 
-    is_open  only the sender's own `integrations` can keep anything back
+    is_open     only the sender's own `integrations` can keep anything back
+    categories  of consent that the destination asks for
     """
 
     def __init__(self, filters: tuple[Filter, ...], categories: tuple[str, ...]) -> None:
-        self._categories = categories
+        self.categories = categories
         self.is_open = not filters and not categories
         self.chain = Chain(filters) if filters else None
 
@@ -52,12 +53,20 @@ class Gate:
 
     def refused(self, event: Event, label: str, *, heeds_all: bool = True) -> Dropped | None:
         """By the user or the sender, before any filter is asked."""
-        if self._categories and (lacking := withheld(event, self._categories)):
+        return self.lacks_consent(event) or self.not_meant(event, label, heeds_all=heeds_all)
+
+    def lacks_consent(self, event: Event) -> Dropped | None:
+        """By the user."""
+        if self.categories and (lacking := withheld(event, self.categories)):
             return Dropped(
                 NO_CONSENT,
                 f"Nothing is to be done: the user did not agree to {', '.join(lacking)} "
                 "(`context.consent.categoryPreferences`), which the destination's consentCategories ask for.",
             )
+        return None
+
+    def not_meant(self, event: Event, label: str, *, heeds_all: bool = True) -> Dropped | None:
+        """By the sender."""
         if event.integrations and not allowed(event.integrations, label, heeds_all=heeds_all):
             return Dropped(
                 NOT_MEANT,

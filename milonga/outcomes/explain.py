@@ -10,17 +10,19 @@ from msgspec import Struct, UnsetType
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
-from milonga.destinations.deciding import as_replayed, decide
+from milonga.destinations.deciding import as_replayed
 from milonga.destinations.http import shown_address
 from milonga.eventlog.api import Stored
 from milonga.filters.gate import OPEN, Gate
 from milonga.outcomes.model import Attempt, Outcome, State
+from milonga.outcomes.rules import Applied, apply
 from milonga.outcomes.waiting import Behind, Waits, causes
+from milonga.outcomes.where import Place, as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, sentence, typed, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamp
-from milonga.workspace.model import DestinationConfig
+from milonga.workspace.model import DestinationConfig, DestinationState
 
 REMOVED: Final = "removed"
 DELIVERED: Final = "The destination answered that it has it."
@@ -114,7 +116,8 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     newest = standing.outcomes[0] if standing.outcomes else None
     if standing.never:
         return about | {"state": "never", "code": "", "why": standing.never, "fix": ""}
-    decided = [] if not event.received else _decided(event, standing)
+    applied = _NOTHING if not event.received else _applied(event, standing)
+    decided = applied.result
     if standing.waits is not None:
         about |= _unfinished(standing, standing.waits)
     elif newest is not None:
@@ -123,7 +126,8 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
         about |= {"state": "skipped", "code": "destination_removed", "why": standing.lost, "fix": ""}
     else:
         about |= {"state": "unknown", "code": "", "why": standing.lost, "fix": ""}
-    about["requests"] = [] if isinstance(decided, Skip) else [shown(request) for request in decided]
+    about["rules"] = applied.as_json()
+    about["requests"] = [] if isinstance(decided, Skip) else [shown(request) for request in decided or ()]
     batch = None if standing.kind is None else standing.kind.batch
     about["inBatchesOf"] = None if batch is None else batch.events
     about["tries"] = [_try(attempt) for attempt in standing.tries]
@@ -137,16 +141,16 @@ def _before(old: Outcome) -> dict[str, Any]:
     return told | ({"replay": old.replay} if old.replay else {})
 
 
-def _decided(event: Event, standing: Standing) -> Requests | Skip:
+_NOTHING: Final = Applied([], None)
+
+
+def _applied(event: Event, standing: Standing) -> Applied:
     """What the rules make of it. A translation that fails must not keep the rest of the story from being told."""
     if standing.kind is None:
-        return []
+        return _NOTHING
     if standing.outcomes and standing.outcomes[0].replay and standing.waits is None:
         event = as_replayed(standing.kind, event)
-    try:
-        return decide(standing.kind, event, standing.settings, standing.gate)
-    except Exception:
-        return []
+    return apply(standing.kind, event, standing.settings, standing.gate)
 
 
 def _unfinished(standing: Standing, waits: Waits) -> dict[str, Any]:
@@ -160,12 +164,20 @@ def _unfinished(standing: Standing, waits: Waits) -> dict[str, Any]:
         "code": waits.code,
         "why": " ".join(dict.fromkeys(why)),
         "fix": next((cause.fix for cause in found if cause.fix), ""),
+        "fixAt": as_json(_mended_at(waits)),
         "attempts": standing.attempts,
         "waitsFor": [cause.name for cause in found],
         "behind": None if waits.behind is None else _behind(waits.behind),
         "nextTry": None if waits.next_at is None else instant(waits.next_at),
         "overdue": waits.overdue,
     }
+
+
+def _mended_at(waits: Waits) -> Place | None:
+    """Where a person can do something about the wait."""
+    if waits.ends_off or waits.change.state is not DestinationState.paused:
+        return None
+    return ("settings", "") if waits.change.by == "settings" else ("destination", "")
 
 
 def _behind(behind: Behind) -> dict[str, Any]:
@@ -177,13 +189,14 @@ def _behind(behind: Behind) -> dict[str, Any]:
     }
 
 
-def _finished(event: Event, newest: Outcome, decided: Requests | Skip, standing: Standing) -> dict[str, Any]:
+def _finished(event: Event, newest: Outcome, decided: Requests | Skip | None, standing: Standing) -> dict[str, Any]:
     why, fix = _why(event, newest, decided, standing)
     return {
         "state": newest.state.name,
         "code": newest.code,
         "why": why,
         "fix": fix,
+        "fixAt": as_json(_fixed_at(newest, standing)),
         "attempts": newest.attempts,
         "perhapsMoreThanOnce": newest.perhaps,
         "endedAt": instant(newest.ended_at),
@@ -193,7 +206,15 @@ def _finished(event: Event, newest: Outcome, decided: Requests | Skip, standing:
     }
 
 
-def _why(event: Event, outcome: Outcome, decided: Requests | Skip, standing: Standing) -> tuple[str, str]:
+def _fixed_at(outcome: Outcome, standing: Standing) -> Place | None:
+    if standing.removed_at is not None:
+        return None
+    if outcome.state is State.dead:
+        return ("problems", "") if standing.letter else None
+    return place_of(outcome.code)
+
+
+def _why(event: Event, outcome: Outcome, decided: Requests | Skip | None, standing: Standing) -> tuple[str, str]:
     if outcome.code in PIPELINE:
         return PIPELINE[outcome.code]
     match outcome.state:
