@@ -206,7 +206,16 @@ def check_workspace(report: Report, data: Path) -> bool:
             return False
         sources = db.execute("SELECT count(*) FROM source WHERE removed_at IS NULL").get
         destinations = db.execute("SELECT count(*) FROM destination WHERE removed_at IS NULL").get
-    report.files.append(Checked(name, f"{sources} sources, {destinations} destinations", size_of(data / name)))
+        users = db.execute("SELECT count(*) FROM console_user").get
+        tokens = db.execute("SELECT count(*) FROM api_token").get
+        unreadable = db.execute("SELECT count(*) FROM audit WHERE NOT json_valid(changes)").get
+        if unreadable:
+            said = f"{unreadable} rows of the audit log do not say what was changed any more"
+            report.problem(
+                name, said, lost="what they said", count=unreadable, fix="Nothing can be done; they do no harm."
+            )
+    holds = f"{sources} sources, {destinations} destinations, {users} users, {tokens} API tokens"
+    report.files.append(Checked(name, holds, size_of(data / name)))
     return True
 
 

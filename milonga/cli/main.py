@@ -6,6 +6,7 @@ import typer
 
 from milonga import __version__
 from milonga.cli import (
+    audit,
     backup,
     check,
     dead,
@@ -20,7 +21,9 @@ from milonga.cli import (
     replays,
     serve,
     sources,
+    tokens,
     translate,
+    users,
 )
 
 app = typer.Typer(no_args_is_help=True)
@@ -35,6 +38,9 @@ app.add_typer(parked.app, name="parked")
 app.command("replay")(replay.command)
 app.add_typer(replays.app, name="replays")
 app.add_typer(regulations.app, name="regulations")
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
+app.command("audit")(audit.audit)
 app.command("check")(check.command)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

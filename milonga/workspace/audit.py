@@ -151,5 +151,8 @@ def _cut(value: object) -> object:
 
 
 def _entry(id_: int, at: int, by: str, what: str, name: str, changes: str) -> Entry:
-    found = msgspec.json.decode(changes, type=dict[str, tuple[Any, Any]])
+    try:
+        found = msgspec.json.decode(changes, type=dict[str, tuple[Any, Any]])
+    except msgspec.DecodeError:  # damaged: what is left is shown
+        found = {}
     return Entry(id=id_, at=at, by=by, what=what, name=name, changes=found)
