@@ -21,7 +21,7 @@ from milonga.outcomes.files import is_begun, open_to_read, outcome_of, path_of, 
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 
-LOOKED_AT: Final = 50_000  #: rows of a file without an index
+LOOKED_AT: Final = 20_000  #: rows of a file without an index
 MOST_FILES: Final = 200  #: of one call
 LATE: Final = (
     3_600  #: seconds an end may have waited to be written, say for room on the disk: then it is in a later file
