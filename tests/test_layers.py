@@ -24,7 +24,8 @@ MAY_IMPORT = {
         *("workspace.model", "outcomes"),
     },
     "delivery": {
-        *("spec", "privacy", "eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters"),
+        *("spec", "privacy", "identity"),
+        *("eventlog.api", "eventlog.aside", "eventlog.folders", "eventlog.wal", "filters"),
         *("destinations", "workspace", "outcomes", "delivery"),
     },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},

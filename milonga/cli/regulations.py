@@ -50,7 +50,12 @@ COLUMNS = (
 
 
 #: What a count is of, where its name does not say it. A segment is written anew, without what was erased.
-COUNTED = {"deadLetters": "dead letter", "parkedCopies": "parked event", "segments": "rewritten segment"}
+COUNTED = {
+    "deadLetters": "dead letter",
+    "parkedCopies": "parked event",
+    "editedCopies": "edited event",
+    "segments": "rewritten segment",
+}
 
 
 @app.command()

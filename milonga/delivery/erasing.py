@@ -18,7 +18,7 @@ import structlog
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.rows import DeadLetter
 from milonga.delivery.store import DeliveryStore
-from milonga.delivery.store_reader import DeliveryReader
+from milonga.delivery.store_reader import PARKED, DeliveryReader
 from milonga.eventlog.api import Position
 from milonga.outcomes.erasing import erase_attempts, erase_words, set_aside_files
 from milonga.privacy.regulation import Deletion, Doomed, Regulation
@@ -128,10 +128,10 @@ class Eraser:
             if len(attempts_of) >= MANY:
                 counts[deletions[0].regulation, "attempts"] += await self._erase_attempts(attempts_of)
                 attempts_of = []
-        for letter, was_parked, by in await asyncio.to_thread(self._letters, doomed):
+        for letter, kept, by in await asyncio.to_thread(self._letters, doomed):
             attempts_of.append(letter.position)
-            counts[by, "parkedCopies" if was_parked else "deadLetters"] += 1
-            if was_parked:
+            counts[by, kept] += 1
+            if kept == PARKED:
                 await self._sweep([letter.position])
             number, position = letter.destination, letter.position
             self._recorder.record(Record(before=lambda store, n=number, p=position: _drop_letter(store, n, p)))  # type: ignore[misc]
@@ -157,6 +157,7 @@ class Eraser:
             for number in store.destinations():
                 for position in positions:
                     store.drop_progress(number, position)
+                    store.edited.drop(number, position)  # it may name somebody else
                     if number not in here:  # of a kind that this Milonga does not have
                         store.drop_parked(number, position)
 
@@ -177,17 +178,17 @@ class Eraser:
         for runner in self._runners().values():
             runner.forget_words(users)
 
-    def _letters(self, doomed: Doomed) -> list[tuple[DeadLetter, bool, int]]:
-        """Copies of events that lie in the store itself: of dead letters, and of resent ones (True)."""
+    def _letters(self, doomed: Doomed) -> list[tuple[DeadLetter, str, int]]:
+        """Copies of events that lie in the store itself, and as what."""
         reader = DeliveryReader(self._data / "delivery.db")
         try:
             users = sorted({user for deletion in doomed.deletions for user in deletion.users})
             found = []
-            for letter, was_parked in reader.copies_of(users):
+            for letter, kept in reader.copies_of(users):
                 stamp = letter.event.stamp
                 by = doomed.by(users_of_stamped(letter.event), stamp.source, *letter.position)
                 if by is not None:
-                    found.append((letter, was_parked, by))
+                    found.append((letter, kept, by))
             return found
         finally:
             reader.close()
@@ -205,4 +206,5 @@ def _is_mine(regulation: Regulation) -> bool:
 
 def _drop_letter(store: DeliveryStore, destination: int, position: Position) -> None:
     store.remove_dead(destination, position)
+    store.edited.drop(destination, position)
     store.drop_progress(destination, position)

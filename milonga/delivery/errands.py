@@ -1,26 +1,31 @@
 """
-What people ask of delivery while it runs (milonga.workspace.commands): to resend or discard dead letters, to move
+What people ask of delivery while it runs (milonga.workspace.commands): to resend, edit or discard dead letters, to move
 parked keys, and replays.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import apsw
 import msgspec
 
 from milonga.delivery.by_hand import KINDS, Done, Wish
+from milonga.delivery.editing import NotValid
+from milonga.delivery.letters import DISCARD, RESEND, EditWish, Letters, LetterWish, Refused
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.runner import Runner
 from milonga.delivery.selection import Selection
 from milonga.delivery.store_reader import DeliveryReader
-from milonga.eventlog.api import Position
-from milonga.workspace.commands import Commands
+from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.model import Command, DestinationState
 
 
 class Errands:
-    """runner_of  a destination's; None if it has none"""
+    """
+    runner_of   a destination's; None if it has none
+    suppressed  see milonga.delivery.letters
+    clock       unix milliseconds
+    """
 
     def __init__(
         self,
@@ -28,7 +33,11 @@ class Errands:
         reader: DeliveryReader,
         recorder: Recorder,
         runner_of: Callable[[int], Runner | None],
+        suppressed: Callable[[int, Collection[str]], bool] = lambda source, users: False,
+        clock: Callable[[], int] = milliseconds,
     ) -> None:
+        self._clock = clock
+        self._letters = Letters(reader, recorder, runner_of, suppressed)
         self._commands, self._reader, self._recorder, self._runner_of = commands, reader, recorder, runner_of
         self._newest = 0  # id of the newest command begun: its end may not be written yet
         self._answers: dict[int, dict[str, object]] = {}
@@ -39,23 +48,28 @@ class Errands:
             if command.id <= self._newest:
                 continue
             self._newest = command.id
-            if command.kind in KINDS:
+            if command.kind in (*KINDS, RESEND, DISCARD):
                 self._begin(command)
                 continue
             answer: dict[str, object]
             try:
                 answer = self._answer(command)
+            except (Refused, NotValid) as refused:
+                answer = {"error": str(refused)}
             except (KeyError, TypeError, ValueError) as error:  # not from our CLI
                 answer = {"error": f"{type(error).__name__}: {error}"}
             self._recorder.record(Record(then=lambda id_=command.id, a=answer: self._answers.update({id_: a})))  # type: ignore[misc]
 
     def _begin(self, command: Command) -> None:
-        """One about parked keys: its slices are carried out one by one, each once the one before is written."""
+        """One whose slices are carried out one by one, each once the one before is written."""
         done = Done()
         try:
-            wish = msgspec.convert(command.args, Wish)
-            runner = self._runner_of(wish.destination)
-            steps = iter(()) if runner is None else runner.carry_out(command.kind, wish, command.asked_at, done)
+            if command.kind in KINDS:
+                wish = msgspec.convert(command.args, Wish)
+                runner = self._runner_of(wish.destination)
+                steps = iter(()) if runner is None else runner.carry_out(command.kind, wish, command.asked_at, done)
+            else:
+                steps = self._letters.carry_out(command, msgspec.convert(command.args, LetterWish), done)
             self._go_on(command, steps, done)
         except (msgspec.ValidationError, ValueError) as error:  # not from our CLI
             self._answers[command.id] = {"error": f"{type(error).__name__}: {error}"}
@@ -64,8 +78,12 @@ class Errands:
         try:
             next(steps)
         except StopIteration:
-            answer: dict[str, object] = {"done": done.done, "underWay": done.under_way}
+            answer: dict[str, object] = {"done": done.done}
+            if command.kind in KINDS:
+                answer["underWay"] = done.under_way
             self._recorder.record(Record(then=lambda: self._answers.update({command.id: answer})))
+        except Refused as refused:
+            self._answers[command.id] = {"error": str(refused)}
         except (TypeError, ValueError, apsw.Error) as error:
             self._answers[command.id] = {"error": f"{type(error).__name__}: {error}"}
         else:
@@ -79,8 +97,9 @@ class Errands:
 
     def _answer(self, command: Command) -> dict[str, object]:
         match command.kind:
-            case "resend" | "discard":
-                return {"done": self._each_letter(command)}
+            case "edit":
+                self._letters.edit(msgspec.convert(command.args, EditWish), self._clock())
+                return {"done": 1}
             case "replay":
                 return self._begin_replay(command)
             case "set_replay":
@@ -123,27 +142,3 @@ class Errands:
             return {"error": f"Replay {number} has ended already: {replay.state.value}."}
         runner.replaying.set_state(number, state, "")
         return {"replay": number}
-
-    def _each_letter(self, command: Command) -> int:
-        """
-        How many were resent or discarded.
-
-        args  destination: its id; positions: [[partition, offset], ...]
-        """
-        number = int(str(command.args["destination"]))
-        positions = command.args["positions"]
-        runner = self._runner_of(number)
-        if not isinstance(positions, list) or runner is None:
-            raise ValueError("no such destination, or no list of positions")
-        done = 0
-        for partition, offset in positions:
-            where = Position(partition, offset)
-            letter = self._reader.dead(number, where)
-            if letter is None:
-                continue
-            if command.kind == "resend":
-                done += runner.resend(letter)
-            else:
-                self._recorder.record(Record(before=lambda store, where=where: store.remove_dead(number, where)))  # type: ignore[misc]
-                done += 1
-        return done

@@ -6,7 +6,7 @@ people ask for while it runs.
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 
@@ -90,7 +90,9 @@ class Delivery:
         self._reader = DeliveryReader(data / "delivery.db")
         self._outcome_reader = OutcomeReader(data / "outcomes")
         self._runners: dict[int, tuple[Runner, Sender, asyncio.Task[None]]] = {}
-        self._errands = Errands(workspace.commands, self._reader, self._recorder, self._runner_of)
+        self._errands = Errands(
+            workspace.commands, self._reader, self._recorder, self._runner_of, self._suppressed, self._now_ms
+        )
         self._eraser = Eraser(data, workspace.regulations, self._recorder, self._sweepers, places)
         self._wishes: dict[int, _Wish] = {}
         self._forgot = False
@@ -222,6 +224,14 @@ class Delivery:
     def _runner_of(self, number: int) -> Runner | None:
         return self._runners[number][0] if number in self._runners else None
 
+    def _suppressed(self, source: int, users: Collection[str]) -> bool:
+        return any(
+            not by.keys().isdisjoint((source, None)) for by in map(self._workspace.regulations.suppressed, users)
+        )
+
+    def _now_ms(self) -> int:
+        return int(self._clock() * 1000)
+
     def _change_state(self, number: int, state: DestinationState, by: str, reason: str) -> None:
         runner = self._runners[number][0]
         version = runner.config.settings_version if by == "settings" else None
@@ -274,6 +284,8 @@ class Delivery:
             if self._keep_dead:
                 before = int((self._clock() - self._keep_dead) * 1000)
                 self._recorder.record(Record(before=partial(_drop_dead, before)))
+            unknown = int((self._clock() - self._keep_outcomes) * 1000)
+            self._recorder.record(Record(before=lambda store, before=unknown: store.edited.drop_old(before)))  # type: ignore[misc]
             try:
                 dropped = await asyncio.to_thread(self._outcomes.drop_old, self._keep_outcomes, self._keep_counts)
                 if dropped:

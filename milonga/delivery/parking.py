@@ -6,6 +6,7 @@ from functools import partial
 
 import structlog
 
+from milonga.delivery.editing import Edited
 from milonga.delivery.ending import DAMAGED, SKIPPED_BY_HAND, SWITCHED_OFF, TRIMMED, Endings, skip_row
 from milonga.delivery.entry import UNDER_WAY, Entry, Stage
 from milonga.delivery.parked_lines import ParkedLines
@@ -90,19 +91,23 @@ class Parking:
                 self._work.line_up.remove(other)
             self._park(other)
 
-    def resend(self, letter: DeadLetter, keys: tuple[Key, ...]) -> bool:
-        """Park a dead letter behind everything else in its lines. False if that was done already."""
+    def resend(self, letter: DeadLetter, keys: tuple[Key, ...], edited: Edited | None = None) -> bool:
+        """
+        Park a dead letter behind everything else in its lines. False if that was done already.
+
+        edited  see Runner.resend
+        """
         work = self._work
         if letter.position in self._resending or work.tools.reader.dead(work.config.id, letter.position) is None:
             return False
         self._resending.add(letter.position)
-        self._join_again(letter, keys)
+        self._join_again(letter, keys, edited)
         return True
 
-    def _join_again(self, letter: DeadLetter, keys: tuple[Key, ...]) -> None:
+    def _join_again(self, letter: DeadLetter, keys: tuple[Key, ...], edited: Edited | None) -> None:
         number, position = self._work.config.id, letter.position
         if position in self._work.live or position in self.lines.in_hand:  # its death is still being written
-            self._work.tools.recorder.record(Record(then=partial(self._join_again, letter, keys)))
+            self._work.tools.recorder.record(Record(then=partial(self._join_again, letter, keys, edited)))
             return
         parked = Parked(
             position=position,
@@ -116,6 +121,8 @@ class Parking:
         def also(store: DeliveryStore) -> None:
             store.set_progress(number, position, Progress(parts=letter.parts))
             store.remove_dead(number, position)
+            if edited is not None:
+                store.edited.put(number, position, edited)
 
         self.park_with(keys)
         self.lines.join(

@@ -19,6 +19,7 @@ import structlog
 from milonga.delivery.admission import Admission, keys_of
 from milonga.delivery.by_hand import ByHand, Done, Wish
 from milonga.delivery.clock import Skips
+from milonga.delivery.editing import Edited
 from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.entry import UNDER_WAY
 from milonga.delivery.flight import Flights
@@ -150,10 +151,12 @@ class Runner:
         if self._work.is_sending:
             self._flights.landings.hurry()
 
-    def resend(self, letter: DeadLetter) -> bool:
+    def resend(self, letter: DeadLetter, edited: Edited | None = None) -> bool:
         """
         A dead letter joins at the end of its lines. False if it stays where it is: the destination is off, or it was
         resent already.
+
+        edited  what `letter.event` is, if that is no more what died
         """
         if self._work.config.state is DestinationState.off or self._work.is_doomed(letter.event, letter.position):
             return False
@@ -162,7 +165,7 @@ class Runner:
         except Exception:
             log.exception("delivery.cannot_read", position=letter.position)
             return False
-        return self._parking.resend(letter, keys)
+        return self._parking.resend(letter, keys, edited)
 
     # Users who are being deleted (milonga.delivery.erasing)
 

@@ -21,6 +21,8 @@ import msgspec
 import structlog
 
 from milonga.delivery.clock import Skips
+from milonga.delivery.edited_rows import TABLE as EDITED
+from milonga.delivery.edited_rows import EditedTable
 from milonga.delivery.replay_rows import TABLES, ReplayTables
 from milonga.delivery.rows import (
     ASIDE,
@@ -89,12 +91,15 @@ CREATE TABLE IF NOT EXISTS clock_skips(began INTEGER PRIMARY KEY, ended INTEGER 
 CREATE TABLE IF NOT EXISTS failing(
   destination INTEGER, partition INTEGER, offset INTEGER, since INTEGER NOT NULL,
   PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS dead_by_age ON dead(died_at);
+CREATE INDEX IF NOT EXISTS dead_of_destination ON dead(destination, died_at);
+CREATE INDEX IF NOT EXISTS dead_by_code ON dead(destination, code, died_at);
 CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHERE due_at = {ASIDE};
 """  # came after the first files of this version
 
 
 FORGOTTEN: Final = (
-    "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "health", "detours"
+    "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "edited", "health", "detours"
 )  # fmt: skip
 """Tables that hold something of a destination."""
 
@@ -154,8 +159,8 @@ class DeliveryStore:
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
         self._db.execute(LATER)
-        self._db.execute(TABLES)
-        self.replays = ReplayTables(self._db)
+        self._db.execute(TABLES + EDITED)
+        self.replays, self.edited = ReplayTables(self._db), EditedTable(self._db)
         if path.stat().st_size <= QUICK or doubt(path).exists():
             (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
             if said != "ok":

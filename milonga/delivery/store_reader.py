@@ -9,6 +9,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from milonga.delivery.edited_rows import EditedReader
 from milonga.delivery.replay_rows import ReplayReader
 from milonga.delivery.rows import (
     ASIDE,
@@ -31,6 +32,8 @@ Age: TypeAlias = tuple[int, int, int]
 """(received_at, partition, offset): a place in the parked events from the oldest arrival on."""
 
 OLDEST: Age = (-1, 0, 0)
+
+DEAD, PARKED, EDITED = "deadLetters", "parkedCopies", "editedCopies"  #: as what a copy of an event is kept
 
 
 class Aged(Struct, frozen=True):
@@ -60,7 +63,7 @@ class DeliveryReader:
         except (*DAMAGED, apsw.SQLError) as error:  # no tables: it is being made, or was emptied
             self._db.close()
             raise apsw.CantOpenError(f"{path}: {error}") from error
-        self.replays = ReplayReader(self._db)
+        self.replays, self.edited = ReplayReader(self._db), EditedReader(self._db)
         self._progress = "progress LEFT JOIN failing USING(destination, partition, offset)"
         if not self._has("failing"):
             self._progress = "(SELECT *, 0 AS since FROM progress)"
@@ -258,10 +261,10 @@ class DeliveryReader:
         where = "destination = ? AND died_at > ? ORDER BY died_at LIMIT ?"
         return list(self._dead(where, (destination, after, limit)))
 
-    def copies_of(self, users: Sequence[str]) -> Iterator[tuple[DeadLetter, bool]]:
+    def copies_of(self, users: Sequence[str]) -> Iterator[tuple[DeadLetter, str]]:
         """
-        Events whose bytes are here: dead letters, and parked ones that were resent (True). Those that may name one of
-        these users: by userId, or as an alias.
+        Events whose bytes are here, and as what: dead letters (DEAD), parked ones that were resent (PARKED), what was
+        sent instead of one (EDITED). Those that may name one of these users: by userId, or as an alias.
         """
         mine = (
             "(CAST(stamp AS TEXT) ->> '$.user_id' IN (SELECT value FROM json_each(?))"
@@ -269,27 +272,31 @@ class DeliveryReader:
         )
         return self._copies(mine, (json.dumps(users),))
 
-    def copies(self) -> Iterator[tuple[DeadLetter, bool]]:
+    def copies(self) -> Iterator[tuple[DeadLetter, str]]:
         """All of them."""
         return self._copies("TRUE", ())
 
-    def _copies(self, which: str, args: tuple[str, ...]) -> Iterator[tuple[DeadLetter, bool]]:
+    def _copies(self, which: str, args: tuple[str, ...]) -> Iterator[tuple[DeadLetter, str]]:
         for letter in self._dead(which, args):
-            yield letter, False
-        query = f"SELECT destination, partition, offset, stamp, body FROM parked WHERE stamp IS NOT NULL AND {which}"  # noqa: S608
-        for destination, partition, offset, stamp, body in self._db.execute(query, args):
-            yield (
-                DeadLetter(
-                    destination=destination,
-                    position=Position(partition, offset),
-                    died_at=0,
-                    code="",
-                    reason="",
-                    parts=frozenset(),
-                    event=event_of(stamp, body),
-                ),
-                True,
-            )
+            yield letter, DEAD
+        columns = "destination, partition, offset, stamp, body"
+        for table, kept in (("parked", PARKED), ("edited", EDITED)):
+            if not self._has(table):
+                continue
+            query = f"SELECT {columns} FROM {table} WHERE stamp IS NOT NULL AND {which}"  # noqa: S608
+            for destination, partition, offset, stamp, body in self._db.execute(query, args):
+                yield (
+                    DeadLetter(
+                        destination=destination,
+                        position=Position(partition, offset),
+                        died_at=0,
+                        code="",
+                        reason="",
+                        parts=frozenset(),
+                        event=event_of(stamp, body),
+                    ),
+                    kept,
+                )
 
     def dead_count(self, destination: int) -> int:
         return int(self._one("SELECT count(*) FROM dead WHERE destination = ?", (destination,)))

@@ -48,11 +48,14 @@ class Commands:
             )
 
     def finish(self, command: int, result: Mapping[str, object]) -> None:
-        """Its result, once: a second one changes nothing. `result` needs to be JSON."""
+        """
+        Its result, once: a second one changes nothing. `result` needs to be JSON. What was asked for is not needed any
+        more, and may name people: it goes.
+        """
         now = self._now()
         with self._database.write() as db:
             db.execute(
-                "UPDATE command SET ended_at = ?, result = ? WHERE id = ? AND ended_at IS NULL",
+                "UPDATE command SET ended_at = ?, result = ?, args = '{}' WHERE id = ? AND ended_at IS NULL",
                 (now, msgspec.json.encode(result).decode(), command),
             )
             db.execute("DELETE FROM command WHERE ended_at < ?", (now - KEPT,))

@@ -199,3 +199,36 @@ def test_an_event_that_was_erased_before_it_was_read_ends_without_a_request(tmp_
             assert DestinationState.on is house.workspace.destination(number).state
 
         live(house, story)
+
+
+def test_what_was_sent_instead_of_a_dead_letter_goes_with_whoever_either_of_them_names(tmp_path: Path) -> None:
+    """The third's original named her and the edited one does not; the second the other way round."""
+    with hook() as receiver:
+        house = House(tmp_path, receiver)
+        number = house.add("hook")
+        erased_ = Erased(house, number)
+        receiver.behave(status=400)
+        for n, user in enumerate(("bob", "bob", ADA), start=1):
+            house.log.add(event(n, user, "acme"))
+        commands = house.workspace.commands
+
+        async def edit(n: int, user: str) -> None:
+            text = msgspec.json.encode(msgspec.json.decode(event(n, user, "acme").body) | {"about": f"{ADA} {n}"})
+            wish = {"destination": number, "position": (0, n), "event": text.decode()}
+            asked = commands.ask("edit", wish)
+            await until(lambda: commands.result(asked) == {"done": 1}, 60)
+
+        async def story() -> None:
+            await until(lambda: erased_.kept() == (3, 0), 60)
+            await edit(2, ADA)
+            await edit(3, "bob")
+            await until(lambda: erased_.kept() == (3, 0) and receiver.received() == 5, 60)
+            done = delete(house, upto=3)
+            await until(done, 60)
+            assert erased_.kept() == (1, 0), "the first stays"
+            reader = DeliveryReader(house.data / "delivery.db")
+            assert [reader.edited.of(number, Position(0, n)) for n in (1, 2, 3)] == [None] * 3
+            reader.close()
+            await until(lambda: erased_.left() == [], 60)
+
+        live(house, story)

@@ -5,6 +5,7 @@ end (`judging.py`).
 """
 
 import asyncio
+import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ import msgspec
 from milonga.delivery.breaker import Policy
 from milonga.delivery.clock import Clock, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock
+from milonga.delivery.editing import Edited, edited
 from milonga.delivery.limits import Limits
 from milonga.delivery.ratelimit import burst_of
 from milonga.delivery.recorder import Recorder
@@ -348,7 +350,12 @@ class World:
     def resend(self, limit: int) -> None:
         for letter in self.reader.dead_letters(self.config.id, limit=limit):
             n = self.numbers[letter.position]
-            if self.runner.resend(letter):
+            mended = None
+            if n % 3 == 0 and letter.event.stamp.user_id is not None:  # somebody adds what no request repeats
+                event = edited(letter.event, json.dumps(json.loads(letter.event.body) | {"mended": True}))
+                letter = msgspec.structs.replace(letter, event=event)
+                mended = Edited(at=self.now(), by="ada", event=event)
+            if self.runner.resend(letter, mended):
                 self.resent.add(n)
                 self.poison.pop(n, None)
 

@@ -26,6 +26,15 @@ def test_a_command_waits_until_it_is_finished_and_its_result_stays(tmp_path: Pat
         assert [command.id for command in serving.commands.pending()] == [second]
 
 
+def test_what_a_finished_command_asked_for_is_not_kept(tmp_path: Path) -> None:
+    with open_paper(tmp_path / "data") as workspace:
+        asked = workspace.commands.ask("edit", {"event": '{"userId": "ada-lovelace"}'})
+        workspace.commands.finish(asked, {"done": 1})
+        assert b"ada-lovelace" not in b"".join(
+            str(row).encode() for row in workspace.commands._database.db.execute("SELECT * FROM command")
+        )
+
+
 def test_a_command_is_finished_once(tmp_path: Path) -> None:
     with open_paper(tmp_path / "data") as workspace:
         asked = workspace.commands.ask("resend", {})
