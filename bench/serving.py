@@ -68,7 +68,7 @@ class Server:
         self._log = (data.parent / f"{data.name}.log").open("ab")
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "milonga", "serve", "--data", str(data), "--port", "0"),
+                *(sys.executable, "-m", "milonga", "serve", "--data", str(data), "--port", "0", "--no-console"),
                 *("--allow-private-destinations", "--life", str(life)),
             ],
             stdout=subprocess.PIPE,

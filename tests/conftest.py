@@ -1,3 +1,4 @@
+import os
 import signal
 from collections.abc import Iterator
 
@@ -8,6 +9,9 @@ import structlog
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) is signal.SIG_IGN:
         signal.signal(number, signal.default_int_handler if number is signal.SIGINT else signal.SIG_DFL)
+
+# Servers side by side cannot all have the console's port: who wants one says so (tests/running.py).
+os.environ["MILONGA_NO_CONSOLE"] = "1"
 
 
 @pytest.fixture(autouse=True)

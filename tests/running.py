@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
@@ -27,15 +28,23 @@ class Milonga:
     """A data directory, and a server on it between `start` and `stop`."""
 
     def __init__(
-        self, data: Path, *options: str, environment: Mapping[str, str] = {}, under: tuple[str, ...] = ()
+        self,
+        data: Path,
+        *options: str,
+        environment: Mapping[str, str] = {},
+        under: tuple[str, ...] = (),
+        console: bool = False,
     ) -> None:
         """
         options      of `milonga serve`
         environment  of the server and of commands, beside ours
         under        a program that starts the server, such as a tracer: then `pid` and all that kills mean that one
+        console      with the console, at `console_url`; `first_link` sets the first password, until that is done
         """
         self.data = data
         self.port = 0
+        self.console_url, self.first_link = "", ""
+        self._console = console
         self._scheme = "http"
         self._options = options
         self._environment, self._under = environment, under
@@ -55,7 +64,17 @@ class Milonga:
         assert "takes events at" in line, (line, self._log.read_text()[-3000:])
         self._scheme, address = line.split("events at ")[1].split()[0].split("://")
         self.port = int(address.rsplit(":", 1)[1])
+        if self._console:
+            self._read_console()
         return self
+
+    def _read_console(self) -> None:
+        """What it says of the console: its address and, while nobody can log in, on a line of its own the link."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        self.console_url = line.split("console is at ")[1].split()[0].rstrip(".")
+        self.first_link = self._process.stdout.readline().strip() if "this link" in line else ""
 
     def start_in_vain(self) -> int:
         """Start one that ends before it takes events; return its exit status."""
@@ -85,15 +104,22 @@ class Milonga:
                 [
                     *self._under,
                     *(sys.executable, "-m", "milonga", "serve", "--data", str(self.data), "--port", str(self.port)),
-                    *("--allow-private-destinations", *self._options),
+                    *("--allow-private-destinations", *self._console_options(), *self._options),
                 ],
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
-                env={**os.environ, **self._environment},
+                env=self._surroundings(),
             )
         assert self._process.stdout is not None
         return self._process.stdout.readline()
+
+    def _surroundings(self) -> dict[str, str]:
+        return {**os.environ, "MILONGA_NO_CONSOLE": "" if self._console else "1", **self._environment}
+
+    def _console_options(self) -> list[str]:
+        """It keeps its port over restarts."""
+        return [f"--console-port={self.console_url.rpartition(':')[2] or 0}"] if self._console else []
 
     def stop(self) -> int:
         """As a service manager would; return the exit status."""
@@ -117,8 +143,18 @@ class Milonga:
 
     def delivery_pid(self) -> int | None:
         """Of the delivery process; None while there is none."""
-        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
-        return int(children[0]) if children else None
+        return self._child("delivery")
+
+    def console_pid(self) -> int | None:
+        """Of the process that shows the console; None while there is none."""
+        return self._child("console")
+
+    def _child(self, role: str) -> int | None:
+        for child in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split():
+            with suppress(OSError):
+                if f"--role\0{role}\0".encode() in Path(f"/proc/{child}/cmdline").read_bytes():
+                    return int(child)
+        return None
 
     def kill_collector(self) -> None:
         """SIGKILL; its child ends by itself."""

@@ -153,11 +153,11 @@ async def collect(
         ]
         try:
             certificate = None if listen.tls is None else listen.tls[0]
-            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), _why_not, disk):
+            async with watching(data, watch, event_log, certificate, _collected(collector, event_log), why_not, disk):
                 try:
                     server = await HttpServer.start(collector, listen.host, listen.port, tls=tls)
                 except (OSError, UnicodeError) as error:
-                    raise UserError(_why_not(listen.host, listen.port, error)) from error
+                    raise UserError(why_not(listen.host, listen.port, error)) from error
                 try:
                     listening(server.url)
                     chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
@@ -202,7 +202,7 @@ async def _tell_refused(collector: Collector) -> None:
         collector.tell_refused()
 
 
-def _why_not(host: str, port: int, error: OSError | UnicodeError, which: str = "--") -> str:
+def why_not(host: str, port: int, error: OSError | UnicodeError, which: str = "--") -> str:
     """
     Why it cannot listen there, and what to do.
 

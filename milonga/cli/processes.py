@@ -1,6 +1,7 @@
 """
-`milonga serve` is one command with two processes: this one collects, a child delivers. The child is started again when
-it dies; when this one dies, the child sees the end of a pipe that only this one holds, hands back and goes.
+`milonga serve` is one command with three processes: this one collects, one child delivers, another shows the console.
+A child is started again when it dies; when this one dies, a child sees the end of a pipe that only this one holds,
+hands back and goes.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from msgspec import Struct
 
 log = structlog.get_logger("milonga")
 
@@ -66,12 +68,27 @@ def stop_at_end_of(life: int, stop: asyncio.Event) -> None:
     threading.Thread(target=watch, name="life", daemon=True).start()
 
 
-async def keep_delivery(data: Path, lock: int, options: Sequence[str], stop: asyncio.Event) -> None:
+class Child(Struct, frozen=True, kw_only=True):
     """
-    Run the delivery process, again whenever it dies, until `stop` is set; then let it finish.
+    A process of its own for a part of `milonga serve`.
+
+    role      "delivery", "console"
+    options   further ones of `milonga serve`
+    files     open files that it gets, by the numbers they have here
+    meanwhile what is so as long as it cannot start, for people
+    """
+
+    role: str
+    options: Sequence[str]
+    files: Sequence[int] = ()
+    meanwhile: str
+
+
+async def keep(of: Child, data: Path, lock: int, stop: asyncio.Event) -> None:
+    """
+    Run it, again whenever it dies, until `stop` is set; then let it finish.
 
     lock     open file of the data directory's lock, to be shared with the child
-    options  further ones of `milonga serve`
     """
     life, held = os.pipe()
     loop = asyncio.get_running_loop()
@@ -81,10 +98,10 @@ async def keep_delivery(data: Path, lock: int, options: Sequence[str], stop: asy
         while not stop.is_set():
             started = loop.time()
             child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "milonga", "serve", "--role", "delivery", "--data", str(data)),
-                *("--lock-file", str(lock), "--life", str(life), *options),
+                *(sys.executable, "-m", "milonga", "serve", "--role", of.role, "--data", str(data)),
+                *("--lock-file", str(lock), "--life", str(life), *of.options),
                 stdout=asyncio.subprocess.PIPE,
-                pass_fds=(lock, life),
+                pass_fds=(lock, life, *of.files),
                 start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone; it ends the child
             )
             ended = asyncio.create_task(_ended(child))
@@ -92,15 +109,17 @@ async def keep_delivery(data: Path, lock: int, options: Sequence[str], stop: asy
                 await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not ended.done():
-                    await _end(child, ended)
+                    await _end(of, child, ended)
             if stop.is_set():
                 return
             words = ended.result()
             wait = FIRST_WAIT if loop.time() - started > WELL else min(wait * 2, LONGEST_WAIT)
             if not words:
-                log.error("delivery.died", status=child.returncode, again_in=wait)
+                log.error("process.died", role=of.role, status=child.returncode, again_in=wait)
             elif words != told:  # once, not every few seconds
-                log.error("delivery cannot start; events are kept meanwhile, and it is tried again", why=words)
+                log.error(
+                    "process.cannot_start", role=of.role, why=words, then=f"{of.meanwhile}, and it is tried again"
+                )
             told = words
             await asyncio.wait((stopping,), timeout=wait)
     finally:
@@ -115,10 +134,10 @@ async def _ended(child: asyncio.subprocess.Process) -> str:
     return words.decode(errors="replace").strip()
 
 
-async def _end(child: asyncio.subprocess.Process, ended: "asyncio.Task[str]") -> None:
+async def _end(of: Child, child: asyncio.subprocess.Process, ended: "asyncio.Task[str]") -> None:
     child.terminate()
     await asyncio.wait((ended,), timeout=GRACE)
     if not ended.done():
-        log.error("delivery.killed", after=GRACE)
+        log.error("process.killed", role=of.role, after=GRACE)
         child.kill()
         await ended

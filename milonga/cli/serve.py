@@ -1,6 +1,7 @@
 """`milonga serve`: take events and deliver them."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Annotated
 import apsw
 import typer
 import uvloop
+from msgspec import Struct
 
 from milonga.cli import logs
 from milonga.cli.common import DATA, DataOption, fail, told
+from milonga.cli.console import ConsoleOptions, be_polite, console, invitation
 from milonga.cli.disk import an_amount
-from milonga.cli.halves import Keep, Listen, collect, deliver
-from milonga.cli.processes import keep_delivery, stop_at_end_of, stop_on_signals
+from milonga.cli.halves import Keep, Listen, collect, deliver, why_not
+from milonga.cli.processes import Child, keep, stop_at_end_of, stop_on_signals
 from milonga.cli.watching import Watch
 from milonga.delivery.store import NewerStore
 from milonga.destinations.registry import HalfDone
@@ -39,6 +42,7 @@ class Role(StrEnum):
     all = "all"
     collector = "collector"
     delivery = "delivery"
+    console = "console"
 
 
 class UnknownKey(StrEnum):
@@ -106,6 +110,19 @@ def command(
         float,
         typer.Option(metavar="DAYS", help="Keep dead letters so long; 0: until resent or discarded.", min=0),
     ] = KEEP.dead,
+    console_host: Annotated[
+        str, typer.Option(help="Address of the console. Use TLS where others reach it.")
+    ] = "127.0.0.1",
+    console_port: Annotated[
+        int, typer.Option(envvar="MILONGA_CONSOLE_PORT", help="Port of the console; 0 takes any.", min=0, max=65535)
+    ] = 8081,
+    console_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="By which people reach the console, if a proxy is in front of it."),
+    ] = None,
+    no_console: Annotated[
+        bool, typer.Option("--no-console", envvar="MILONGA_NO_CONSOLE", help="Serve no console and no API.")
+    ] = False,
     metrics_port: Annotated[
         int | None,
         typer.Option(help="Serve metrics for Prometheus on this port, at /metrics; 0 takes any.", min=0, max=65535),
@@ -137,10 +154,12 @@ def command(
     role: Annotated[Role, typer.Option(hidden=True)] = Role.all,
     lock_file: Annotated[int | None, typer.Option(hidden=True)] = None,
     life: Annotated[int | None, typer.Option(hidden=True)] = None,
+    console_file: Annotated[int | None, typer.Option(hidden=True)] = None,
+    events_url: Annotated[str, typer.Option(hidden=True)] = "",
 ) -> None:
     """Take events from SDKs and deliver them, until Ctrl-C."""
     logs.configure()
-    keep = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts, dead=keep_dead)
+    days = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts, dead=keep_dead)
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together.")
     listen = Listen(
@@ -150,6 +169,7 @@ def command(
         public_url=public_url,
         trusted_proxies=tuple(trusted_proxy or ()),
     )
+    shows = ConsoleOptions(host=console_host, port=console_port, url=console_url, tls=listen.tls)
     watch = Watch(
         metrics=None if metrics_port is None else (metrics_host, metrics_port),
         alert_url=alert_url or None,
@@ -164,8 +184,22 @@ def command(
         every=alert_every,
     )
     with told():
+        shows.check()
         disk = DiskOptions.of(data, disk_reserve, log_size)
-        serving = Serving(data, listen, allow_private_destinations, single, unknown_key, role, keep, watch, disk)
+        serving = Serving(
+            data=data,
+            listen=listen,
+            shows=None if no_console else shows,
+            allow_private=allow_private_destinations,
+            single=single,
+            accept_unknown=unknown_key is UnknownKey.accept,
+            role=role,
+            keep=days,
+            watch=watch,
+            disk=disk,
+            console_file=console_file,
+            events_url=events_url,
+        )
         lock = _locked(data, role, lock_file)
     trouble = ""
     with lock:
@@ -173,7 +207,7 @@ def command(
             uvloop.run(serving.run(lock, life))
         except* REFUSALS as errors:
             trouble = " ".join(dict.fromkeys(_words(error) for error in _each(errors)))
-    if trouble and role is Role.delivery:
+    if trouble and role in (Role.delivery, Role.console):
         typer.echo(trouble)  # the parent reads it, and tells it once
         raise typer.Exit(1)
     if trouble:
@@ -205,25 +239,30 @@ def _locked(data: Path, role: Role, lock_file: int | None) -> DataLock:
     return DataLock.take_over(data, SERVER, HANDOVER)
 
 
-class Serving:
-    def __init__(
-        self,
-        data: Path,
-        listen: Listen,
-        allow_private: bool,
-        single: bool,
-        unknown_key: UnknownKey,
-        role: Role,
-        keep: Keep,
-        watch: Watch,
-        disk: DiskOptions,
-    ) -> None:
-        self._data, self._listen, self._allow_private = data, listen, allow_private
-        self._single, self._accept_unknown, self._role = single, unknown_key is UnknownKey.accept, role
-        self._keep, self._watch, self._disk = keep, watch, disk
+class Serving(Struct, frozen=True, kw_only=True):
+    """
+    What one process of `milonga serve` is to do.
+
+    shows         the console; None for none
+    console_file  open file of the console's socket, in the process that shows it
+    events_url    where events are taken, in the process that shows the console
+    """
+
+    data: Path
+    listen: Listen
+    shows: ConsoleOptions | None
+    allow_private: bool
+    single: bool
+    accept_unknown: bool
+    role: Role
+    keep: Keep
+    watch: Watch
+    disk: DiskOptions
+    console_file: int | None
+    events_url: str
 
     async def run(self, lock: DataLock, life: int | None) -> None:
-        """Both halves side by side; if one fails, the other stops too and the error comes out."""
+        """All parts side by side; if one fails, the others stop too and the error comes out."""
         stop = asyncio.Event()
         stop_on_signals(stop)
         if life is not None:
@@ -231,47 +270,131 @@ class Serving:
             if stop.is_set():
                 return  # without having touched anything: the data directory may be about to go
         collected = asyncio.Event()  # delivery goes last: what was accepted a moment ago may still leave
-        async with asyncio.TaskGroup() as halves:
-            if self._role is not Role.delivery:
-                halves.create_task(self._collect(stop, collected))
-            else:
-                halves.create_task(_pass_on(stop, collected))
-            if self._role is Role.delivery or self._single:
-                halves.create_task(
-                    deliver(
-                        self._data,
-                        allow_private=self._allow_private,
-                        keep=self._keep,
-                        reserve=self._disk.reserve,
-                        stop=collected,
-                    )
-                )
-            elif self._role is Role.all:
-                keep = self._keep
-                options = [f"--keep-{n}={getattr(keep, n)}" for n in ("outcomes", "counts", "dead")]
-                if self._disk.reserve is not None:
-                    options.append(f"--disk-reserve={self._disk.reserve}")
-                if self._allow_private:
-                    options.append("--allow-private-destinations")
-                halves.create_task(keep_delivery(self._data, lock.fileno(), options, collected))
+        async with asyncio.TaskGroup() as parts:
+            match self.role:
+                case Role.delivery:
+                    parts.create_task(_pass_on(stop, collected))
+                    parts.create_task(self._deliver(collected))
+                case Role.console:
+                    be_polite()
+                    listener = socket.socket(fileno=self.console_file)
+                    parts.create_task(self._show(listener, self.events_url, stop))
+                case _:
+                    listening = None if self.shows is None else self._listen(self.shows)
+                    url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+                    parts.create_task(self._collect(stop, collected, listening, url))
+                    if self.role is Role.all:
+                        parts.create_task(
+                            self._deliver(collected) if self.single else self._keep_delivery(lock, collected)
+                        )
+                    if listening is not None:
+                        parts.create_task(self._once_listening(url, lock, listening, stop))
 
-    async def _collect(self, stop: asyncio.Event, collected: asyncio.Event) -> None:
+    def _listen(self, shows: ConsoleOptions) -> socket.socket:
+        """Before all else, so that whoever chose a port that is taken learns it before an event is."""
+        try:
+            return shows.listen()
+        except (OSError, UnicodeError) as error:
+            raise UserError(why_not(shows.host, shows.port, error, "--console-")) from error
+
+    async def _deliver(self, stop: asyncio.Event) -> None:
+        await deliver(self.data, allow_private=self.allow_private, keep=self.keep, reserve=self.disk.reserve, stop=stop)
+
+    async def _keep_delivery(self, lock: DataLock, stop: asyncio.Event) -> None:
+        options = [f"--keep-{n}={getattr(self.keep, n)}" for n in ("outcomes", "counts", "dead")]
+        if self.disk.reserve is not None:
+            options.append(f"--disk-reserve={self.disk.reserve}")
+        if self.allow_private:
+            options.append("--allow-private-destinations")
+        await keep(
+            Child(role="delivery", options=options, meanwhile="events are kept meanwhile"),
+            self.data,
+            lock.fileno(),
+            stop,
+        )
+
+    async def _once_listening(
+        self, url: "asyncio.Future[str]", lock: DataLock, listener: socket.socket, stop: asyncio.Event
+    ) -> None:
+        """The console comes last: what it takes to start must not keep the first event waiting."""
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((url, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not url.done():
+                return
+            if self.single:
+                await self._show(listener, url.result(), stop)
+            else:
+                await self._keep_console(lock, listener, url.result(), stop)
+        finally:
+            stopping.cancel()
+            listener.close()
+
+    async def _show(self, listener: socket.socket, events_url: str, stop: asyncio.Event) -> None:
+        assert self.shows is not None  # noqa: S101  nobody else comes here
+        await console(
+            self.data,
+            self.shows,
+            listener,
+            events_url=events_url,
+            allow_private=self.allow_private,
+            stop=stop,
+        )
+
+    async def _keep_console(
+        self, lock: DataLock, listener: socket.socket, events_url: str, stop: asyncio.Event
+    ) -> None:
+        assert self.shows is not None  # noqa: S101
+        shows = self.shows
+        options = [
+            f"--console-file={listener.fileno()}",
+            f"--console-host={shows.host}",
+            f"--events-url={events_url}",
+        ]
+        if shows.url is not None:
+            options.append(f"--console-url={shows.url}")
+        if shows.tls is not None:
+            options += [f"--tls-cert={shows.tls[0]}", f"--tls-key={shows.tls[1]}"]
+        if self.allow_private:
+            options.append("--allow-private-destinations")
+        await keep(
+            Child(
+                role="console",
+                options=options,
+                files=(listener.fileno(),),
+                meanwhile="events are taken and delivered meanwhile",
+            ),
+            self.data,
+            lock.fileno(),
+            stop,
+        )
+
+    async def _collect(
+        self,
+        stop: asyncio.Event,
+        collected: asyncio.Event,
+        listener: socket.socket | None,
+        url: "asyncio.Future[str]",
+    ) -> None:
+        def listening(events_url: str) -> None:
+            typer.echo(f"Milonga takes events at {events_url} (data: {self.data}). Ctrl-C stops it.")
+            if self.shows is not None and listener is not None:
+                typer.echo(invitation(self.data, self.shows.address(listener)))
+            url.set_result(self.listen.public_url or events_url)
+
         try:
             await collect(
-                self._data,
-                self._listen,
-                accept_unknown=self._accept_unknown,
-                keep=self._keep,
-                watch=self._watch,
-                disk=self._disk,
+                self.data,
+                self.listen,
+                accept_unknown=self.accept_unknown,
+                keep=self.keep,
+                watch=self.watch,
+                disk=self.disk,
                 stop=stop,
-                listening=self._announce,
+                listening=listening,
             )
         finally:
             collected.set()
-
-    def _announce(self, url: str) -> None:
-        typer.echo(f"Milonga takes events at {url} (data: {self._data}). Ctrl-C stops it.")
 
 
 async def _pass_on(first: asyncio.Event, then: asyncio.Event) -> None:

@@ -145,6 +145,10 @@ class DeliveryReader:
 
     # Parked events and lines
 
+    def retrying_count(self, destination: int) -> int:
+        """Events that were tried and failed, and will be tried again."""
+        return int(self._one("SELECT count(*) FROM progress WHERE destination = ? AND code <> ''", (destination,)))
+
     def oldest_parked(self, partition: int) -> Offset | None:
         """The first parked event of all destinations whose bytes are in the log alone; None if there is none."""
         found = [next(self._db.execute(_OLDEST, (number, partition)), None) for number in self._with_parked()]

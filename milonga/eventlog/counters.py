@@ -146,9 +146,14 @@ def roll(totals: apsw.Connection, segment: Offset, counts: Sequence[Count]) -> N
         totals.executemany(ADD, counts)
 
 
-def counts_of(connection: apsw.Connection, since: int = 0, until: int = 2**62) -> list[Count]:
-    """Of one file. since, until: minutes, until not included."""
-    found = connection.execute(
-        "SELECT minute, source, name, n FROM counters WHERE minute >= ? AND minute < ?", (since, until)
-    )
-    return [Count(*row) for row in found]
+def counts_of(connection: apsw.Connection, since: int = 0, until: int = 2**62, length: int = 1) -> list[Count]:
+    """
+    Of one file. since, until: minutes, until not included.
+
+    length  of the periods that are counted together, minutes: then Count.minute is a period's number
+    """
+    if length == 1:
+        query = "SELECT minute, source, name, n FROM counters WHERE minute >= ? AND minute < ?"
+        return [Count(*row) for row in connection.execute(query, (since, until))]
+    query = "SELECT minute / ?3, source, name, sum(n) FROM counters WHERE minute >= ?1 AND minute < ?2 GROUP BY 1, 2, 3"
+    return [Count(*row) for row in connection.execute(query, (since, until, length))]

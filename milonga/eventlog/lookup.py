@@ -72,15 +72,19 @@ class EventLookup:
         milliseconds / 60,000. Accepted and duplicates appear here within about a second, refused requests
         within some three, discards at once.
         """
+        return self._counts(since, until, 1)
+
+    def _counts(self, since: int, until: int, length: int) -> list[Count]:
+        """In periods of so many minutes; Count.minute is the period's number."""
         total: dict[tuple[int, int, str], int] = {}
         for _ in range(10):
             total.clear()
-            rolled, counts = self._totals(since, until)
+            rolled, counts = self._totals(since, until, length)
             open_ones = [first for first in list_segments(self._folder) if first not in rolled]
             try:
                 for first in open_ones:
                     with closing(open_to_read(path_of(self._folder, first))) as connection:
-                        counts += counts_of(connection, since, until)
+                        counts += counts_of(connection, since, until, length)
             except apsw.CantOpenError:
                 continue  # rolled up and dropped since we looked
             for minute, source, name, n in counts:
@@ -88,7 +92,20 @@ class EventLookup:
             break
         return [Count(*key, n) for key, n in sorted(total.items())]
 
-    def _totals(self, since: int, until: int) -> tuple[set[Offset], list[Count]]:
+    def periods(self, since: int, length: int) -> dict[tuple[int, str], dict[int, int]]:
+        """
+        (source, name) -> period -> how many, of whole counts from minute `since` on: what charts are drawn from.
+
+        since   unix milliseconds / 60,000
+        length  of a period, minutes; its number is unix minutes / length
+        """
+        found: dict[tuple[int, str], dict[int, int]] = {}
+        for one in self._counts(since, AFTER_ALL, length):
+            periods = found.setdefault((one.source, one.name), {})
+            periods[one.minute] = periods.get(one.minute, 0) + one.n
+        return found
+
+    def _totals(self, since: int, until: int, length: int) -> tuple[set[Offset], list[Count]]:
         """Which segments are in the totals, and the totals, as of one moment."""
         totals = open_totals_to_read(self._folder)
         if totals is None:
@@ -96,7 +113,7 @@ class EventLookup:
         with closing(totals):
             totals.execute("BEGIN")
             rolled = {int(row[0]) for row in totals.execute("SELECT segment FROM rolled")}
-            return rolled, counts_of(totals, since, until)
+            return rolled, counts_of(totals, since, until, length)
 
     def discards(self, limit: int) -> list[Discard]:
         """Samples of what was not accepted, newest first; they go with their segment."""

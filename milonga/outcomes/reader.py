@@ -176,6 +176,26 @@ class OutcomeReader:
                 break
         return found
 
+    def latency_periods(self, since: int, length: int) -> dict[tuple[int, int], Counter[int]]:
+        """(destination, period) -> bucket -> deliveries (milonga.outcomes.latency). Arguments as for `periods`."""
+        gone, _, took = rolled(self.folder, since)
+        found: dict[tuple[int, int], Counter[int]] = {}
+
+        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[LatencyRow]]]:
+            newest = next(db.execute("SELECT newest_at FROM about"))[0]
+            yield newest, latencies_in(db, since, length)
+
+        def add(rows: Iterable[LatencyRow]) -> None:
+            for period, destination, bucket, n in rows:
+                found.setdefault((destination, period), Counter())[bucket] += n
+
+        add((minute // length, destination, bucket, n) for minute, destination, bucket, n in took)
+        for newest, rows in self.of_each(ask, without=gone):
+            add(rows)
+            if newest < since * 60:
+                break
+        return found
+
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
         return min(

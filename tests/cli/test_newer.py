@@ -37,7 +37,7 @@ def test_a_server_says_so_and_changes_nothing(newer: Path, data: Path, tmp_path:
     else:  # it takes events, and delivers them once a Milonga runs that can
         with Milonga(data) as running:
             running.start()
-            eventually(lambda: "cannot start" in running.log_text(), "it says that delivery cannot start")
+            eventually(lambda: "cannot_start" in running.log_text(), "it says that delivery cannot start")
             with Client(running.port, "demo") as client:
                 client.send([track(1, "ada", "acme")])
             assert running.stop() == 0

@@ -96,7 +96,7 @@ def test_it_goes_on_and_says_what_is_lost(case: str, before: Path, receiver: Rec
     assert {seen.params["sdr_a"] for seen in receiver.accepted()} == fresh
     assert duplicates(receiver.accepted()) == 0
     assert told in log
-    assert "delivery.died" not in log
+    assert "process.died" not in log
     assert "cannot_record" not in log
     for name, spoil in damage:
         kept = list((tmp_path / "data" / name).parent.glob(f"{Path(name).name}.damaged-*"))

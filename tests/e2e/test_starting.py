@@ -107,9 +107,9 @@ def test_when_delivery_cannot_start_it_says_why_once_and_events_are_kept(tmp_pat
         started.signal(signal.SIGTERM)
         status, _, errors = started.ended(ENDS)
     assert status == 0
-    assert errors.count("delivery cannot start; events are kept meanwhile") == 1
+    assert errors.count("process.cannot_start") == 1
     assert errors.count("written by another version of Milonga") == 1
-    assert "delivery.died" not in errors
+    assert "process.died" not in errors
     assert milonga.ask("events", "list")[0]["messageId"] == "m-1"
 
 
@@ -159,7 +159,7 @@ def hit_child_at(folder: Path, number: signal.Signals, moment: float) -> None:
         started.signal(signal.SIGTERM)
         status, _, errors = started.ended(ENDS)
         assert status == 0
-        assert errors.count("delivery.died") == 1
+        assert errors.count("process.died") == 1
         assert "Traceback" not in errors
         started.gone(0)
 
@@ -207,7 +207,8 @@ def test_a_delivery_process_that_hangs_is_killed_after_its_grace(
 
     async def run(lock: DataLock) -> None:
         stop = asyncio.Event()
-        keeping = asyncio.create_task(processes.keep_delivery(tmp_path, lock.fileno(), [], stop))
+        child = processes.Child(role="delivery", options=[], meanwhile="")
+        keeping = asyncio.create_task(processes.keep(child, tmp_path, lock.fileno(), stop))
         mine = os.getpid()
         while not (found := [one.pid for one in holders(tmp_path) if one.pid != mine and one.role == "delivery"]):  # noqa: ASYNC110
             await asyncio.sleep(0.02)

@@ -1,0 +1,140 @@
+"""The console as one application: its pages, the public API, and what lives beside them."""
+
+import hmac
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, Protocol, TypeAlias
+
+import anyio
+import anyio.to_thread
+import structlog
+from starlette.applications import Starlette
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+
+from milonga.console import built
+from milonga.console.config import Config
+from milonga.console.guard import Guard, TooMuch
+from milonga.console.pages import all_pages
+from milonga.console.services import Services
+from milonga.console.table import Page
+from milonga.console.visit import Visit, Visitor, address
+from milonga.workspace.errors import UserError
+
+log = structlog.get_logger("milonga.console")
+
+SESSION: Final = "milonga_session"  #: cookie
+AT_ONCE: Final = 4  #: pages that are made side by side; more wait their turn
+MOST_FIELDS: Final = 2_000  #: of one form
+YEAR: Final = 31_536_000  #: seconds
+
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Door(Protocol):
+    """Knows who is who."""
+
+    def visitor(self, cookie: str | None) -> Visitor | None:
+        """Whose session this is. Called in a thread."""
+
+
+def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) -> Starlette:
+    """pages  all there are, unless told otherwise"""
+    services = Services(config)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with services.running():
+            yield
+
+    makers = anyio.CapacityLimiter(AT_ONCE)
+    routes: list[BaseRoute] = [
+        Route(page.path, _endpoint(page, services, door, makers), methods=[page.method])
+        for page in (all_pages() if pages is None else pages)
+    ]
+    routes.append(Route("/static/{name}", _static, methods=["GET"]))
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _nothing_here, 405: _nothing_here})
+    app.add_middleware(Guard, names=config.names, secure=config.secure)
+    app.state.services = services
+    return app
+
+
+def _endpoint(page: Page, services: Services, door: Door, makers: anyio.CapacityLimiter) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        cookie = request.cookies.get(SESSION)
+        visitor = await anyio.to_thread.run_sync(door.visitor, cookie, limiter=makers)
+        visit = Visit(request, services, visitor)
+        if page.needs is not None and visitor is None:
+            return _log_in_first(visit)
+        if page.needs is not None and not visit.may(page.needs):
+            return _not_allowed(visit, page)
+        if page.method == "POST":
+            try:
+                visit.form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=1_500_000)
+            except (TooMuch, MultiPartException):
+                return _problem(visit, 413, "That is too much for one form. Send less of it.")
+            except ClientDisconnect:
+                return Response(status_code=400)
+            if visitor is not None and not _ours(visit, visitor, visit.form):
+                return _problem(visit, 403, "This form is not of your session. Load the page again, and send it again.")
+        if page.stream is not None:
+            return StreamingResponse(
+                page.stream(visit), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+            )
+        return await anyio.to_thread.run_sync(_answer, page, visit, limiter=makers)
+
+    return endpoint
+
+
+def _answer(page: Page, visit: Visit) -> Response:
+    assert page.answer is not None  # noqa: S101  a page has an answer or a stream
+    try:
+        return page.answer(visit)
+    except UserError as error:
+        return _problem(visit, 422, str(error))
+
+
+def _ours(visit: Visit, visitor: Visitor, form: FormData) -> bool:
+    given = visit.request.headers.get("x-csrf-token") or form.get("csrf") or ""
+    return isinstance(given, str) and hmac.compare_digest(given.encode(), visitor.csrf.encode())
+
+
+def _log_in_first(visit: Visit) -> Response:
+    """Back to this page afterwards, if it was one to look at."""
+    back = visit.request.url.path if visit.request.method == "GET" and not visit.fragment else "/"
+    if back == visit.request.url.path and visit.request.url.query:
+        back += f"?{visit.request.url.query}"
+    to = address("/login", after=None if back == "/" else back)
+    if visit.fragment:
+        return Response(status_code=401, headers={"HX-Redirect": to})
+    if "text/html" not in visit.request.headers.get("accept", "text/html"):
+        return PlainTextResponse("Log in first.\n", 401)
+    return visit.go(to)
+
+
+def _not_allowed(visit: Visit, page: Page) -> Response:
+    needs = "" if page.needs is None else page.needs.value
+    article = "an" if needs[:1] in "ae" else "a"
+    return _problem(visit, 403, f"This is for {article} {needs}. Ask an administrator for that role.")
+
+
+def _problem(visit: Visit, status: int, words: str) -> Response:
+    template = "problem-part.html" if visit.fragment else "problem.html"
+    return visit.page(template, {"words": words, "status": status}, status=status)
+
+
+async def _nothing_here(request: Request, _error: Exception) -> Response:
+    visit = Visit(request, request.app.state.services, None)
+    return visit.page("nothing.html", status=404)
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    content = built.content(name)
+    if content is None:
+        return PlainTextResponse(built.NOT_BUILT if not built.manifest() else "There is no such file.\n", 404)
+    kind = built.TYPES.get(name[name.rfind(".") :], "application/octet-stream")
+    return Response(content, media_type=kind, headers={"Cache-Control": f"public, max-age={YEAR}, immutable"})

@@ -1,0 +1,219 @@
+"""How everything stands at one look: the sources, the destinations, and what needs somebody first."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
+from milonga.eventlog.lookup import AFTER_ALL
+from milonga.facts.destinations import as_row, notes
+from milonga.facts.facts import Facts, Place
+from milonga.outcomes.latency import Latencies
+from milonga.outcomes.model import State
+from milonga.outcomes.words import instant
+from milonga.workspace.model import DestinationState, Source
+
+HOUR: Final = 3_600_000  #: milliseconds
+DAY: Final = 24 * HOUR
+SILENT: Final = HOUR  #: without an event, although there were some within a day before
+OLD: Final = 15 * 60_000  #: milliseconds that something waits before it needs somebody
+MANY: Final = 0.05  #: share of what arrives that is discarded
+MOST_SKIPPED: Final = 0.5  #: share of what ends that is skipped for want of an account
+
+
+def overview(facts: Facts, now: int) -> dict[str, Any]:
+    """
+    now  unix milliseconds
+
+    `sources` and `destinations` as below, `refused` (requests of the last hour that were not let in), `attention`: what
+    needs somebody, the worst first: `tone` ("bad", "warn"), `title`, `words`, `to` and `link` (where to mend it).
+    """
+    arrived = _arrived(facts, now)
+    rows = [_source(facts, source, arrived, now) for source in facts.workspace.sources()]
+    ended = facts.outcomes.totals(now - HOUR)
+    took = facts.outcomes.latencies(now - HOUR)
+    places = [place for place in facts.places if place.removed_at is None]
+    destinations = [destination(facts, place, ended, took) for place in places]
+    refused = sum(n for (_, name), n in arrived.items() if name.startswith(REFUSED))
+    found = {
+        "at": instant(now),
+        "serverRunning": facts.server_runs,
+        "sources": rows,
+        "destinations": destinations,
+        "refused": refused,
+    }
+    return found | {"attention": sorted(_attention(found, now), key=lambda one: one["tone"] != "bad")}
+
+
+def _arrived(facts: Facts, now: int) -> Mapping[tuple[int, str], int]:
+    """(source, name) -> of the last hour."""
+    sums: Counter[tuple[int, str]] = Counter()
+    for one in facts.log.counts((now - HOUR) // 60_000 + 1, AFTER_ALL):
+        sums[one.source, one.name] += one.n
+    return sums
+
+
+def _source(facts: Facts, source: Source, arrived: Mapping[tuple[int, str], int], now: int) -> dict[str, Any]:
+    """Of the last hour; `last`: when the newest event arrived, to the minute, within a day; None if there was none."""
+    mine = {name: n for (number, name), n in arrived.items() if number == source.id}
+    accepted = mine.get(ACCEPTED, 0)
+    return {
+        "id": source.id,
+        "name": source.name,
+        "enabled": source.settings.enabled,
+        "trouble": source.trouble,
+        "accepted": accepted,
+        "duplicates": mine.get(DUPLICATE, 0),
+        "discarded": sum(n for name, n in mine.items() if name.startswith(DISCARDED)),
+        "last": _last(facts, source.id, now),
+    }
+
+
+def _last(facts: Facts, source: int, now: int) -> str | None:
+    since = (now - DAY) // 60_000
+    periods = facts.log.periods(since, 10).get((source, ACCEPTED))
+    return None if not periods else instant(min(max(periods) * 10 * 60_000 + 10 * 60_000, now))
+
+
+def destination(
+    facts: Facts,
+    place: Place,
+    ended: Mapping[tuple[int, State, str], int],
+    took: Mapping[int, Latencies],
+) -> dict[str, Any]:
+    """
+    What `destinations list` tells, and beside it `hour`: how many events came to which end within an hour, how many are
+    retrying now, and from arrival to delivery p50 and p99 in milliseconds.
+    """
+    number = place.config.id
+    states = {state: sum(n for (one, s, _), n in ended.items() if one == number and s is state) for state in State}
+    mine = took.get(number, Latencies({}))
+    missing = sum(n for (one, _, code), n in ended.items() if one == number and code == "missing_group_id")
+    return as_row(facts, place) | {
+        "hour": {
+            "delivered": states[State.delivered],
+            "skipped": states[State.skipped],
+            "withoutAccount": missing,
+            "dead": states[State.dead],
+            "expired": states[State.expired],
+            "p50Ms": _rounded(mine.percentile(0.5)),
+            "p99Ms": _rounded(mine.percentile(0.99)),
+        },
+        "retrying": 0 if facts.delivery is None else facts.delivery.retrying_count(number),
+        "parked": 0 if facts.delivery is None else facts.delivery.parked_count(number),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+# What needs somebody
+
+
+def _attention(found: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+    if not found["serverRunning"]:
+        yield _one("bad", "No server is running", "Nothing is taken in or sent.", "", "")
+    if not found["sources"]:
+        yield _one(
+            "warn",
+            "There is no source yet",
+            "A source has the write key that an SDK sends with.",
+            "/sources/new",
+            "Create a source",
+        )
+    elif not found["destinations"]:
+        yield _one(
+            "warn",
+            "There is no destination yet",
+            "Events are kept, and go nowhere.",
+            "/destinations/new",
+            "Add a destination",
+        )
+    for one in found["sources"]:
+        yield from _of_source(one, now)
+    for one in found["destinations"]:
+        yield from _of_destination(one, now)
+
+
+def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+    at = f"/sources/{one['name']}"
+    if one["trouble"]:
+        yield _one("bad", f"{one['name']}: settings are damaged", one["trouble"], f"{at}/settings", "Its settings")
+    if not one["enabled"]:
+        return
+    seen = one["accepted"] + one["discarded"]
+    if one["discarded"] and one["discarded"] > MANY * seen:
+        yield _one(
+            "warn",
+            f"{one['name']}: {one['discarded']:,} of {seen:,} events were discarded within an hour",
+            "They were not as Segment's specification asks, and are kept as samples with the reason.",
+            f"{at}/discarded",
+            "See them",
+        )
+    if one["last"] is not None and one["last"] < instant(now - SILENT):
+        yield _one(
+            "warn",
+            f"{one['name']} has fallen silent",
+            f"The newest event came {one['last'][:16].replace('T', ' ')} UTC.",
+            f"{at}/setup",
+            "Its set-up",
+        )
+
+
+def _of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+    name, at, hour = one["name"], f"/destinations/{one['name']}", one["hour"]
+    state = one["state"]
+    if state == DestinationState.off.value:
+        return
+    if one["missing"]:
+        words = f"It needs {', '.join(one['missing'])} before it can send. Its events wait."
+        yield _one("bad", f"{name} is not set up", words, f"{at}/settings", "Its settings")
+    elif state == DestinationState.paused.value:
+        by_hand = one["by"] not in ("settings", "workspace")
+        words = f"{one['reason'].rstrip('.') or 'Paused by hand'}. {one['waiting'] or 0:,} events wait; none is lost."
+        to = at if by_hand else f"{at}/settings"
+        yield _one("warn" if by_hand else "bad", f"{name} is paused", words, to, "Look into it")
+    elif said := [words for words in notes(one) if one["breaker"] not in ("closed", None)]:
+        yield _one("bad", f"{name} does not answer", " ".join(said), at, "Look into it")
+    elif one["oldestWaitingAt"] is not None and one["oldestWaitingAt"] < instant(now - OLD):
+        words = (
+            f"{one['waiting']:,} events wait; the oldest arrived {one['oldestWaitingAt'][:16].replace('T', ' ')} UTC."
+        )
+        yield _one("warn", f"{name} is behind", words, at, "Look into it")
+    if one["deadLetters"]:
+        n = one["deadLetters"]
+        yield _one(
+            "bad",
+            f"{name}: {n:,} dead {'letter' if n == 1 else 'letters'}",
+            "It refused them for good. They wait for somebody to resend or discard them.",
+            f"/problems/dead?destination={name}",
+            "See them",
+        )
+    ended = hour["delivered"] + hour["skipped"] + hour["dead"] + hour["expired"]
+    if hour["withoutAccount"] and hour["withoutAccount"] > MOST_SKIPPED * ended:
+        yield _one(
+            "warn",
+            f"{name}: {hour['withoutAccount']:,} of {ended:,} events name no account",
+            "They are skipped: the destination takes events of accounts alone.",
+            f"/problems/skips?destination={name}&code=missing_group_id",
+            "Why, and what to do",
+        )
+    if hour["expired"]:
+        words = "They waited longer than the destination's maximum age."
+        yield _one("bad", f"{name}: {hour['expired']:,} events expired within an hour", words, at, "Look into it")
+
+
+def _one(tone: str, title: str, words: str, to: str, link: str) -> dict[str, str]:
+    return {"tone": tone, "title": title, "words": words, "to": to, "link": link}
+
+
+def total(rows: Sequence[Mapping[str, Any]], *names: str) -> int:
+    """The sum of one figure over all rows: `total(destinations, "hour", "delivered")`."""
+    found = 0
+    for row in rows:
+        value: Any = row
+        for name in names:
+            value = value[name]
+        found += value or 0
+    return found
