@@ -56,6 +56,20 @@ class Parked(Struct, frozen=True, kw_only=True):
     event: Stamped | None
 
 
+class InForce(Struct, frozen=True):
+    """
+    What the delivery to a destination goes by. All times in unix milliseconds.
+
+    settings_version  of the settings that whatever leaves from then on is translated and sent with
+    state_at          when the state that holds was set
+    at                since when the two are in force
+    """
+
+    settings_version: int
+    state_at: int
+    at: int
+
+
 class Health(Struct, frozen=True, kw_only=True):
     """
     How a destination fares, for everybody who looks from outside. All times in unix milliseconds.

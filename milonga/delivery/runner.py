@@ -29,7 +29,7 @@ from milonga.delivery.reading import Reading
 from milonga.delivery.recorder import Record
 from milonga.delivery.replaying import Replaying
 from milonga.delivery.resuming import finish_parked
-from milonga.delivery.rows import DeadLetter
+from milonga.delivery.rows import DeadLetter, InForce
 from milonga.delivery.tools import Tools
 from milonga.delivery.upkeep import Upkeep
 from milonga.delivery.work import Work
@@ -77,6 +77,7 @@ class Runner:
         self._broken = loop.create_future()
         number, now = work.config.id, work.now_ms()
         work.tools.recorder.record(Record(before=lambda store: store.look_at_all(number, now)))
+        self._record_in_force()
         finish_parked(work, self._parking.lines)
         self._upkeep.start()
         self._guard(self._tick)
@@ -120,6 +121,7 @@ class Runner:
         if config.settings_version != before.settings_version or config.changes != before.changes:
             self._work.suspicion.clear()
             self._upkeep.follow_state()
+            self._record_in_force()
             self._wake()
 
     def clock_set(self, seconds: float, skips: Skips) -> None:
@@ -220,6 +222,12 @@ class Runner:
             self._reading.look_again()
             if self._broken is not None and not self._broken.done():
                 self._broken.set_exception(error)
+
+    def _record_in_force(self) -> None:
+        work = self._work
+        number, config = work.config.id, work.config
+        holds = InForce(config.settings_version, config.changes[-1].at, work.now_ms())
+        work.tools.recorder.record(Record(before=lambda store: store.set_in_force(number, holds)))
 
     def _record_health(self) -> None:
         work, lines = self._work, self._parking.lines

@@ -30,6 +30,7 @@ from milonga.delivery.rows import (
     DeadLetter,
     DetourRow,
     Health,
+    InForce,
     Parked,
     Progress,
     key_text,
@@ -82,6 +83,8 @@ CREATE TABLE IF NOT EXISTS health(
   last_delivered_at INTEGER,
   last_failure_at INTEGER, last_failure_code TEXT NOT NULL, last_failure_reason TEXT NOT NULL,
   waiting INTEGER NOT NULL, oldest_waiting_at INTEGER);
+CREATE TABLE IF NOT EXISTS in_force(
+  destination INTEGER PRIMARY KEY, settings_version INTEGER NOT NULL, state_at INTEGER NOT NULL, at INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS detours(
   destination INTEGER, partition INTEGER, leader TEXT,
   after INTEGER NOT NULL, upto INTEGER, begins TEXT NOT NULL, unread INTEGER NOT NULL, counted INTEGER NOT NULL,
@@ -99,7 +102,8 @@ CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHER
 
 
 FORGOTTEN: Final = (
-    "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "edited", "health", "detours"
+    "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "edited",
+    "health", "in_force", "detours",
 )  # fmt: skip
 """Tables that hold something of a destination."""
 
@@ -195,6 +199,12 @@ class DeliveryStore:
         for table in FORGOTTEN:
             self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
         self.replays.forget(destination)
+
+    def set_in_force(self, destination: int, now: InForce) -> None:
+        self._db.execute(
+            "INSERT OR REPLACE INTO in_force VALUES(?,?,?,?)",
+            (destination, now.settings_version, now.state_at, now.at),
+        )
 
     def set_health(self, destination: int, h: Health) -> None:
         self._db.execute(

@@ -16,6 +16,7 @@ from milonga.delivery.rows import (
     DeadLetter,
     DetourRow,
     Health,
+    InForce,
     Parked,
     Progress,
     event_of,
@@ -130,6 +131,13 @@ class DeliveryReader:
         """None if it never ran. At most a second old, while the delivery process lives (milonga.delivery.health)."""
         row = self._first(f"SELECT {', '.join(_HEALTH)} FROM health WHERE destination = ?", (destination,))  # noqa: S608
         return None if row is None else Health(**dict(zip(_HEALTH, row, strict=True)))
+
+    def in_force(self, destination: int) -> InForce | None:
+        """None if it never ran, or not in a version that says so."""
+        if not self._has("in_force"):
+            return None
+        row = self._first("SELECT settings_version, state_at, at FROM in_force WHERE destination = ?", (destination,))
+        return None if row is None else InForce(*row)
 
     def progress(self, destination: int, position: Position) -> Progress | None:
         where = "destination = ? AND partition = ? AND offset = ?"

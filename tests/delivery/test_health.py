@@ -140,3 +140,30 @@ def test_before_what_waits_for_too_long_expires_the_log_says_so_every_hour(tmp_p
             await road.stop()
 
     run(tmp_path, live)
+
+
+def test_which_settings_and_state_are_in_force_is_told_and_since_when(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop)
+        assert road.reader.in_force(7) is None
+        await road.until(lambda: road.reader.in_force(7) is not None, seconds=2)
+        first = road.reader.in_force(7)
+        assert first is not None
+        assert (first.settings_version, first.state_at) == (road.config.settings_version, road.config.changes[-1].at)
+        await asyncio.sleep(3)
+        road.set(concurrency=3)
+        changed_at = road.now()
+        await road.until(lambda: road.reader.in_force(7) != first, seconds=2)
+        found = road.reader.in_force(7)
+        assert found is not None
+        assert (found.settings_version, found.state_at) == (first.settings_version + 1, first.state_at)
+        assert changed_at <= found.at <= road.now()
+        road.change(DestinationState.paused)
+        paused_at = road.config.changes[-1].at
+        await road.until(lambda: road.reader.in_force(7) != found, seconds=2)
+        last = road.reader.in_force(7)
+        assert last is not None
+        assert last.state_at == paused_at
+        await road.stop()
+
+    run(tmp_path, live)
