@@ -64,7 +64,7 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
             typer.echo(f"gone in: {one['drain']['says']}")
         typer.echo(f"last delivered {one['lastDeliveredAt'] or '-'}")
         hour = one["lastHour"]
-        if hour["delivered"]:
+        if hour["p50Ms"] is not None:
             typer.echo(
                 f"delivered within the last hour {hour['delivered']:,}, after {hour['p50Ms']:,g} ms (half of them) "
                 f"and {hour['p99Ms']:,g} ms (99 of 100), about"

@@ -11,15 +11,15 @@ from milonga.delivery.rows import Health
 from milonga.facts.facts import Facts, NoSettings, Place
 from milonga.facts.history import history
 from milonga.outcomes.latency import Latencies
+from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
-from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.settings import Field, fields_of, missing, shown
 from milonga.workspace.store import Workspace
 
 REMOVED: Final = "removed"
-HOUR: Final = 3_600_000  #: milliseconds
+ENDS: Final = (State.delivered, State.skipped, State.dead, State.expired)
 
 
 def place_called(facts: Facts, name: str) -> Place:
@@ -69,7 +69,9 @@ def as_row(facts: Facts, place: Place) -> dict[str, Any]:
         "serverRunning": facts.server_runs,
         "deadLetters": 0 if removed or facts.delivery is None else facts.delivery.dead_count(config.id),
         **_health(None if removed else facts.health(config.id)),
+        "retrying": 0 if removed or facts.delivery is None else facts.delivery.retrying(config.id),
         "drain": None if removed else _drain(facts.forecast(config)),
+        "lastHour": _last_hour(facts, config.id),
     }
 
 
@@ -107,9 +109,23 @@ def _instant(milliseconds: int | None) -> str | None:
 
 
 def _last_hour(facts: Facts, number: int) -> dict[str, Any]:
-    """From counters alone: how many were delivered, and how long after their arrival."""
-    took = facts.outcomes.latencies(milliseconds() - HOUR).get(number, Latencies({}))
-    return {"delivered": took.total, "p50Ms": _rounded(took.percentile(0.5)), "p99Ms": _rounded(took.percentile(0.99))}
+    """From counters alone: how many ended in which way, and how long after their arrival the delivered ones."""
+    ended, took = facts.last_hour
+    mine = took.get(number, Latencies({}))
+    counts = {state.name: ended.get((number, state), 0) for state in ENDS}
+    return {**counts, "p50Ms": _rounded(mine.percentile(0.5)), "p99Ms": _rounded(mine.percentile(0.99))}
+
+
+def _in_force(facts: Facts, config: DestinationConfig) -> dict[str, Any] | None:
+    """What a running delivery goes by; None if none has said so."""
+    found = None if facts.delivery is None or not facts.server_runs else facts.delivery.in_force(config.id)
+    if found is None:
+        return None
+    return {
+        "settings": found.settings_version >= config.settings_version,
+        "state": found.state_at >= config.changes[-1].at,
+        "since": instant(found.at),
+    }
 
 
 def _rounded(value: float | None) -> float | None:
@@ -121,7 +137,7 @@ def details(facts: Facts, place: Place) -> dict[str, Any]:
     gone = isinstance(config.settings, NoSettings)
     return {
         **as_row(facts, place),
-        "lastHour": _last_hour(facts, config.id),
+        "inForce": None if place.removed_at is not None else _in_force(facts, config),
         "settings": {} if gone else shown(masked(facts.workspace, config)),
         "delivery": shown(config.delivery),
         "history": history(facts.workspace, config.id),

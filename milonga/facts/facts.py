@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
+from typing import Final
 
 import apsw
 from msgspec import Struct
@@ -22,6 +23,7 @@ from milonga.facts.ahead import Ahead
 from milonga.facts.directory import DELIVERY_NAME, LOG_FOLDER, OUTCOMES_FOLDER, must_exist, server_runs
 from milonga.facts.formats import refuse_newer
 from milonga.outcomes.explain import Standing, story
+from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Waits
@@ -30,6 +32,8 @@ from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, FormerDestination, SettingsVersion
 from milonga.workspace.store import Workspace
+
+HOUR: Final = 3_600_000  #: milliseconds
 
 
 class Place(Struct, frozen=True):
@@ -119,6 +123,15 @@ class Facts:
                 arrived[one.source] = arrived.get(one.source, 0) + one.n
         counts, _ = self.outcomes.minutes(since)
         return now / 1000 - since * 60, arrived, [(number, State(state), n) for _, number, state, _, n in counts]
+
+    @cached_property
+    def last_hour(self) -> tuple[dict[tuple[int, State], int], dict[int, Latencies]]:
+        """(destination, state) -> how many ended so, and destination -> how long its deliveries took. Counts alone."""
+        since = milliseconds() - HOUR
+        ended: dict[tuple[int, State], int] = {}
+        for (number, state, _), n in self.outcomes.totals(since).items():
+            ended[number, state] = ended.get((number, state), 0) + n
+        return ended, self.outcomes.latencies(since)
 
     def forecast(self, config: DestinationConfig) -> Forecast | None:
         """When what waits will be gone; None if delivery never ran."""
