@@ -17,6 +17,8 @@ interface Figures {
   series: Series[]
 }
 
+const HEIGHT = 190 // pixels of the lines and their axes; the legend is below
+
 const drawn = new Map<HTMLElement, { plot: uPlot; figures: Figures }>()
 
 export function drawCharts(root: HTMLElement): void {
@@ -56,24 +58,28 @@ function draw(place: HTMLElement, figures: Figures): void {
     ticks: { show: false },
     font: '11px system-ui, sans-serif',
   }
+  const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit' })
+  const day = new Intl.DateTimeFormat(undefined, { month: 'short', day: 'numeric' })
+  const long = (figures.times.at(-1) ?? 0) - (figures.times[0] ?? 0) > 2 * 86_400
+  const times = (_self: uPlot, splits: number[]): string[] => splits.map((at) => (long ? day : clock).format(at * 1000))
   const number = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
   place.replaceChildren()
   const plot = new uPlot(
     {
       width: place.clientWidth,
-      height: place.clientHeight - 28,
+      height: HEIGHT,
       cursor: { points: { size: 6 }, drag: { x: false, y: false } },
       legend: { live: true },
       scales: { y: { range: (_self, _min, max) => [0, Math.max(max * 1.1, 1)] } },
-      axes: [axis, { ...axis, size: 56, values: (_self, splits) => splits.map((one) => `${number.format(one)}${figures.unit}`) }],
+      axes: [{ ...axis, values: times, space: 64, size: 28 }, { ...axis, size: 56, values: (_self, splits) => splits.map((one) => `${number.format(one)}${figures.unit}`) }],
       series: [
-        { value: (_self, at) => (at == null ? '—' : new Date(at * 1000).toLocaleString()) },
+        { label: 'time', value: (_self, at) => (at == null ? '—' : `${day.format(at * 1000)} ${clock.format(at * 1000)}`) },
         ...figures.series.map((one) => ({
           label: one.name,
           stroke: tone(one.tone),
           width: 1.5,
           spanGaps: false,
-          points: { show: false },
+          points: { show: one.values.filter((value) => value !== null).length < 3, size: 5 },
           value: (_self: uPlot, value: number | null) => (value == null ? '—' : `${value.toLocaleString()}${figures.unit}`),
         })),
       ],
@@ -87,7 +93,7 @@ function draw(place: HTMLElement, figures: Figures): void {
 new ResizeObserver(() => {
   for (const [place, { plot }] of drawn) {
     if (!place.isConnected) drawn.delete(place)
-    else if (place.clientWidth > 0) plot.setSize({ width: place.clientWidth, height: place.clientHeight - 28 })
+    else if (place.clientWidth > 0) plot.setSize({ width: place.clientWidth, height: HEIGHT })
   }
 }).observe(document.documentElement)
 
