@@ -9,8 +9,9 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Final
@@ -48,19 +49,32 @@ def command(
     site_port: Annotated[
         int, typer.Option(help="Where the sample site listens; 0 takes any free one.", min=0, max=65535)
     ] = 8070,
+    console_port: Annotated[
+        int,
+        typer.Option(
+            envvar="MILONGA_CONSOLE_PORT", help="Where the console is; 0 takes any free port.", min=0, max=65535
+        ),
+    ] = 8081,
+    no_console: Annotated[
+        bool, typer.Option("--no-console", envvar="MILONGA_NO_CONSOLE", help="Without the console.")
+    ] = False,
     data: Annotated[
         Path | None, typer.Option("--data", help="Keep the data here instead of in a fresh temporary directory.")
     ] = None,
 ) -> None:
     """Start Milonga with a pretend Totango, send a short SDK session through, and keep running until Ctrl-C."""
-    _check_ports({"--port": port, "--fake-port": fake_port, "--site-port": site_port})
+    shown = None if no_console else console_port
+    ports = {"--port": port, "--fake-port": fake_port, "--site-port": site_port}
+    if shown is not None:
+        ports["--console-port"] = shown
+    _check_ports(ports)
     if not _has_sdk():
         fail('The demo sends with Segment\'s Python SDK, which is not installed: pip install ".[demo]"')
-    for one, option in ((port, "--port"), (fake_port, "--fake-port"), (site_port, "--site-port")):
+    for option, one in ports.items():
         if not _is_free(one):
             fail(f"Port {one} is in use. Choose another with {option}.")
     with told():
-        status = asyncio.run(_demo(data, port, fake_port, site_port))
+        status = asyncio.run(_demo(data, port, fake_port, site_port, shown))
     raise typer.Exit(status)
 
 
@@ -88,7 +102,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-async def _demo(data: Path | None, port: int, fake_port: int, site_port: int) -> int:
+async def _demo(data: Path | None, port: int, fake_port: int, site_port: int, console_port: int | None) -> int:
     """The exit status. UserError if something failed; nothing is left running or lying about in any case."""
     stop, hurry = asyncio.Event(), asyncio.Event()
     stop_on_signals(stop, hurry)
@@ -100,10 +114,11 @@ async def _demo(data: Path | None, port: int, fake_port: int, site_port: int) ->
         async with (
             _listening(fake_port) as totango,
             _site(site_port, port, totango.url) as place,
-            _serving(data, port, lock, hurry) as server,
+            _serving(data, port, console_port, lock, hurry) as server,
         ):
             if not stop.is_set():
-                await _show(_farewell(data, port, totango.url, place), port, totango, server, stop)
+                farewell = partial(_farewell, data, port, totango.url, place)
+                await _show(farewell, port, totango, server, stop, console=console_port is not None)
     return 128 + signal.SIGINT if hurry.is_set() else 0
 
 
@@ -193,13 +208,17 @@ async def _site(port: int, milonga_port: int, totango: str) -> AsyncIterator[str
 
 
 @asynccontextmanager
-async def _serving(data: Path, port: int, lock: DataLock, hurry: asyncio.Event) -> AsyncIterator[Process]:
+async def _serving(
+    data: Path, port: int, console_port: int | None, lock: DataLock, hurry: asyncio.Event
+) -> AsyncIterator[Process]:
     """`milonga serve`, in one process, so that its end is the end of all of it."""
     life, held = os.pipe()
+    console = ("--no-console",) if console_port is None else ("--console-port", str(console_port))
     try:
         server = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "milonga", "serve", "--single", "--allow-private-destinations"),
             *("--port", str(port), "--data", str(data), "--lock-file", str(lock.fileno()), "--life", str(life)),
+            *console,
             stdout=asyncio.subprocess.PIPE,
             pass_fds=(lock.fileno(), life),
             start_new_session=True,  # Ctrl-C reaches the demo alone, which ends the server
@@ -227,15 +246,22 @@ async def _end(server: Process, hurry: asyncio.Event) -> None:
     hurried.cancel()
 
 
-async def _show(farewell: str, port: int, totango: Pretend[Totango], server: Process, stop: asyncio.Event) -> None:
+async def _show(
+    farewell: Callable[[str], str],
+    port: int,
+    totango: Pretend[Totango],
+    server: Process,
+    stop: asyncio.Event,
+    *,
+    console: bool,
+) -> None:
     """Until `stop` is set. UserError if the server ends before."""
     ended, stopped = asyncio.create_task(server.wait()), asyncio.create_task(stop.wait())
-    shown = asyncio.create_task(_session(server, totango, port))
+    shown = asyncio.create_task(_session(server, totango, port, console=console))
     try:
         await asyncio.wait((shown, ended, stopped), return_when=asyncio.FIRST_COMPLETED)
         if shown.done() and not ended.done():
-            shown.result()
-            typer.echo(farewell)
+            typer.echo(farewell(shown.result()))
             await asyncio.wait((ended, stopped), return_when=asyncio.FIRST_COMPLETED)
     finally:
         for task in (ended, stopped, shown):
@@ -245,8 +271,8 @@ async def _show(farewell: str, port: int, totango: Pretend[Totango], server: Pro
         raise UserError(ENDED)
 
 
-async def _session(server: Process, totango: Pretend[Totango], port: int) -> None:
-    """UserError if it does not come through."""
+async def _session(server: Process, totango: Pretend[Totango], port: int, *, console: bool) -> str:
+    """Where the console is; "" if there is none. UserError if the session does not come through."""
     assert server.stdout is not None  # noqa: S101 - asked for above
     try:
         line = await asyncio.wait_for(server.stdout.readline(), PATIENCE)  # it says so once it listens
@@ -254,6 +280,7 @@ async def _session(server: Process, totango: Pretend[Totango], port: int) -> Non
         raise UserError(f"Milonga's server did not start within {PATIENCE:.0f} seconds.") from None
     if not line:
         raise UserError(ENDED)
+    place = await _place_of_console(server.stdout) if console else ""
     await _send(port)
     try:
         async with asyncio.timeout(PATIENCE):
@@ -268,6 +295,15 @@ async def _session(server: Process, totango: Pretend[Totango], port: int) -> Non
         typer.echo("")
         for name, value in seen.params.items():
             typer.echo(f"  {name:<22} {value}")
+    return place
+
+
+async def _place_of_console(said: asyncio.StreamReader) -> str:
+    """From what `milonga serve` says of it: the link by which to begin, or its address where somebody has."""
+    line = (await said.readline()).decode().strip()
+    if line.endswith(":"):
+        return (await said.readline()).decode().strip()
+    return line.rpartition(" ")[2]
 
 
 async def _send(port: int) -> None:
@@ -314,10 +350,12 @@ def _python() -> str:
     return shlex.quote(str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here))
 
 
-def _farewell(data: Path, port: int, fake: str, place: str) -> str:
+def _farewell(data: Path, port: int, fake: str, place: str, console: str) -> str:
+    """console: where it is; "" if there is none"""
     explain = f"{_program()} explain --data {shlex.quote(str(data))}"
     clicked = f"And of what you do on the sample site:\n\n  {explain} --account {CLICKED}\n\n"
-    return f"""
+    begin = f"\nConsole, to begin         {console}" if console else ""
+    return f"""{begin}
 Sample site to click in   {place}
 Milonga takes events at   http://127.0.0.1:{port}   (write key: {NAME})
 Totango would hold        {fake}/   (requests: {fake}/_requests)
