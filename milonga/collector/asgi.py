@@ -37,7 +37,7 @@ class TrackingApp:
         except asyncio.CancelledError:  # the server has waited long enough; the sender learns that it may come again
             answer = answers.STOPPING
         except Exception as error:
-            answer = trouble(self._collector, scope["path"], error)
+            answer = trouble(self._collector.away, scope["path"], error)
         if answer is None:
             return
         headers = answer.headers
@@ -66,9 +66,9 @@ class TrackingApp:
         """None if the client is gone."""
         route = request.to
         if isinstance(route, Answer):
-            return self._collector.wrong_path(request) if route is answers.NOT_FOUND else route
+            return self._collector.away.wrong_path(request) if route is answers.NOT_FOUND else route
         if int(request.fields.get(b"content-length", b"0")) > MAX_REQUEST:
-            return self._collector.refuse(answers.TOO_LARGE, request)
+            return self._collector.away.refuse(answers.TOO_LARGE, request)
         message = await receive()
         if message["type"] != "http.request":
             return None
@@ -89,7 +89,7 @@ class TrackingApp:
                 async with asyncio.timeout(self._body_timeout):
                     body = await self._gather(chunks, request, message, receive)
             except TimeoutError:
-                return self._collector.refuse(answers.SLOW_BODY, request)
+                return self._collector.away.refuse(answers.SLOW_BODY, request)
             if not isinstance(body, bytes):
                 return body
             request.body = body
@@ -116,6 +116,6 @@ class TrackingApp:
     def _hold(self, held: int, chunk: bytes, request: Request) -> Answer | None:
         """Take room for a chunk of a body of which `held` bytes are there; what to answer if that cannot be."""
         if held + len(chunk) > MAX_REQUEST:
-            return self._collector.refuse(answers.TOO_LARGE, request)
+            return self._collector.away.refuse(answers.TOO_LARGE, request)
         taken = self._collector.room.take(len(chunk), lambda: self._collector.knows(request.authorization))
-        return None if taken else self._collector.busy()
+        return None if taken else self._collector.away.busy()

@@ -1,11 +1,9 @@
 """The tracking API, independent of any HTTP server: the parts of a request in, an answer out."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import structlog
@@ -16,11 +14,10 @@ from milonga.collector.addresses import CHANGES, wanting
 from milonga.collector.answers import NOT_FOUND, Answer, with_headers
 from milonga.collector.aside import Aside, TooMany
 from milonga.collector.ask import Ask, Serve
-from milonga.collector.counts import Counts, What
+from milonga.collector.counts import What
 from milonga.collector.origins import allows, preflight
 from milonga.collector.pixel import Query, Unreadable
 from milonga.collector.proxies import Proxies
-from milonga.collector.refusals import KEY_SHOWN, Refusals, shown
 from milonga.collector.request import Request
 from milonga.collector.room import MAX_HELD, Room
 from milonga.collector.routes import Kind, Route
@@ -28,6 +25,7 @@ from milonga.collector.rules import Rules
 from milonga.collector.stamp import all_as, discards, stamp, with_ip
 from milonga.collector.suppressed import NOBODY
 from milonga.collector.trouble import trouble
+from milonga.collector.turning_away import TurningAway
 from milonga.collector.unpack import Broken, TooLarge, UnknownEncoding
 from milonga.collector.write_key import key_in_header
 from milonga.eventlog.api import Discard, Duplicate, EventLog, Ledger, LogFull, Position
@@ -100,18 +98,14 @@ class Collector:
         self._ready = ready
         self._writable = writable
         self._disk = disk
-        self._accept_unknown = accept_unknown
-        self._notice = notice
         self._serve = serve
         self.proxies = proxies or Proxies()
-        self._monotonic = monotonic
-        self._tell_again = -math.inf
         self._rules = Rules(monotonic, accounts or NewAccounts())
         self.room = Room(max_held)
         self._aside = Aside()
-        self.counts = Counts()
         self.suppressed = NOBODY  #: to be set whenever it changes
-        self._refusals = Refusals(monotonic)
+        self.away = TurningAway(monotonic=monotonic, proxies=self.proxies, accept_unknown=accept_unknown, notice=notice)
+        self.counts, self._count = self.away.counts, self.away.count
 
     async def handle(self, route: Route, request: Request) -> Answer:
         """Raises nothing of its own but what log and ledger raise beyond LogFull."""
@@ -126,7 +120,7 @@ class Collector:
             case Kind.single | Kind.batch:
                 return self._take(route.type, request)
             case Kind.metrics:
-                self.count("sdk_metrics")
+                self._count("sdk_metrics")
                 return answers.OK
             case Kind.preflight:
                 return self._preflight(request)
@@ -147,14 +141,13 @@ class Collector:
         """The key comes only with the event itself, so here it is enough if any source would take it."""
         origin = request.fields.get(b"origin", b"").decode("latin-1")
         if origin and not self._allows_origin(origin):
-            self._wrong_site(origin)
-            return answers.ORIGIN_NOT_ALLOWED
+            return self.away.wrong_site(origin)
         return preflight(request.fields.get(b"access-control-request-headers", b""))
 
     def _fetch(self, route: Route, request: Request) -> Answer:
         front = self.proxies.front(request.fields, request.peer)
         if front is None:
-            return self.refuse(answers.INVALID_HOST, request)
+            return self.away.refuse(answers.INVALID_HOST, request)
         host, secure = front
         return self._serve(
             Ask(
@@ -177,22 +170,17 @@ class Collector:
         try:
             places = append.result()
         except LogFull:
-            return self._log_full()
+            return self.away.log_full()
         # By far the most are of one event that is new.
         duplicates = sum([type(place) is Duplicate for place in places])
         if duplicates:
-            self.count("duplicate", duplicates)
-        self.count("accepted", len(places) - duplicates)
+            self._count("duplicate", duplicates)
+        self._count("accepted", len(places) - duplicates)
         return answers.OK
-
-    def count(self, what: What, number: int = 1) -> None:
-        self.counts.add(what, number)
-        if self._notice is not None:
-            self._notice(what, number)
 
     def tell_refused(self) -> None:
         """To be called every few seconds, and at the end: what was refused goes to the ledger and to the log."""
-        self._refusals.tell(self._ledger, int(self._clock() * 1000))
+        self.away.tell(self._ledger, int(self._clock() * 1000))
 
     def _take(self, implied: EventType | None, request: Request) -> Begun:
         if not self._ready():
@@ -201,7 +189,7 @@ class Collector:
         # A header's key is judged before the body is read, so that strangers cost little; it goes before the body's.
         source = None if key is None else self._source_of(key)
         if key is not None and source is None:
-            return self._unknown_key(key, request)
+            return self.away.unknown_key(key, request)
         if request.encoding is None:
             return self._read(implied, source, request, request.body)
         return self._unpack(implied, source, request, request.encoding)
@@ -212,13 +200,13 @@ class Collector:
         try:
             body = await self._aside.unpacked(request.body, encoding)
         except UnknownEncoding:
-            return self.refuse(answers.UNKNOWN_ENCODING, request)
+            return self.away.refuse(answers.UNKNOWN_ENCODING, request)
         except Broken:
-            return self.refuse(answers.BROKEN_GZIP, request)
+            return self.away.refuse(answers.BROKEN_GZIP, request)
         except TooLarge:
-            return self.refuse(answers.TOO_LARGE, request)
+            return self.away.refuse(answers.TOO_LARGE, request)
         if not self.room.take(len(body), lambda: source is not None):
-            return self.busy()
+            return self.away.busy()
         try:
             return await self._end(self._read(implied, source, request, body))
         finally:
@@ -235,18 +223,18 @@ class Collector:
         try:
             decoded = await self._aside.mended(body, implied, known=source is not None)
         except TooMany:
-            return self.busy()
+            return self.away.busy()
         except NotJson as error:
-            return self.refuse(answers.refusal(400, "invalid_json", str(error)), request)
+            return self.away.refuse(answers.refusal(400, "invalid_json", str(error)), request)
         return await self._end(self._judge(source, request, decoded))
 
     def _judge(self, source: Source | None, request: Request, decoded: Decoded, by_pixel: bool = False) -> Begun:
         if source is None:
             if decoded.write_key is None:
-                return self.refuse(answers.NO_WRITE_KEY, request)
+                return self.away.refuse(answers.NO_WRITE_KEY, request)
             source = self._source_of(decoded.write_key)
             if source is None:
-                return self._unknown_key(decoded.write_key, request)
+                return self.away.unknown_key(decoded.write_key, request)
         settings = source.settings
         if settings.origins and not self._is_allowed(settings.origins, request):
             return self._wrong_origin(source, request, decoded)
@@ -255,10 +243,9 @@ class Collector:
         if settings.rate_limit:
             too_many = self._rules.too_many(source, len(decoded.events) + len(decoded.rejected))
             if too_many is not None:
-                self.count("rate_limited")
+                self._count("rate_limited")
                 if not by_pixel:  # nobody sends a picture's address again
-                    self._refusals.add("rate_limited", source)
-                    return too_many
+                    return self.away.too_many(source, too_many)
                 return self._keep_none(source, all_as("rate_limited", "The source's rate limit is reached", decoded))
         received_at = int(self._clock() * 1000)
         # From here to the append nothing may wait: accounts are resolved in the order in which events reach the log.
@@ -274,7 +261,7 @@ class Collector:
             stamped, of_suppressed = self.suppressed.sieve(source.id, stamped)
         stamped, refused, new = self._rules.admit(source, stamped)
         if new:
-            self.count("new_account", new)
+            self._count("new_account", new)
         append = self._append(stamped)
         if not decoded.rejected and not refused and not of_suppressed:
             return append
@@ -299,17 +286,9 @@ class Collector:
         try:
             answer = await self._end(self._read_pixel(route, request))
         except Exception as error:
-            answer = trouble(self, f"/v1/pixel/{route.type}", error)
-        if answer not in (answers.OK, answers.ORIGIN_NOT_ALLOWED):
-            self.count("pixel_lost")
-            self._tell_lost(answer)
+            answer = trouble(self.away, f"/v1/pixel/{route.type}", error)
+        self.away.pixel(answer)
         return answers.PIXEL
-
-    def _tell_lost(self, answer: Answer) -> None:
-        """What is nowhere in the books for a fault of ours: in the log, once a minute at the most."""
-        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and self._monotonic() >= self._tell_again:
-            self._tell_again = self._monotonic() + 60.0
-            _log.warning("pixels_lost", since_start=self.counts["pixel_lost"], why=answer.body.decode())
 
     def _read_pixel(self, route: Route, request: Request) -> Begun:
         if not self._ready():
@@ -322,15 +301,15 @@ class Collector:
         except (Unreadable, NotJson) as error:
             source = None if query is None else self._source_of(query.write_key or "")
             if source is None:
-                return self.refuse(answers.NO_WRITE_KEY, request)
+                return self.away.refuse(answers.NO_WRITE_KEY, request)
             excerpt = request.target[:MAX_EXCERPT]
             return self._keep_none(source, [Rejected(code="malformed_json", reason=str(error), excerpt=excerpt)])
         key = key_in_header(request.authorization) or decoded.write_key or query.write_key
         if key is None:
-            return self.refuse(answers.NO_WRITE_KEY, request)
+            return self.away.refuse(answers.NO_WRITE_KEY, request)
         source = self._source_of(key)
         if source is None:
-            return self._unknown_key(key, request)
+            return self.away.unknown_key(key, request)
         return self._judge(source, request, decoded, by_pixel=True)
 
     @staticmethod
@@ -342,12 +321,12 @@ class Collector:
     async def _wrong_origin(self, source: Source, request: Request, decoded: Decoded) -> Answer:
         """In the books, for nobody else tells the owner why a site of his is silent."""
         origin = request.fields[b"origin"][:100].decode("latin-1")
-        self._wrong_site(origin, source)
+        answer = self.away.wrong_site(origin, source)
         reason = f"Expected an allowed origin, got {origin!r}"
         found = self._shown_of(source, all_as("origin_not_allowed", reason, decoded))
         with suppress(LogFull):  # it is refused in any case
             await self._ledger.discard(discards(found, source.id, int(self._clock() * 1000)))
-        return answers.ORIGIN_NOT_ALLOWED
+        return answer
 
     def _append(self, stamped: list[Stamped]) -> "Answer | asyncio.Future[Places]":
         if not stamped:
@@ -355,7 +334,7 @@ class Collector:
         try:
             return self._log.submit(stamped)
         except LogFull:
-            return self._log_full()
+            return self.away.log_full()
 
     async def _keep_both(self, append: "Answer | asyncio.Future[Places]", found: list[Discard]) -> Answer:
         async with asyncio.TaskGroup() as group:
@@ -376,44 +355,6 @@ class Collector:
         try:
             await self._ledger.discard(found)
         except LogFull:
-            return self._log_full()
-        self.count("discarded", sum([discard.count for discard in found]))
+            return self.away.log_full()
+        self._count("discarded", sum([discard.count for discard in found]))
         return answers.OK
-
-    def _log_full(self) -> Answer:
-        self.count("log_full")
-        self._refusals.add("log_full")
-        return answers.LOG_FULL
-
-    def busy(self) -> Answer:
-        self.count("busy")
-        self._refusals.add("busy")
-        return answers.BUSY
-
-    def _unknown_key(self, key: str, request: Request) -> Answer:
-        self.count("unknown_write_key")
-        source = self._ended(key)
-        answer = answers.UNKNOWN_WRITE_KEY if source is None else answers.WRITE_KEY_ENDED
-        self._refusals.add(answer.code, source, f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
-        return answers.OK if self._accept_unknown else answer
-
-    def wrong_path(self, request: Request) -> Answer:
-        """What is sent to no path of ours may be an SDK's whose host was given with a path too many, or too few."""
-        self.count("refused")
-        path = request.target.partition(b"?")[0].decode("latin-1")
-        self._refusals.add("not_found", sender=f"{shown(path)} from {self._sender(request)}")
-        return answers.NOT_FOUND
-
-    def _wrong_site(self, origin: str, source: Source | None = None) -> None:
-        self.count("origin_not_allowed")
-        self._refusals.add("origin_not_allowed", source, shown(origin))
-
-    def refuse(self, answer: Answer, request: Request) -> Answer:
-        """Count it, too."""
-        self.count("refused")
-        self._refusals.add(answer.code, sender=self._sender(request))
-        return answer
-
-    def _sender(self, request: Request) -> str:
-        """As far as it can be told."""
-        return shown(self.proxies.sender(request.fields, request.peer) or "an unknown address")

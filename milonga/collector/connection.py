@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
         self._held += len(request.body)
         if len(self._waiting) >= PIPELINE:
             if len(self._waiting) > MOST_WAITING:
-                raise Refused(self._collector.busy())
+                raise Refused(self._collector.away.busy())
             self._pause()
 
     @property
@@ -279,7 +279,7 @@ class Connection(asyncio.Protocol):
             return answers.STOPPING
         assert self._turn is not None  # noqa: S101
         assert isinstance(error, Exception)  # noqa: S101
-        return trouble(self._collector, self._turn.target.decode("latin-1"), error)
+        return trouble(self._collector.away, self._turn.target.decode("latin-1"), error)
 
     def _ask_on(self) -> None:
         self._asking = True

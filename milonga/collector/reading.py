@@ -140,7 +140,7 @@ class Reader:
         self.deadline = self.latest = inf
 
     def _refused(self, answer: Answer) -> Refused:
-        return self._to_sender(self._collector.refuse(answer, self._request))
+        return self._to_sender(self._collector.away.refuse(answer, self._request))
 
     def _to_sender(self, answer: Answer) -> Refused:
         """For the request that is being read: once it has a target, its method is known, too."""
@@ -153,7 +153,7 @@ class Reader:
         if isinstance(cause, Refused):
             return cause
         fault = cause if isinstance(cause, Exception) else RuntimeError("a callback of the parser failed")
-        return self._to_sender(trouble(self._collector, self._request.target.decode("latin-1"), fault))
+        return self._to_sender(trouble(self._collector.away, self._request.target.decode("latin-1"), fault))
 
     def on_message_begin(self) -> None:
         self.begun = True
@@ -195,7 +195,7 @@ class Reader:
         request.to = route_to(method, request.target)
         request.fields = fields
         if request.to is answers.NOT_FOUND:
-            self._collector.wrong_path(request)
+            self._collector.away.wrong_path(request)
         if b"origin" in fields and is_tracking(request.to):
             request.shared = shared_with(fields[b"origin"])
         if int(fields.get(b"content-length", b"0")) > MAX_REQUEST:
@@ -224,7 +224,7 @@ class Reader:
         if not self._room.take(len(part), self._is_known):
             self._room.give_back(len(self._body))
             self._body = b""
-            self._request.to = self._collector.busy()
+            self._request.to = self._collector.away.busy()
         elif not self._body:
             self._body = part
         else:

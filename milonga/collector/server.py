@@ -129,7 +129,7 @@ class HttpServer:
         if self._stopping:
             return answers.STOPPING
         if len(self._connections) >= self._most_connections:
-            return self._collector.busy()
+            return self._collector.away.busy()
         self._connections.add(connection)
         return None
 
