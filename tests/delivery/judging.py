@@ -65,12 +65,12 @@ def _judge_event(world: World, n: int, item: Stored) -> None:
         case State.expired:
             assert last.code in {"too_old", "tried_too_long"}
             if last.code == "too_old":
-                shortest = min(were.max_age for were in world.deliveries)
+                shortest = min(were.max_age for were in world.invariants.deliveries)
                 if not last.replay and n not in world.resent:  # of these it counts from when they joined
                     assert last.ended_at - last.received_at > shortest * 1000
                 assert world.ended[n] - world.arrived[n] > shortest, "however the clock was set"
             else:
-                assert any(were.retry_window for were in world.deliveries)
+                assert any(were.retry_window for were in world.invariants.deliveries)
                 assert last.attempts + last.perhaps >= 1
         case _:
             raise AssertionError(last)

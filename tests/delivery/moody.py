@@ -48,9 +48,9 @@ class Receiver:
         numbers = [one["n"] for one in said]
         self.sends += 1
         self.most_at_once = max(self.most_at_once, len(said))
-        world.check_request()
+        world.invariants.check_request()
         for one in said:
-            world.check_send(one["n"], one["part"], one["word"])
+            world.invariants.check_send(one["n"], one["part"], one["word"])
         keys = [(key, n) for n in numbers for key in world.keys[n]]
         for key, n in keys:
             assert key not in self.flying, f"{n} and {self.flying[key]} are in flight together, both of {key}"

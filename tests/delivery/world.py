@@ -20,7 +20,6 @@ from milonga.delivery.clock import Clock, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock
 from milonga.delivery.editing import Edited, edited
 from milonga.delivery.limits import Limits
-from milonga.delivery.ratelimit import burst_of
 from milonga.delivery.recorder import Recorder
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.retry import Backoff
@@ -28,19 +27,19 @@ from milonga.delivery.runner import Runner
 from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
-from milonga.delivery.switching import Fate, fate, spans
 from milonga.delivery.tools import Tools
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import Damaged, Position
-from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.model import Outcome
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
-from milonga.spec.event import EventType
 from milonga.spec.read import read_stamped
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
+from tests.delivery.chance import some_event
 from tests.delivery.faketime import FakeThread, FakeTimeLoop
+from tests.delivery.invariants import MOST, Invariants
 from tests.delivery.moody import Receiver, WatchedOutcomes
 from tests.delivery.paper import ListLog, Settings
 
@@ -59,8 +58,6 @@ TINY = Limits(
 
 
 USUAL = DeliverySettings(concurrency=5, timeout=10.0, max_age=10**9)
-MOST = 8  #: requests at once
-
 
 ALWAYS = {
     "restart": 3, "mood": 3, "account": 4, "state": 2, "off_on": 1, "settings": 1, "delivery": 2, "resend": 3, "disk": 1
@@ -72,9 +69,6 @@ class World:
     """
     One run, decided by its seed.
 
-    deliveries  delivery settings that were in force, the last one now
-    under_way   requests that were in flight when these settings came, as far as they still are
-    allowance   requests that the rate allows at once, as of `allowed_at`
     unsettled  events the receiver has, of which no outcome is durable
     excused    events that may be there twice: in flight at a crash, or perhaps delivered
     """
@@ -87,8 +81,6 @@ class World:
             self.ages = [6, 6, 4, USUAL.max_age]
         if seed % 4 == 1:
             self.windows = [0, 1, 3]
-        self.deliveries = [msgspec.structs.replace(USUAL, max_age=self.ages[0])]
-        self.under_way = 0
         self.kind = paper.BATCHED if seed % 3 == 2 else paper.DESTINATION
         self.partitions = self.dice.choice([1, 1, 2])
         self.log = ListLog(self.partitions)
@@ -105,10 +97,10 @@ class World:
         self.resent: set[int] = set()
         self.outcomes: dict[int, list[Outcome]] = defaultdict(list)
         self.receiver = Receiver(self)
+        self.invariants = Invariants(self, msgspec.structs.replace(USUAL, max_age=self.ages[0]))
         on = paper.change(DestinationState.on, at=self.now())
-        self.config = msgspec.structs.replace(paper.config(on), delivery=self.deliveries[-1])
+        self.config = msgspec.structs.replace(paper.config(on), delivery=self.invariants.deliveries[-1])
         self.disk_full = False
-        self.most_in_memory = 0
         self.restarts = self.asked = 0
         self.clocks = 2 if seed % 2 else 0
         self.replays = 2 if seed % 5 < 2 else 0
@@ -145,8 +137,7 @@ class World:
             change_state=self._pipeline_decides,
             aside=FakeThread(lambda: self.dice.uniform(0.0005, 0.01)),
         )
-        self.under_way, self.allowed_at = 0, self.loop.time()
-        self.allowance = burst_of(self.config.delivery.rate_limit)
+        self.invariants.opened()
         self.runner = Runner(self.config, self.kind, tools, self.limits)
         self.running = asyncio.get_running_loop().create_task(self.runner.run())
         self.restarts += 1
@@ -225,7 +216,6 @@ class World:
         self.runner.update(self.config)
 
     def new_delivery(self) -> None:
-        """What is under way goes on."""
         dice = self.dice
         delivery = DeliverySettings(
             concurrency=dice.choice([1, 2, 5, MOST]),
@@ -234,19 +224,10 @@ class World:
             max_age=dice.choice(self.ages),
             retry_window=dice.choice(self.windows),
         )
-        self._allow(self.config.delivery.rate_limit)
-        self.allowance = min(self.allowance, burst_of(delivery.rate_limit))
-        self.under_way = max(self.receiver.open, self.under_way)
-        self.deliveries.append(delivery)
+        self.invariants.changes(delivery)
         version = self.config.settings_version + 1
         self.config = msgspec.structs.replace(self.config, settings_version=version, delivery=delivery)
         self.runner.update(self.config)
-
-    def _allow(self, per_second: float) -> None:
-        """Since last time more requests may go."""
-        now = self.loop.time()
-        more = (now - self.allowed_at) * per_second
-        self.allowance, self.allowed_at = min(burst_of(per_second), self.allowance + more), now
 
     def _pipeline_decides(self, _: int, state: DestinationState, by: str, reason: str) -> None:
         runner = self.runner
@@ -276,25 +257,7 @@ class World:
 
     def add(self, n: int) -> None:
         dice = self.dice
-        hot = dice.random() < 0.2
-        account = "hot" if hot else f"a{dice.randrange(12)}"
-        user: str | None = "u0" if hot else f"u{dice.randrange(4)}"
-        said: dict[str, Any] = {}
-        type_: EventType = "group" if dice.random() < 0.25 else "track"
-        if type_ == "group" and dice.random() < 0.5:
-            user = None
-        if type_ == "group" and dice.random() < 0.2:
-            said["product"] = f"{account}_p"
-        if dice.random() < 0.1:
-            said["parts"] = dice.choice([2, 3])
-        if dice.random() < 0.05:
-            said["skip"] = True
-        if dice.random() < 0.05:
-            said["free"] = True
-        if dice.random() < 0.01 and "skip" not in said:
-            said["fail"] = True
-        source = paper.OTHER_SOURCE if dice.random() < 0.05 else paper.SOURCE
-        stamped = paper.event(n, account, user, type_=type_, source=source, received_at=self.now(), **said)
+        account, stamped = some_event(n, dice, self.now())
         # By the account's number, which a product account shares.
         position = self.log.add(stamped, sum(account.encode()) % self.partitions)
         self.arrived[n] = self.loop.time()
@@ -431,42 +394,6 @@ class World:
             "next due": self.reader.next_due(number),
             "errors": self.loop.errors,
         }
-
-    # What must never be otherwise
-
-    def check_send(self, n: int, part: str, word: str) -> None:
-        change = self.config.changes[-1]
-        may = change.state is DestinationState.on or (
-            change.state is DestinationState.paused and change.by == "settings"
-        )
-        assert may, f"{n} was sent while {change.state}"
-        place = self.places[n]
-        taken = spans(self.config.changes, place.partition)
-        again = n in self.resent or self.replay_of(n)
-        assert again or fate(taken, place.offset) is Fate.deliver, f"{n} does not concern the destination"
-        assert word == self.config.settings.word, "sent with old settings"  # type: ignore[attr-defined]
-        last = self.outcomes[n][-1] if self.outcomes[n] else None
-        ended = last is not None and not self.replay_of(n) and not (again and last.state is State.dead)
-        assert not ended, f"{n} was sent after its end: {last}"
-        progress = self.reader.progress(self.config.id, place)
-        assert progress is None or part not in progress.parts, f"{part} of {n} was sent again"
-        assert self.loop.time() >= self.receiver.not_before.get(n, 0.0) - 0.01, f"{n} was sent before Retry-After"
-        work = self.runner._work
-        self.most_in_memory = max(self.most_in_memory, len(work.line_up))
-        # Those under way when their lines were parked, and a dead letter's suspects, may stay beside a full window.
-        bound = self.limits.window * self.partitions + self.limits.loaded + MOST + 5
-        bound += self.limits.detours * self.limits.account // 2
-        assert len(work.line_up) <= bound, f"{len(work.line_up)} events in memory"
-
-    def check_request(self) -> None:
-        """That a further request may go out now."""
-        delivery, under_way = self.config.delivery, self.receiver.open
-        assert under_way < max(delivery.concurrency, self.under_way), f"{under_way} are under way already"
-        self.under_way = min(self.under_way, under_way + 1)
-        if delivery.rate_limit:
-            self._allow(delivery.rate_limit)
-            assert self.allowance > 1.0 - 1e-3, f"more than {delivery.rate_limit} a second"
-            self.allowance -= 1.0
 
     def _durable(self, outcomes: Sequence[Outcome]) -> None:
         for outcome in outcomes:
