@@ -313,11 +313,6 @@ class DeliveryReader:
     def dead_count(self, destination: int) -> int:
         return int(self._one("SELECT count(*) FROM dead WHERE destination = ?", (destination,)))
 
-    def retrying(self, destination: int, most: int = 10_000) -> int:
-        """How many events have failed and will be tried again; not more than `most` are counted."""
-        query = "SELECT count(*) FROM (SELECT 1 FROM progress WHERE destination = ? AND attempts > 0 LIMIT ?)"
-        return int(self._one(query, (destination, most)))
-
     def _dead(self, where: str, args: tuple[int | str, ...]) -> Iterator[DeadLetter]:
         query = f"SELECT * FROM dead WHERE {where}"  # noqa: S608 - the conditions stand above
         for destination, partition, offset, died_at, code, reason, parts, stamp, body in self._db.execute(query, args):

@@ -69,9 +69,7 @@ def as_row(facts: Facts, place: Place) -> dict[str, Any]:
         "serverRunning": facts.server_runs,
         "deadLetters": 0 if removed or facts.delivery is None else facts.delivery.dead_count(config.id),
         **_health(None if removed else facts.health(config.id)),
-        "retrying": 0 if removed or facts.delivery is None else facts.delivery.retrying(config.id),
         "drain": None if removed else _drain(facts.forecast(config)),
-        "lastHour": _last_hour(facts, config.id),
     }
 
 
@@ -110,7 +108,7 @@ def _instant(milliseconds: int | None) -> str | None:
 
 def _last_hour(facts: Facts, number: int) -> dict[str, Any]:
     """From counters alone: how many ended in which way, and how long after their arrival the delivered ones."""
-    ended, took = facts.last_hour
+    ended, took = facts.last_hour()
     mine = took.get(number, Latencies({}))
     counts = {state.name: ended.get((number, state), 0) for state in ENDS}
     return {**counts, "p50Ms": _rounded(mine.percentile(0.5)), "p99Ms": _rounded(mine.percentile(0.99))}
@@ -137,6 +135,7 @@ def details(facts: Facts, place: Place) -> dict[str, Any]:
     gone = isinstance(config.settings, NoSettings)
     return {
         **as_row(facts, place),
+        "lastHour": _last_hour(facts, config.id),
         "inForce": None if place.removed_at is not None else _in_force(facts, config),
         "settings": {} if gone else shown(masked(facts.workspace, config)),
         "delivery": shown(config.delivery),

@@ -124,7 +124,6 @@ class Facts:
         counts, _ = self.outcomes.minutes(since)
         return now / 1000 - since * 60, arrived, [(number, State(state), n) for _, number, state, _, n in counts]
 
-    @cached_property
     def last_hour(self) -> tuple[dict[tuple[int, State], int], dict[int, Latencies]]:
         """(destination, state) -> how many ended so, and destination -> how long its deliveries took. Counts alone."""
         since = milliseconds() - HOUR

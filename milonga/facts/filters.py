@@ -43,7 +43,7 @@ def on_recent(
     consent categories. The shape is in docs/console.md, "Filters".
     """
     kind = kind_named(facts.workspace.kinds, config.kind, config.name)
-    gate = Gate(filters, categories)  # of its own: a compiled condition is of one thread
+    gate = Gate(filters, categories)  # not gate_of: what is being typed need not be remembered
     heeds_all = kind.heeds_all(config.settings)
     tallies = {one.name: _Tally() for one in filters}
     ends: Counter[str] = Counter()

@@ -6,6 +6,7 @@ The engine is handed the fields that the condition names and nothing else (docs/
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -36,12 +37,12 @@ class Undecided(Exception):
 
 class Condition:
     """
-    Make one with `compiled`. Of one thread: it keeps the fields that it asks about.
+    Make one with `compiled`. Keeps nothing of an event, so that several threads may ask it.
 
     text  as its owner wrote it
     """
 
-    def __init__(self, text: str, program: "Program", context: "Context", scanned: Scanned) -> None:
+    def __init__(self, text: str, program: "Program", context: "Callable[[], Context]", scanned: Scanned) -> None:
         self.text, self._program, self._context = text, program, context
         self.scanned = scanned
         self._roots = tuple(_tree(scanned).items())
@@ -54,9 +55,10 @@ class Condition:
         if self.scanned.again and _is_much(given, self.scanned.again):
             raise Undecided("exists() or all() would look at too much, too often")
         try:
+            context = self._context()
             for root, value in given.items():
-                self._context.add_variable(root, value)
-            answer = self._program.execute(self._context)
+                context.add_variable(root, value)
+            answer = self._program.execute(context)
         except Exception as error:
             raise Undecided(_in_words(error)) from None
         except BaseException as error:
@@ -81,7 +83,7 @@ def compiled(text: str) -> Condition:
         if type(error).__name__ != PANIC:
             raise
         raise NotACondition("It cannot be read as CEL") from None
-    return Condition(text, program, Context(functions=_FUNCTIONS), scanned)
+    return Condition(text, program, partial(Context, functions=_FUNCTIONS), scanned)
 
 
 def tried(condition: Condition) -> None:

@@ -1,6 +1,8 @@
 """What a condition says of an event, and which conditions there can be."""
 
 import json
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -235,3 +237,24 @@ CONDITIONS = [
 )
 def test_values_that_no_wire_carries_can_be_compared(value: object, text: str) -> None:
     assert compiled(text).holds(read_unstamped(json.dumps({"type": "track", "properties": {"a": value}}).encode()))
+
+
+def test_several_threads_may_ask_at_once() -> None:
+    condition = compiled('properties.number == 1.0 || event == "first"')
+    wrong: list[int] = []
+
+    def ask(number: int) -> None:
+        one = event(properties={"number": number}, event=f"name-{number}")
+        wrong.extend(number for _ in range(2_000) if condition.holds(one) is not (number == 1))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=ask, args=(number,)) for number in (1, 2, 1, 2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert wrong == []
