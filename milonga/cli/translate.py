@@ -17,6 +17,7 @@ from milonga.destinations.contract import Destination, Form, Request, Skip
 from milonga.destinations.deciding import decide
 from milonga.destinations.http import shown_address
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
+from milonga.facts.preview import notices
 from milonga.filters.chain import check
 from milonga.filters.gate import NOT_MEANT, Gate
 from milonga.identity.account import read_unstamped
@@ -37,6 +38,9 @@ def translate(
         str, typer.Option(metavar="JSON_OR_FILE", help="The destination's settings; what is absent has its default.")
     ] = "{}",
     full: Annotated[bool, typer.Option("--full", help="Also part, method and URL of each request.")] = False,
+    with_notices: Annotated[
+        bool, typer.Option("--notices", help="Also what is left out, cut or filled in on the way.")
+    ] = False,
     data: UnusedDataOption = None,
 ) -> None:
     """Show what a destination would send for each event, one line out for each line in. Sends nothing."""
@@ -48,7 +52,7 @@ def translate(
         typer.echo(f"milonga: {error}", err=True)
         raise typer.Exit(1 if isinstance(error, HalfDone) else 2) from None
     with source as lines:
-        good = _run(lines, destination, chosen, delivery.gate, full=full)
+        good = _run(lines, destination, chosen, delivery.gate, full=full, with_notices=with_notices)
     if not good:
         raise typer.Exit(1)
 
@@ -78,7 +82,9 @@ def _settings(destination: Destination, typed: str) -> tuple[Struct, DeliverySet
         raise _BadSettings(str(error)) from None
 
 
-def _run(lines: BinaryIO, destination: Destination, settings: Struct, gate: Gate, *, full: bool) -> bool:
+def _run(
+    lines: BinaryIO, destination: Destination, settings: Struct, gate: Gate, *, full: bool, with_notices: bool
+) -> bool:
     """Whether every line was good."""
     good = True
     try:
@@ -88,7 +94,7 @@ def _run(lines: BinaryIO, destination: Destination, settings: Struct, gate: Gate
                 good = False
             else:
                 try:
-                    answer = translated(line, destination, settings, gate, full=full)
+                    answer = translated(line, destination, settings, gate, full=full, with_notices=with_notices)
                 except NotAnEvent as error:
                     answer = {"line": number, "error": well_formed(str(error))}
                     good = False
@@ -112,7 +118,9 @@ def _numbered(lines: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
             yield number, line
 
 
-def translated(line: bytes, destination: Destination, settings: Struct, gate: Gate, *, full: bool) -> dict[str, Any]:
+def translated(
+    line: bytes, destination: Destination, settings: Struct, gate: Gate, *, full: bool, with_notices: bool = False
+) -> dict[str, Any]:
     """The answer to one line. NotAnEvent if it holds none."""
     event = read_unstamped(line)
     result = decide(destination, event, settings, gate)
@@ -120,11 +128,14 @@ def translated(line: bytes, destination: Destination, settings: Struct, gate: Ga
         result = destination.translate(event, settings)  # in its own words: its table of cases has them
     skip = result if isinstance(result, Skip) else None
     requests = [] if isinstance(result, Skip) else [_shown(request, full=full) for request in result]
-    return {
+    told = {
         "messageId": None if event.message_id is None else well_formed(event.message_id),
         "requests": requests,
         "skip": None if skip is None else {"code": skip.code, "fix": skip.fix},
     }
+    if with_notices:
+        told["notices"] = notices(destination, event, settings, gate)
+    return told
 
 
 def _shown(request: Request, *, full: bool) -> Any:

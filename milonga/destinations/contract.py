@@ -77,6 +77,20 @@ class Skip(Struct, frozen=True):
     fix: str
 
 
+class Notice(Struct, frozen=True):
+    """
+    What the receiver gets otherwise than it was sent, or perhaps not as it was meant. It changes nothing.
+
+    code   short name
+    field  of the event, dotted, such as "traits.plan"
+    says   in a sentence or two
+    """
+
+    code: str
+    field: str
+    says: str
+
+
 Requests: TypeAlias = Sequence[Request]
 """One or more, in the order in which they must be delivered."""
 
@@ -180,6 +194,8 @@ class Destination(Struct, frozen=True, kw_only=True):
     sets          request -> which parameters of its form do so, and what each sets, such as
                   {"sdr_o.Status": ("account", "acme", "Status")}: a replay leaves them out where a newer event has set
                   the same. Of no other requests is it asked than those of `overwriting` events
+    notices       (event, settings) -> what to tell whoever tries an event out: what is left out, cut or filled in. Must
+                  not raise for any event; none for one that becomes no request
     before_replay what to know before events are sent to it once more, in a sentence or two; "" if nothing
     reaches       settings -> the URL that requests go to, "" if none is set: what a test of the connection connects to.
                   None: the first setting that is marked as an address
@@ -202,6 +218,7 @@ class Destination(Struct, frozen=True, kw_only=True):
     heeds_all: Callable[[Any], bool] = lambda _settings: True
     overwriting: frozenset[EventType] = frozenset()
     sets: Callable[[Request], Mapping[str, Key]] = lambda _request: {}
+    notices: Callable[[Event, Any], Sequence[Notice]] = lambda _event, _settings: ()
     before_replay: str = ""
     reaches: Callable[[Any], str] | None = None
     unproven: str = "Whether the receiver takes events shows when the first one is sent."

@@ -18,7 +18,7 @@ from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.rules import Applied, apply
 from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.where import Place, as_json, place_of
-from milonga.outcomes.words import PIPELINE, instant, sentence, typed, why_skipped
+from milonga.outcomes.words import PIPELINE, instant, named, sentence, typed, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamp
@@ -224,18 +224,12 @@ def _why(event: Event, outcome: Outcome, decided: Requests | Skip | None, standi
             return DELIVERED, ""
         case State.skipped:
             fix = decided.fix if isinstance(decided, Skip) and decided.code == outcome.code else ""
-            for command in ("set", "filters"):
-                fix = fix.replace(f"destinations {command} NAME", f"destinations {command} {_name(standing)}")
-            return why_skipped(outcome.code), fix
+            return why_skipped(outcome.code), named(fix, standing.config.name)
         case State.dead:
             last = standing.reason or (standing.tries[-1].reason if standing.tries else "")
             return f"Refused for good: {sentence(last or outcome.code)}", _fix_of_dead(event, standing)
         case _:
             return outcome.code, ""
-
-
-def _name(standing: Standing) -> str:
-    return standing.config.name
 
 
 def _fix_of_dead(event: Event, standing: Standing) -> str:

@@ -87,6 +87,13 @@ BY_THE_GATE: Final = {
 """The same of what never comes as far as the destination's own rules (milonga.filters.gate)."""
 
 
+def named(fix: str, name: str) -> str:
+    """A fix with the name of the destination in the commands that it gives."""
+    for command in ("set", "filters"):
+        fix = fix.replace(f"destinations {command} NAME", f"destinations {command} {name}")
+    return fix
+
+
 def why_skipped(code: str) -> str:
     for head, why in ((KEPT_BACK, "keeps such events back"), (UNSURE, "cannot be decided for this event")):
         if code.startswith(head):

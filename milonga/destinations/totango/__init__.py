@@ -6,6 +6,7 @@ from milonga.destinations.totango.gate import NAME
 from milonga.destinations.totango.heartbeat import lifetime
 from milonga.destinations.totango.judge import judge
 from milonga.destinations.totango.keys import keys
+from milonga.destinations.totango.notices import notices
 from milonga.destinations.totango.overwriting import BEFORE_REPLAY, OVERWRITING, sets
 from milonga.destinations.totango.settings import Settings
 from milonga.destinations.totango.translate import translate
@@ -24,6 +25,7 @@ destination = Destination(
     lifetime=lifetime,
     overwriting=OVERWRITING,
     sets=sets,
+    notices=notices,
     before_replay=BEFORE_REPLAY,
     reaches=lambda settings: address(settings.endpoint, settings.region),
     unproven="Totango answers 200 to any Service ID and any token, so it confirms neither: look there whether your "

@@ -121,13 +121,13 @@ def _put_others(
     for key, value in traits.items():
         if value is None or key in dropped or len(key) > MAX_ATTRIBUTE_NAME:
             continue
-        if (trait := _matched(key)) is not None:
+        if (trait := spelled(key)) is not None:
             if _usable(trait, value):
                 matched.setdefault(trait, value)
             if trait not in _NAMES:
                 continue
         if isinstance(value, dict):
-            for name, item in _flattened(key, value):
+            for name, item in flattened(key, value):
                 parameter = prefix + well_formed(name)
                 # A trait that already has this name wins, unless it is null; of two objects, the first.
                 if name in _NEVER_FLATTENED_TO or traits.get(name) is not None or parameter in found:
@@ -144,20 +144,23 @@ def _put_others(
     return matched
 
 
-def _flattened(name: str, value: JsonObject) -> Iterator[tuple[str, Any]]:
-    """Names joined by `_`. A name beyond the limit is left out with all below it, which also bounds the depth."""
+def flattened(name: str, value: JsonObject) -> Iterator[tuple[str, Any]]:
+    """
+    (name, value) of each value in an object, names joined by `_`. A name beyond the limit is left out with all below
+    it, which also bounds the depth.
+    """
     for key, item in value.items():
         inner = f"{name}_{key}"
         if not key or item is None or len(inner) > MAX_ATTRIBUTE_NAME:
             continue
         if isinstance(item, dict):
-            yield from _flattened(inner, item)
+            yield from flattened(inner, item)
         else:
             yield inner, item
 
 
 @lru_cache(maxsize=4096)
-def _matched(key: str) -> str | None:
+def spelled(key: str) -> str | None:
     """
     Which trait this is, of those that are found whatever their spelling; None for every other. Keys are mostly the
     same few, and folding one takes longer than all the rest that is done with it.

@@ -25,6 +25,11 @@ def page_category(page: Page) -> str | None:
 
 def module_of(call: Track | Page, context: JsonObject, settings: Settings) -> str:
     """Never empty: Totango demands a module with every activity."""
+    return cut(named_module(call, context, settings) or settings.default_module or DEFAULT, MAX_MODULE)
+
+
+def named_module(call: Track | Page, context: JsonObject, settings: Settings) -> str | None:
+    """What the event itself says, of any length; None if nothing."""
     page = object_at(context, "page")
     if isinstance(call, Track):
         # The browser library remembers the page's category for the calls that follow, and says so in the context.
@@ -36,7 +41,7 @@ def module_of(call: Track | Page, context: JsonObject, settings: Settings) -> st
     module = category
     if module is None and settings.module_from_url:
         module = _first_segment(*places)
-    return cut(module or settings.default_module or DEFAULT, MAX_MODULE)
+    return module
 
 
 def _first_segment(*places: JsonObject) -> str | None:
