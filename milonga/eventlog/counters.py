@@ -17,8 +17,9 @@ DUPLICATE = "duplicate"
 DISCARDED = "discarded:"  #: followed by the code
 REFUSED = "refused:"  #: followed by the code; counts requests, all others count events
 MINUTE = 60_000  #: milliseconds
-SAMPLES = 100  #: discarded events kept to look at, of each code, in each segment
+SAMPLES = 100  #: discarded events kept to look at, of each code and source, in each segment
 CODES = 20  #: codes with samples in each segment
+RINGS = 200  #: codes of sources with samples in each segment
 EXCERPT = 2_000  #: bytes
 
 TABLES = """
@@ -69,25 +70,38 @@ def tally_discards(discards: Iterable[Discard]) -> Tally:
 
 
 class Samples:
-    """The newest discarded events of each code in one segment, in a ring."""
+    """
+    The newest discarded events of each code and source in one segment, each in a ring of its own: neither good events
+    nor another sender's bad ones push them out.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
-        #: code -> how many were kept, the overwritten ones too (after a restart: as many as are there)
-        self._kept: dict[str, int] = dict(connection.execute("SELECT code, count(*) FROM discarded GROUP BY code"))
+        #: how many were kept, the overwritten ones too (after a restart: as many as are there)
+        self._kept: dict[tuple[str, int], int] = {
+            (code, source): n
+            for code, source, n in connection.execute("SELECT code, source, count(*) FROM discarded GROUP BY 1, 2")
+        }
+        self._codes = {code for code, _ in self._kept}
 
     def keep(self, discards: Sequence[Discard]) -> None:
         """Within the caller's transaction."""
         rows = []
         for discard in discards:
-            if discard.code not in self._kept and len(self._kept) >= CODES:
+            ring = (discard.code, discard.source)
+            if ring not in self._kept and not self._has_room(discard.code):
                 continue
-            kept = self._kept.get(discard.code, 0)
-            self._kept[discard.code] = kept + 1
+            self._codes.add(discard.code)
+            kept = self._kept.get(ring, 0)
+            self._kept[ring] = kept + 1
+            slot = discard.source * SAMPLES + kept % SAMPLES
             excerpt = discard.excerpt[:EXCERPT]
-            rows.append((discard.code, kept % SAMPLES, discard.at, discard.source, discard.reason, excerpt))
+            rows.append((discard.code, slot, discard.at, discard.source, discard.reason, excerpt))
         if rows:
             self._connection.executemany("INSERT OR REPLACE INTO discarded VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def _has_room(self, code: str) -> bool:
+        return len(self._kept) < RINGS and (code in self._codes or len(self._codes) < CODES)
 
 
 def totals_path(folder: Path) -> Path:

@@ -5,6 +5,7 @@ files they need and may take a while (the active segment has no index and is sea
 
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 
 import apsw
@@ -18,6 +19,11 @@ from milonga.eventlog.segment import list_segments, open_sealed, open_to_read, p
 FOUND = f"SELECT {RECORD} FROM events WHERE %s = ? AND offset < ? ORDER BY offset DESC LIMIT ?"  # noqa: S608
 BY_MESSAGE_ID, BY_USER, BY_ACCOUNT = FOUND % "message_id", FOUND % "user_id", FOUND % "account"
 AT = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608
+
+DISCARDS = """
+SELECT source, at, code, reason, excerpt FROM discarded
+WHERE (?1 IS NULL OR source = ?1) AND (?2 IS NULL OR code = ?2) AND at < ?3 ORDER BY at DESC LIMIT ?4
+"""
 
 AFTER_ALL = 2**62  #: an offset beyond every other
 
@@ -115,14 +121,25 @@ class EventLookup:
             rolled = {int(row[0]) for row in totals.execute("SELECT segment FROM rolled")}
             return rolled, counts_of(totals, since, until, length)
 
-    def discards(self, limit: int) -> list[Discard]:
-        """Samples of what was not accepted, newest first; they go with their segment."""
+    def discards(
+        self,
+        limit: int,
+        *,
+        source: int | None = None,
+        code: str | None = None,
+        before: int = AFTER_ALL,
+        segments: int | None = None,
+    ) -> list[Discard]:
+        """
+        Samples of what was not accepted, newest first; they go with their segment.
+
+        source, code  only of these
+        before        unix milliseconds: only older ones
+        segments      look only into the newest so many
+        """
         found: list[Discard] = []
-        for _first, connection in self._segments(AFTER_ALL):
-            rows = connection.execute(
-                "SELECT source, at, code, reason, excerpt FROM discarded ORDER BY at DESC LIMIT ?",
-                (limit - len(found),),
-            )
+        for _first, connection in islice(self._segments(AFTER_ALL), segments):
+            rows = connection.execute(DISCARDS, (source, code, before, limit - len(found)))
             found += [
                 Discard(source=source, at=at, code=code, reason=reason, excerpt=excerpt)
                 for source, at, code, reason, excerpt in rows

@@ -7,7 +7,7 @@ import pytest
 
 from milonga.eventlog import keeper as keeper_module
 from milonga.eventlog.api import Discard, Refusal
-from milonga.eventlog.counters import MINUTE, SAMPLES, Count
+from milonga.eventlog.counters import CODES, MINUTE, RINGS, SAMPLES, Count
 from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.segment import list_segments
 from milonga.eventlog.sqlite import SqliteLog
@@ -197,6 +197,45 @@ def test_codes_without_end_do_not_fill_the_file_with_samples(folder: Path, clock
         await log.discard([discard(clock, f"code-{number}") for number in range(500)])
         assert len(EventLookup(folder).discards(1_000)) == 20
         assert sum(everything(folder).values()) == 500
+        await log.close()
+
+    asyncio.run(run())
+
+
+def test_one_senders_bad_events_push_out_nobody_elses(folder: Path, clock: Clock) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder, clock=clock)
+        await log.discard([discard(clock, source=2, at=clock.now)])
+        for number in range(SAMPLES * 2):
+            await log.discard([discard(clock, source=1, at=clock.now + number)])
+        await log.close()
+        again = await SqliteLog.open(folder, clock=clock)
+        await again.discard([discard(clock, source=1, at=clock.now + 1_000)])
+        look = EventLookup(folder)
+        assert len(look.discards(1_000, source=1)) == SAMPLES
+        assert look.discards(1, source=1)[0].at == clock.now + 1_000
+        assert [one.source for one in look.discards(1_000, source=2)] == [2]
+        await again.close()
+
+    asyncio.run(run())
+
+
+def test_samples_are_found_by_source_code_and_time_and_never_without_a_bound(folder: Path, clock: Clock) -> None:
+    async def run() -> None:
+        log = await SqliteLog.open(folder, clock=clock)
+        for number in range(3):
+            await log.discard([discard(clock, f"code-{number}", source=1, at=clock.now + number)])
+        look = EventLookup(folder)
+        assert [one.code for one in look.discards(10)] == ["code-2", "code-1", "code-0"]
+        assert [one.code for one in look.discards(10, code="code-1")] == ["code-1"]
+        assert [one.code for one in look.discards(10, before=clock.now + 1)] == ["code-0"]
+        assert look.discards(10, source=2) == look.discards(10, segments=0) == []
+        for source in range(RINGS * 2):
+            await log.discard([discard(clock, "code-0", source=source)])
+        for number in range(CODES * 2):
+            await log.discard([discard(clock, f"other-{number}")])
+        found = look.discards(10_000)
+        assert len({(one.code, one.source) for one in found}) <= RINGS
         await log.close()
 
     asyncio.run(run())
