@@ -13,15 +13,11 @@ from milonga.workspace.roles import Role
 from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import Console
+from tests.console.places import PAGES, STRANGERS
 from tests.running import eventually
 
 PICTURES = Path(__file__).parents[2] / "build" / "looks"
 SIZES = {"wide": {"width": 1280, "height": 900}, "narrow": {"width": 390, "height": 844}}
-
-PAGES = {
-    "overview": "/",
-}
-"""Name of the picture -> address, in the furnished workspace (tests/console/furnished.py)."""
 
 
 @pytest.fixture(scope="module")
@@ -38,11 +34,12 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", [*PAGES, *STRANGERS])
 def test_a_page_is_whole(console: Console, browser: Browser, name: str, scheme: str, size: str) -> None:
     options = {"viewport": SIZES[size], "color_scheme": scheme, "locale": "en-GB", "timezone_id": "Europe/Berlin"}
-    with console.visiting(browser, Role.administrator, **options) as page:
-        answer = page.goto(console.url + PAGES[name])
+    role, path = (Role.administrator, PAGES[name]) if name in PAGES else (None, STRANGERS[name])
+    with console.visiting(browser, role, **options) as page:
+        answer = page.goto(console.url + path)
         assert answer is not None
         assert answer.status == 200
         settled(page)

@@ -1,0 +1,10 @@
+"""All pages there are, as they are looked at by the tests of looks, of accessibility, and of hostile events."""
+
+PAGES = {
+    "overview": "/",
+    "overview-14d": "/?range=14d",
+}
+"""Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
+
+STRANGERS: dict[str, str] = {}
+"""The same of pages for those who are not logged in."""
