@@ -17,12 +17,13 @@ from tests.faults.looking import number_of_destination
 from tests.faults.scene import Scene, scene
 from tests.faults.waits import share, waits
 from tests.receiving import Receiving
-from tests.running import in_threads, track
+from tests.running import eventually, in_threads, track
 
 BULK: Final = "k-bulk"  #: of a source that no destination takes from: the collector's rate alone
 PHASES: Final = ("before", "during", "after")
 LATER: Final = 2.0  #: times the p99 of the quiet phases, beyond which the full suite complains
 SLACK: Final = 0.05  #: and seconds
+BESIDE: Final = 1.0  #: as much where other cases are run at the same time; a request that hangs is given up after 30
 SLOWER: Final = 0.6  #: of the rate of the quiet phases: so much of it must be left
 
 
@@ -58,6 +59,39 @@ def run(run: Run) -> Iterator[Report]:
         number = number_of_destination(on.milonga.data, "totango")
         told(report, phases, on, number, strict=not run.short)
     yield report
+
+
+def for_minutes(run: Run, seconds: float) -> Report:
+    """One hang as long as this, beside whatever else the machine does: then only a wait for the hang itself counts."""
+    quiet = min(10.0, seconds / 2)
+    report = Report(fault=f"a webhook hangs for {seconds:.0f} s beside Totango")
+    with Receiving(pretend) as webhook, scene(run.folder / "minutes") as on:
+        on.milonga.say("destinations", "add", "webhook", "--source", "web", "--set", f"url={webhook.url}/hook")
+        load = on.load(run.seed, pace=60, batch=5)
+        on.flows(load, 0.0)
+        spans = [(time.time(), time.time() + quiet)]
+        time.sleep(quiet)
+        webhook.behave(delay_ms=600_000)
+        spans.append((time.time(), time.time() + seconds))
+        time.sleep(seconds)
+        webhook.behave_well()
+        over = time.monotonic()
+        load.stop()
+        on.judge(report, load)
+        data = on.milonga.data
+        number = number_of_destination(data, "webhook")
+        eventually(lambda: sum(1 for _ in waits(data, number)) >= len(load.acked), "the webhook has got it all", 300.0)
+        report.recovery.append(time.monotonic() - over)
+        found = list(waits(data, number_of_destination(data, "totango")))
+    before, during = ([one.seconds for one in found if a <= one.received_at < b] for a, b in spans)
+    p99, usual = share(during, 0.99), share(before, 0.99)
+    report.notes.append(
+        f"Totango's p99 beside it {p99 * 1000:.0f} ms, before it {usual * 1000:.0f} ms, the longest wait "
+        f"{max(during):.1f} s, while other rows of this case were run"
+    )
+    if p99 > LATER * usual + BESIDE:
+        report.wrong.append(f"p99 {p99:.3f} s beside a webhook that hangs, {usual:.3f} s before")
+    return report
 
 
 def measure(on: Scene, phase: Phase, seconds: float) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from milonga.destinations.pretend import Seen
 from milonga.workspace.model import DestinationState
 from tests.faults.case import Case, Report, Run
+from tests.faults.cases.isolation import for_minutes
 from tests.faults.certificates import Authority
 from tests.faults.gate import Gate, Mode
 from tests.faults.inside import environment
@@ -25,6 +26,7 @@ from tests.faults.script import Script
 from tests.running import Crowd, eventually
 
 LONG: Final = 120.0  #: seconds that a receiver is down
+HANGS: Final = 150.0  #: seconds that another destination hangs
 APART: Final = 1_000_000  #: between the first numbers of two loads
 DAY: Final = datetime.timedelta(days=1)
 
@@ -44,8 +46,9 @@ SHORT: Final = (Mode.hanging, Mode.mute, Mode.half_closed, Mode.garbage_200)
 
 
 def run(run: Run) -> Iterator[Report]:
-    down: list[Report] = []
-    beside = Crowd([] if run.short else [lambda: down.append(is_down(run, LONG))])
+    long: list[Report] = []
+    jobs = [lambda: long.append(is_down(run, LONG)), lambda: long.append(for_minutes(run, HANGS))]
+    beside = Crowd([] if run.short else jobs)
     with scene(run.folder / "gate", start=False) as on, Gate(on.totango.url, dice_of(run, "gate")) as gate:
         send_to(on, gate.url(), **({"timeout": 1} if run.short else {}))
         on.milonga.start()
@@ -63,7 +66,7 @@ def run(run: Run) -> Iterator[Report]:
         yield prescribed(run, on, next(first), 150 if run.short else 2_000)
     yield from bad_certificates(run)
     beside.join()
-    yield from down
+    yield from long
 
 
 def send_to(on: Scene, url: str, **settings: object) -> None:
