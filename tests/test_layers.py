@@ -29,7 +29,7 @@ MAY_IMPORT = {
         *("destinations", "workspace", "outcomes", "delivery"),
     },
     "metrics": {"spec", "eventlog", "workspace", "collector.counts", "outcomes", "delivery", "metrics"},
-    "index": {"spec", "privacy", "eventlog", "workspace", "outcomes", "index"},
+    "index": {"spec", "privacy", "eventlog", "destinations", "workspace", "outcomes", "index"},
     "facts": {
         *("spec", "privacy", "identity", "eventlog", "filters", "destinations", "workspace", "collector", "outcomes"),
         *("delivery", "metrics", "index", "facts"),

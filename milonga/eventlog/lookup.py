@@ -3,7 +3,8 @@ Finding events again, for `milonga explain`, `milonga events` and the console. F
 files they need and may take a while (the active segment has no index and is searched row by row): use a thread.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from milonga.eventlog.segment import list_segments, open_sealed, open_to_read, p
 FOUND = f"SELECT {RECORD} FROM events WHERE %s = ? AND offset < ? ORDER BY offset DESC LIMIT ?"  # noqa: S608
 BY_MESSAGE_ID, BY_USER, BY_ACCOUNT = FOUND % "message_id", FOUND % "user_id", FOUND % "account"
 AT = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608
+AT_EACH = f"SELECT {RECORD} FROM events WHERE offset IN (SELECT value FROM json_each(?)) ORDER BY offset DESC"  # noqa: S608
 
 DISCARDS = """
 SELECT source, at, code, reason, excerpt FROM discarded
@@ -60,6 +62,23 @@ class EventLookup:
                 return missing(position.offset, f"segment {first}: {error}")
             return None if row is None else stored(row)
         return None
+
+    def at_each(self, offsets: Sequence[Offset]) -> list[Stored]:
+        """Of partition 0, newest first; what is gone or cannot be read is left out."""
+        left, found = sorted(set(offsets), reverse=True), list[Stored]()
+        while left:
+            for first, connection in self._segments(left[0] + 1):
+                here = [offset for offset in left if offset >= first]
+                left = left[len(here) :]
+                try:
+                    rows = connection.execute(AT_EACH, (json.dumps(here),)).fetchall()
+                except UNREADABLE:
+                    rows = []
+                found += [event for event in map(stored, rows) if isinstance(event, Stored)]
+                break
+            else:
+                break
+        return found
 
     def since(self) -> int | None:
         """When the oldest event still kept arrived, unix milliseconds; None if there is none."""

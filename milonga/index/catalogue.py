@@ -1,0 +1,139 @@
+"""Which modules and activities there are, how often, and in how many accounts."""
+
+from typing import Any, Final
+
+import apsw
+from msgspec import Struct
+
+from milonga.index import sketch
+from milonga.index.memory import OTHERS
+from milonga.index.news import ACTIVITY, DAY, EXAMPLES, HOUR, MODULE
+from milonga.index.rows import rows
+from milonga.index.standing import Standing
+
+DAYS: Final = 14
+MOST_SHOWN: Final = 200  #: of a kind
+
+
+class Named(Struct, frozen=True):
+    """
+    A module or an activity.
+
+    n               events since it is counted, up to 400 days
+    days            events of each of the last DAYS days (UTC), today last
+    first_at, last_at  unix milliseconds
+    accounts        in how many it was seen; `accounts_exact` False: about
+    """
+
+    text: str
+    n: int
+    days: list[int]
+    first_at: int
+    last_at: int
+    accounts: int
+    accounts_exact: bool
+
+
+class Names(Struct, frozen=True):
+    """
+    shown    most frequent first
+    count    of different ones, those that are not shown included
+    others   events of names beyond those that are told apart
+    """
+
+    shown: list[Named]
+    count: int
+    others: int
+
+
+class Catalogue(Struct, frozen=True):
+    """today  the last of `Named.days`, as days since 1970"""
+
+    modules: Names
+    activities: Names
+    today: int
+    standing: Standing
+
+
+def names(memory: apsw.Connection, kind: int, today: int, source: int | None, most: int = MOST_SHOWN) -> Names:
+    where, values = ("", ()) if source is None else (" AND source = ?", (source,))
+    totals = rows(
+        memory,
+        "SELECT text, sum(n), min(first_at), max(last_at) FROM name"  # noqa: S608
+        f" WHERE kind = ?{where} GROUP BY text ORDER BY 2 DESC, 1",
+        (kind, *values),
+    )
+    others = sum(row[1] for row in totals if row[0] == OTHERS)
+    wanted = [row for row in totals if row[0] != OTHERS]
+    shown = []
+    for text, n, first_at, last_at in wanted[:most]:
+        sketches = rows(
+            memory,
+            f"SELECT accounts FROM name WHERE kind = ? AND text = ?{where}",  # noqa: S608
+            (kind, text, *values),
+        )
+        hashes = sketch.smallest(hash_ for (packed,) in sketches for hash_ in sketch.unpack(packed))
+        days = dict[Any, Any](
+            rows(
+                memory,
+                f"SELECT day, sum(n) FROM day WHERE kind = ? AND text = ?{where} AND day > ? GROUP BY day",  # noqa: S608
+                (kind, text, *values, today - DAYS),
+            )
+        )
+        by_day = [days.get(day, 0) for day in range(today - DAYS + 1, today + 1)]
+        shown.append(Named(text, n, by_day, first_at, last_at, sketch.about(hashes), sketch.is_exact(hashes)))
+    return Names(shown, len(wanted), others)
+
+
+def catalogue(memory: apsw.Connection | None, now: int, source: int | None, standing: Standing) -> Catalogue:
+    """now  unix milliseconds"""
+    today, none = now // DAY, Names([], 0, 0)
+    if memory is None:
+        return Catalogue(none, none, today, standing)
+    modules, activities = (names(memory, kind, today, source) for kind in (MODULE, ACTIVITY))
+    return Catalogue(modules, activities, today, standing)
+
+
+class Example(Struct, frozen=True):
+    """offset of an event without account, and of the group call that had named one for its user"""
+
+    offset: int
+    group: int
+
+
+class WithoutAccount(Struct, frozen=True):
+    """
+    Events of the kind that Totango skips for want of an account: identify, track and page.
+
+    events     without an account
+    with_user  of them, those that have a user
+    nameable   of them, those whose user an earlier group call had put into an account, as far as the log goes back
+    examples   newest first
+    """
+
+    events: int
+    with_user: int
+    nameable: int
+    examples: list[Example]
+    standing: Standing
+
+
+def without_account(
+    memory: apsw.Connection | None, since: int, until: int, source: int | None, standing: Standing
+) -> WithoutAccount:
+    """since, until  unix milliseconds of arrival; whole hours count"""
+    if memory is None:
+        return WithoutAccount(0, 0, 0, [], standing)
+    where, values = ("", ()) if source is None else (" AND source = ?", (source,))
+    events, with_user, nameable = rows(
+        memory,
+        "SELECT ifnull(sum(events), 0), ifnull(sum(with_user), 0), ifnull(sum(nameable), 0) FROM unnamed"  # noqa: S608
+        f" WHERE hour >= ? AND hour <= ?{where}",
+        (since // HOUR, (until - 1) // HOUR, *values),
+    )[0]
+    found = rows(
+        memory,
+        f"SELECT offset, named FROM example WHERE 1{where} ORDER BY offset DESC LIMIT {EXAMPLES}",  # noqa: S608
+        values,
+    )
+    return WithoutAccount(events, with_user, nameable, [Example(*row) for row in found], standing)
