@@ -8,15 +8,11 @@ from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, f
 from milonga.cli.summing import tell
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 from milonga.eventlog.api import Stored
-from milonga.facts.explain import by_message_id
-from milonga.facts.explain import discarded as sample_of
+from milonga.facts.explain import by_message_id, why_not_kept
 from milonga.facts.facts import Facts
 from milonga.facts.search import Wanted
-from milonga.facts.summary import discarded, refused, summary, why_nothing, why_silent
-from milonga.outcomes.words import instant, sentence
+from milonga.facts.summary import summary, why_nothing, why_silent
 from milonga.workspace.commands import milliseconds
-
-DISCARDS_SHOWN: Final = 20  #: by `milonga events discarded`, unless told otherwise
 
 VALUE: Final = " " * 7
 
@@ -53,26 +49,10 @@ def _one(facts: Facts, message_id: str, *, json: bool) -> None:
     if json:
         print_json([facts.tell(stored) for stored in found])
     if not found:
-        since = facts.log.since()
-        kept = f"The log keeps events since {instant(since)}." if since else "The log is empty."
-        why = _discarded(facts, message_id) or "\n".join(
-            ["Ids are case-sensitive.", *discarded(facts), *refused(facts)]
-        )
-        fail(f"No event with message id {clean(message_id)} is kept. {kept} {why}")
+        why = "\n".join(map(clean, why_not_kept(facts, message_id)))
+        fail(f"No event with message id {clean(message_id)} is kept. {why}")
     if not json:
         _print(facts, found)
-
-
-def _discarded(facts: Facts, message_id: str) -> str:
-    """Where it is among the samples of what was not accepted, and why that was; "" if it is not."""
-    found = sample_of(facts, message_id)
-    if found is None:
-        return ""
-    number, one = found
-    source = f" from source {facts.source(one.source)}" if one.source else ""
-    more = f" --limit {number}" if number > DISCARDS_SHOWN else ""
-    why = f"It was discarded as it came, {instant(one.at)}{source}: {one.code}. {sentence(one.reason)}"
-    return f"{clean(why)}\n`milonga events discarded{more}` shows it."
 
 
 def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json: bool) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from msgspec import Struct, ValidationError, convert, to_builtins
+from msgspec import ValidationError, convert, to_builtins
 from typer.core import TyperGroup
 
 from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, facts_of, fail, note, opened
 from milonga.cli.terminal import Column, clean, print_json, print_table
-from milonga.destinations.contract import Destination
 from milonga.facts.directory import log_end
-from milonga.filters.chain import Dropped, Seen, check
+from milonga.facts.trying import Tried, tried
+from milonga.filters.chain import Dropped, check
 from milonga.filters.rule import Filter
 from milonga.filters.words import deed, said
 from milonga.identity.account import read_unstamped
@@ -254,52 +254,6 @@ def _list(config: DestinationConfig, *, json: bool) -> None:
 
 
 # Trying
-
-
-class Tried(Struct, frozen=True):
-    """
-    refused  by the user or the sender, before the filters
-    result   the event as it goes on, or Dropped
-    """
-
-    event: Event
-    refused: Dropped | None
-    seen: Sequence[Seen]
-    result: Event | Dropped
-
-    def as_json(self, destination: str) -> dict[str, Any]:
-        """destination  its name"""
-        dropped = self.result if isinstance(self.result, Dropped) else None
-        return {
-            "messageId": self.event.message_id,
-            "type": self.event.type,
-            "name": name_of(self.event),
-            "filters": [
-                {"name": one.name, "met": one.met, "why": one.why, "does": said(one, before)}
-                for one, before in self.steps()
-            ],
-            "skip": None
-            if dropped is None
-            else {"code": dropped.code, "fix": dropped.fix.replace("NAME", destination)},
-            "event": None if isinstance(self.result, Dropped) else self.result.received,
-        }
-
-    def steps(self) -> Iterator[tuple[Seen, Event]]:
-        """Each filter with the event that it saw."""
-        event = self.event
-        for one in self.seen:
-            yield one, event
-            if isinstance(one.result, Event):
-                event = one.result
-
-
-def tried(event: Event, kind: Destination, config: DestinationConfig) -> Tried:
-    gate = config.delivery.gate
-    refused = gate.refused(event, kind.label, heeds_all=kind.heeds_all(config.settings))
-    if refused is not None:
-        return Tried(event, refused, (), refused)
-    seen = gate.chain.trace(event) if gate.chain is not None else []
-    return Tried(event, None, seen, seen[-1].result if seen else event)
 
 
 def _tell(one: Tried) -> None:

@@ -13,7 +13,7 @@ from milonga.facts.history import history
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.settings import Field, fields_of, missing, shown
 from milonga.workspace.store import Workspace
@@ -30,7 +30,7 @@ def place_called(facts: Facts, name: str) -> Place:
         return there[-1]
     found = next((place for place in facts.places if str(place.config.id) == name), None)
     if found is None:
-        raise UserError(f"There is no destination {name}. See `milonga destinations list --all`.")
+        raise NotThere(f"There is no destination {name}. See `milonga destinations list --all`.")
     return found
 
 

@@ -6,10 +6,14 @@ from typing import Final
 
 from milonga.eventlog.api import Discard, Stored
 from milonga.facts.facts import Facts
+from milonga.facts.summary import discarded as discards
+from milonga.facts.summary import refused
+from milonga.outcomes.words import instant, sentence
 from milonga.privacy.digest import erased_message_id
 
 MOST_LETTERS: Final = 10_000  #: dead letters looked through for an event that left the log
 MOST_DISCARDS: Final = 10_000  #: samples of discarded events looked through for one that never entered it
+DISCARDS_SHOWN: Final = 20  #: by `milonga events discarded`, unless told otherwise
 
 
 def by_message_id(facts: Facts, message_id: str) -> list[Stored]:
@@ -25,6 +29,20 @@ def discarded(facts: Facts, message_id: str) -> tuple[int, Discard] | None:
         if named.search(one.excerpt):
             return number, one
     return None
+
+
+def why_not_kept(facts: Facts, message_id: str) -> list[str]:
+    """What may have become of an event of which nothing is kept. Sentences."""
+    since = facts.log.since()
+    kept = f"The log keeps events since {instant(since)}." if since else "The log is empty."
+    found = discarded(facts, message_id)
+    if found is None:
+        return [f"{kept} Ids are case-sensitive.", *discards(facts), *refused(facts)]
+    number, one = found
+    source = f" from source {facts.source(one.source)}" if one.source else ""
+    more = f" --limit {number}" if number > DISCARDS_SHOWN else ""
+    why = f"It was discarded as it came, {instant(one.at)}{source}: {one.code}. {sentence(one.reason)}"
+    return [f"{kept} {why}", f"`milonga events discarded{more}` shows it."]
 
 
 def _letters(facts: Facts, message_id: str) -> list[Stored]:

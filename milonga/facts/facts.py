@@ -29,7 +29,7 @@ from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Waits
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.model import DestinationConfig, FormerDestination, SettingsVersion
 from milonga.workspace.store import Workspace
 
@@ -96,7 +96,7 @@ class Facts:
         """Ids of all that have or had this name. UserError if none."""
         found = {number for number, called in self._sources.items() if called == name}
         if not found:
-            raise UserError(f"There is no source called {name}. See `milonga sources list`.")
+            raise NotThere(f"There is no source called {name}. See `milonga sources list`.")
         return found
 
     def destination_name(self, number: int) -> str:

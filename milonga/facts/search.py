@@ -44,32 +44,35 @@ class Found(Struct, frozen=True):
     events  newest first
     looked  how many were looked at
     until   when the last of them arrived, unix milliseconds; None if the search was not cut short
+    last    where to go on; None: there is nothing more to look at
     """
 
     events: list[Stored]
     looked: int
     until: int | None
+    last: Stored | None = None
 
 
-def find(log: EventLookup, wanted: Wanted, limit: int, scan: int = SCAN) -> Found:
+def find(log: EventLookup, wanted: Wanted, limit: int, scan: int = SCAN, before: Offset = AFTER_ALL) -> Found:
+    """before  only what lies before it: where a former search went to"""
     found: list[Stored] = []
     looked, last = 0, None
-    for last in islice(candidates(log, wanted), scan):
+    for last in islice(candidates(log, wanted, before), scan):
         looked += 1
         if wanted.fits(last):
             found.append(last)
             if len(found) == limit:
-                return Found(found, looked, None)
-    cut = looked == scan and last is not None
-    return Found(found, looked, last.event.stamp.received_at if cut and last is not None else None)
+                return Found(found, looked, None, last)
+    if last is None or looked < scan:
+        return Found(found, looked, None)
+    return Found(found, looked, last.event.stamp.received_at, last)
 
 
-def candidates(log: EventLookup, wanted: Wanted) -> Iterator[Stored]:
+def candidates(log: EventLookup, wanted: Wanted, before: Offset = AFTER_ALL) -> Iterator[Stored]:
     """Newest first, by the narrowest thing the log can look up."""
     if wanted.message_id is not None:
-        yield from log.by_message_id(wanted.message_id, SCAN)
+        yield from (one for one in log.by_message_id(wanted.message_id, SCAN) if one.position.offset < before)
         return
-    before: Offset = AFTER_ALL
     while True:
         if wanted.account is not None:
             page = log.by_account(wanted.account, PAGE, before)

@@ -64,10 +64,10 @@ class Regulations:
         with self._database.read() as db:
             return _read(db, id_)
 
-    def all(self, limit: int = 100) -> tuple[Regulation, ...]:
-        """Newest first."""
+    def all(self, limit: int = 100, before: int | None = None) -> tuple[Regulation, ...]:
+        """Newest first. before  only those under this id: what follows the last one seen"""
         with self._database.read() as db:
-            return _found(db, "ORDER BY id DESC LIMIT ?", limit)
+            return _found(db, "WHERE id < ? ORDER BY id DESC LIMIT ?", 2**62 if before is None else before, limit)
 
     def suppressed(self, user: str) -> dict[int | None, int]:
         """Source -> regulation that suppresses this user there; None: at all sources. Empty if none does."""

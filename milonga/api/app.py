@@ -1,0 +1,203 @@
+"""
+The API as an ASGI application, to be put among others by ApiRoute: tokens, limits, handing each request to a thread.
+
+The threads are its own, and few, so that whoever asks much here slows down nobody who looks at a page. A request that
+finds too many before it is told to come again.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote_to_bytes
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from milonga.api.callers import who
+from milonga.api.encoding import encoded
+from milonga.api.openapi import description
+from milonga.api.performing import check_role, perform, reading
+from milonga.api.problem import TOO_LARGE, TYPE, UNAUTHENTICATED, UNKNOWN_TOKEN, Problem, busy, trouble
+from milonga.api.reading import read_body, read_query
+from milonga.api.route import Caller, Route
+from milonga.api.table import DESCRIPTION, PREFIX, find
+
+log = structlog.get_logger("milonga.api")
+
+Who = Callable[[Path, str], Caller | None]
+"""(data directory, token) -> whose it is; None if it is in force nowhere. Called in a thread."""
+
+MOST_BODY: Final = 4 * 1024 * 1024  #: bytes
+BODY_TIME: Final = 30.0  #: seconds for a body to arrive
+ANSWER_TIME: Final = 60.0  #: seconds
+THREADS: Final = 4  #: requests carried out at a time
+SLOW_THREADS: Final = 2  #: and of those that may take seconds
+WAITING: Final = 64  #: requests under way, waiting ones included
+OF_ONE: Final = 16  #: of one token
+JSON_TYPES: Final = ("application/json", "application/merge-patch+json")
+HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class Api:
+    """Of one data directory. Cookies mean nothing to it. Close it when the server stops."""
+
+    def __init__(self, data: Path, who: Who = who, *, allow_private: bool = False) -> None:
+        """allow_private  whether destinations may be on private addresses"""
+        self._data, self._who, self._allow_private = data, who, allow_private
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
+        self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
+        self._under_way: Counter[str] = Counter()
+        self._description = encoded(description())
+
+    def close(self) -> None:
+        """Whatever runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._slow.shutdown(wait=False, cancel_futures=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        try:
+            answer = await self._answer(request)
+        except Problem as problem:
+            answer = _told(problem)
+        except ClientDisconnect:
+            return
+        except Exception:
+            log.exception("api.trouble", method=request.method, what="Please report this.")
+            answer = _told(trouble())
+        await answer(scope, receive, send)
+
+    async def _answer(self, request: Request) -> Response:
+        async with self._room("") as _:
+            caller = await self._caller(request)
+        parts = _parts(request.scope)
+        if parts == [DESCRIPTION]:
+            return self._describe(request)
+        async with self._room(caller.name):
+            found = find(request.method, parts)
+            route = found.route
+            check_role(route, caller)
+            query = read_query(_text(request.scope["query_string"]), route.query)
+            body = None if route.body is None else read_body(await _body(request), route.body)
+            names = found.names
+
+            def work() -> bytes:
+                with reading(self._data, allow_private=self._allow_private) as data:
+                    return encoded(perform(route, data, caller, names, query, body))
+
+            return _json(route.status, await self._run(work, route))
+
+    def _describe(self, request: Request) -> Response:
+        if request.method not in ("GET", "HEAD"):
+            raise Problem(405, "method_not_allowed", "Use GET here.", headers={"Allow": "GET"})
+        return _json(200, self._description)
+
+    async def _caller(self, request: Request) -> Caller:
+        kind, _, token = request.headers.get("authorization", "").partition(" ")
+        token = token.strip()
+        if kind.lower() != "bearer" or not token:
+            raise UNAUTHENTICATED
+        loop = asyncio.get_running_loop()
+        caller = await loop.run_in_executor(self._threads, self._who, self._data, token)
+        if caller is None:
+            raise UNKNOWN_TOKEN
+        return caller
+
+    async def _run(self, work: Callable[[], bytes], route: Route) -> bytes:
+        """In a thread. What takes too long goes on there, and the answer is thrown away."""
+        loop = asyncio.get_running_loop()
+        done = loop.run_in_executor(self._slow if route.slow else self._threads, work)
+        try:
+            return await asyncio.wait_for(asyncio.shield(done), ANSWER_TIME)
+        except TimeoutError:
+            done.add_done_callback(lambda future: future.cancelled() or future.exception())
+            raise Problem(
+                503,
+                "too_slow",
+                f"This takes longer than {ANSWER_TIME:g} seconds. Ask for less, such as a shorter time.",
+                headers={"Retry-After": "10"},
+            ) from None
+
+    @asynccontextmanager
+    async def _room(self, who: str) -> AsyncIterator[None]:
+        if self._under_way.total() >= WAITING:
+            raise busy("Too many requests are under way.")
+        if self._under_way[who] >= (OF_ONE if who else WAITING):
+            raise busy(f"{OF_ONE} requests of this token are under way.")
+        self._under_way[who] += 1
+        try:
+            yield
+        finally:
+            self._under_way[who] -= 1
+            if not self._under_way[who]:
+                del self._under_way[who]
+
+
+class ApiRoute(BaseRoute):
+    """All that lies under /api/v1, whatever is in the path: Starlette's own Mount passes by one with a line break."""
+
+    def __init__(self, api: "Api") -> None:
+        self._api = api
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        path = scope["path"].removeprefix(scope.get("root_path", "")) if scope["type"] == "http" else ""
+        mine = path == PREFIX or path.startswith(f"{PREFIX}/")
+        return (Match.FULL if mine else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._api(scope, receive, send)
+
+
+def _parts(scope: Scope) -> list[str]:
+    """Of the path behind the prefix; a slash that is written %2F parts nothing."""
+    raw: bytes = scope.get("raw_path") or scope["path"].encode()
+    skipped = f"{scope.get('root_path', '')}{PREFIX}".count("/")
+    try:
+        return [unquote_to_bytes(part).decode() for part in raw.split(b"/")[1 + skipped :]]
+    except UnicodeDecodeError:
+        raise Problem(404, "not_found", "The path is not UTF-8.") from None
+
+
+def _text(query: bytes) -> str:
+    return query.decode("latin-1")
+
+
+async def _body(request: Request) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in JSON_TYPES:
+        raise Problem(415, "unsupported_media_type", f"Send the body as JSON, with Content-Type: {JSON_TYPES[0]}.")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "unsupported_encoding", "Send the body as it is, without Content-Encoding.")
+    found = bytearray()
+    try:
+        async with asyncio.timeout(BODY_TIME):
+            async for part in request.stream():
+                found += part
+                if len(found) > MOST_BODY:
+                    raise Problem(
+                        413, "body_too_large", TOO_LARGE.format(most=MOST_BODY), headers={"Connection": "close"}
+                    )
+    except TimeoutError:
+        raise Problem(
+            408, "slow_body", "The body did not arrive in time. Send it again.", headers={"Connection": "close"}
+        ) from None
+    return bytes(found)
+
+
+def _json(status: int, body: bytes) -> Response:
+    return Response(body, status, HEADERS, "application/json")
+
+
+def _told(problem: Problem) -> Response:
+    return Response(encoded(problem.details), problem.status, {**HEADERS, **problem.headers}, TYPE)

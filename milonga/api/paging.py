@@ -1,0 +1,68 @@
+"""
+Cursors: where a page ended, for whoever asks for the next one. Opaque to him, and worth nothing: a cursor says from
+where to go on and no more, so it needs no seal. Pure.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from milonga.api.problem import Problem
+from milonga.api.route import Listed
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+_BAD: Final = "This is no cursor of this list. Take it from `pagination.next` of the page before, or leave it out."
+
+
+def cursor(where: object) -> str:
+    """Of a place in a list: JSON-able, such as (time, number)."""
+    return urlsafe_b64encode(msgspec.json.encode(where)).rstrip(b"=").decode()
+
+
+def place(given: str, type_: type[K]) -> K | None:
+    """The other way round; None if there is none: from the beginning. A Problem for what no page gave."""
+    if not given:
+        return None
+    try:
+        raw = urlsafe_b64decode(given.encode("ascii") + b"=" * (-len(given) % 4))
+        return msgspec.json.decode(raw, type=type_)
+    except (ValueError, UnicodeError, msgspec.MsgspecError, RecursionError):
+        raise bad() from None
+
+
+def bad() -> Problem:
+    return Problem(422, "invalid_query", f"cursor: {_BAD}", field="cursor")
+
+
+def page(
+    found: Sequence[T],
+    count: int,
+    where: Callable[[T], object],
+    row: Callable[[T], Any],
+    notes: Iterable[str] = (),
+) -> Listed:
+    """
+    found  of what follows the cursor, one more than `count` if there is more
+    where  of one of them, as `place` gives it back
+    """
+    shown = found[:count]
+    more = len(found) > count
+    return Listed([row(one) for one in shown], cursor(where(shown[-1])) if more and shown else None, list(notes))
+
+
+def after_number(
+    things: Iterable[T],
+    number: Callable[[T], int],
+    given: str,
+    count: int,
+    row: Callable[[T], Any],
+    notes: Iterable[str] = (),
+) -> Listed:
+    """A page of things that are all in memory, by a number that no two share."""
+    last = place(given, int)
+    found = sorted((one for one in things if last is None or number(one) > last), key=number)
+    return page(found[: count + 1], count, number, row, notes)

@@ -1,0 +1,82 @@
+"""Doing what a route is for: the same within one process and over HTTP."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from milonga.api.problem import Problem, refused
+from milonga.api.route import Asked, Caller, Listed, Reading, Route, Told
+from milonga.eventlog.record import UnknownFormat
+from milonga.facts.facts import Facts, open_facts
+from milonga.spec.read import NotAnEvent
+from milonga.workspace.errors import UserError
+from milonga.workspace.store import Workspace
+
+
+class DataDirectory:
+    """A Reading: opened when it is first needed, and only as far as it is."""
+
+    def __init__(self, path: Path, *, allow_private: bool = False) -> None:
+        self.path, self.allow_private = path, allow_private
+        self._open = ExitStack()
+
+    @cached_property
+    def facts(self) -> Facts:
+        return self._open.enter_context(open_facts(self.path))
+
+    @property
+    def workspace(self) -> Workspace:
+        return self.facts.workspace
+
+    def close(self) -> None:
+        self._open.close()
+
+
+@contextmanager
+def reading(path: Path, *, allow_private: bool = False) -> Iterator[DataDirectory]:
+    """For one request, in the thread that carries it out."""
+    data = DataDirectory(path, allow_private=allow_private)
+    try:
+        yield data
+    finally:
+        data.close()
+
+
+def perform(
+    route: Route, data: Reading, caller: Caller, names: Mapping[str, str], query: Any, body: Any
+) -> dict[str, Any]:
+    """
+    The answer: `data`, and with a list `pagination`. A Problem says why there is none.
+
+    query, body  of the route's types
+    """
+    check_role(route, caller)
+    try:
+        found = route.handle(Asked(data, caller, names, query, body))
+    except (UserError, UnknownFormat, NotAnEvent) as error:
+        raise refused(error if isinstance(error, UserError) else UserError(str(error))) from error
+    return envelope(found)
+
+
+def envelope(found: Any) -> dict[str, Any]:
+    """What a handler gave, as it is sent."""
+    match found:
+        case Listed(rows, next_, notes, more):
+            answer: dict[str, Any] = {"data": rows, "pagination": {"count": len(rows), "next": next_, **more}}
+        case Told(data, notes):
+            answer = {"data": data}
+        case _:
+            return {"data": found}
+    return answer | ({"notes": notes} if notes else {})
+
+
+def check_role(route: Route, caller: Caller) -> None:
+    if not caller.role.may(route.role):
+        raise Problem(
+            403,
+            "not_allowed",
+            f"{route.summary.rstrip('.')}: that needs the role {route.role.value}; this is a token of a "
+            f"{caller.role.value}.",
+        )

@@ -1,0 +1,44 @@
+"""How the server stands."""
+
+from typing import Final
+
+from milonga import __version__
+from milonga.api import shapes
+from milonga.api.route import Asked, NoQuery, Route, Told
+from milonga.eventlog.levels import MB, SAYS, Level
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.disk import figures, told_of
+from milonga.outcomes.words import instant
+from milonga.workspace.roles import Role
+
+
+def show(asked: Asked[NoQuery, None]) -> Told:
+    facts, path = asked.facts, asked.reading.path
+    disk = told_of(path, path / LOG_FOLDER)
+    since = facts.log.since()
+    healths = [facts.health(place.config.id) for place in facts.places if place.removed_at is None]
+    found = {
+        "version": __version__,
+        "serverRunning": facts.server_runs,
+        "disk": None if disk is None else {"level": disk.level.value, **figures(disk)},
+        "keptSince": None if since is None else instant(since),
+        "waiting": sum(one.waiting for one in healths if one is not None),
+        "suppressed": facts.workspace.regulations.count_suppressed(),
+    }
+    notes = []
+    if disk is not None and disk.level is not Level.fine:
+        notes.append(f"The disk is at level {disk.level.value}: {disk.free // MB:,} MB are free. {SAYS[disk.level]}")
+    return Told(found, notes)
+
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/health",
+        role=Role.viewer,
+        name="getHealth",
+        summary="How the server stands: whether it runs, its disk, since when events are kept, what waits.",
+        answer=shapes.Health,
+        handle=show,
+    ),
+)

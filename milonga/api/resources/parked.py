@@ -1,0 +1,173 @@
+"""Parked keys: lines that do not move and wait on disk, and what to do with them."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from milonga.api import paging, shapes
+from milonga.api.problem import Problem
+from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
+from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
+from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
+from milonga.delivery.rows import key_text
+from milonga.facts.parked import as_row
+from milonga.spec.text import well_formed
+from milonga.workspace.errors import NotThere
+from milonga.workspace.roles import Role
+
+MOST_KEYS: Final = 100_000  #: of one request that names none
+Key = Annotated[list[str], Meta(min_length=1, max_length=10)]
+
+
+class KeysQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one destination; account: keys that begin with it."""
+
+    destination: str
+    count: Count = USUAL
+    cursor: Cursor = ""
+    account: str | None = None
+    after: Annotated[str | None, Meta(description="A key as JSON; those behind it, instead of a cursor.")] = None
+
+
+class Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """first: what was first in it, so that nothing else is meant; as it is now, unless given."""
+
+    key: Key
+    first: shapes.Position | None = None
+
+
+class Lines(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which are meant: these, or all of an account, or all."""
+
+    destination: str
+    lines: Annotated[list[Line], Meta(max_length=MOST)] = []
+    account: str | None = None
+    all: bool = False
+
+
+class LinesToSkip(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which are meant: these, or all of an account, or all. whole: all events of each, not the first alone."""
+
+    destination: str
+    lines: Annotated[list[Line], Meta(max_length=MOST)] = []
+    account: str | None = None
+    all: bool = False
+    whole: bool = False
+
+
+def list_keys(asked: Asked[KeysQuery, None]) -> Listed:
+    facts, query = asked.facts, asked.query
+    number, reader = facts.workspace.destination(query.destination).id, facts.delivery
+    if reader is None:
+        return Listed([], more={"total": 0})
+    after = paging.place(query.cursor, str) or query.after or ""
+    found = parked_keys(reader, number, after=after, account=query.account, limit=query.count + 1)
+    page = paging.page(found, query.count, lambda one: one.text, as_row)
+    return Listed(page.rows, page.next, more={"total": count_keys(reader, number)})
+
+
+def retry(asked: Asked[NoQuery, Lines]) -> dict[str, Any]:
+    return _ask(asked, RETRY)
+
+
+def release(asked: Asked[NoQuery, Lines]) -> dict[str, Any]:
+    return _ask(asked, RELEASE)
+
+
+def skip(asked: Asked[NoQuery, LinesToSkip]) -> dict[str, Any]:
+    return _ask(asked, SKIP, whole=asked.body.whole)
+
+
+def _ask(asked: Asked[NoQuery, Any], kind: str, *, whole: bool = False) -> dict[str, Any]:
+    number = asked.workspace.destination(asked.body.destination).id
+    commands, keys = [], 0
+    page: list[tuple[str, int, int]] = []
+
+    def put() -> None:
+        args = {"destination": number, "lines": list(page), "whole": whole, "by": asked.caller.name}
+        commands.append(asked.workspace.commands.ask(kind, args, by=asked.caller.name))
+        page.clear()
+
+    for line in _lines(asked, number):
+        keys += 1
+        page.append(line)
+        if len(page) == MOST:
+            put()
+    if page:
+        put()
+    return {"asked": keys, "commands": commands}
+
+
+def _lines(asked: Asked[NoQuery, Any], number: int) -> Iterator[tuple[str, int, int]]:
+    """(key, first event), page by page."""
+    body, reader = asked.body, asked.facts.delivery
+    if bool(body.lines) + (body.account is not None) + body.all != 1:
+        raise Problem(422, "invalid_body", "Name one of: lines, account, all.")
+    see = f"See `milonga parked list {body.destination}`."
+    for line in body.lines:
+        found = None if reader is None else parked_key(reader, number, tuple(line.key))
+        if found is None:
+            raise NotThere(f"{well_formed(key_text(tuple(line.key)))} is not parked. {see}")
+        first = found.first if line.first is None else (line.first.partition, line.first.offset)
+        yield (found.text, *first)
+    if body.lines:
+        return
+    after, some = "", 0
+    while reader is not None and some < MOST_KEYS:
+        page: list[ParkedKey] = parked_keys(reader, number, after=after, account=body.account, limit=MOST)
+        if not page:
+            break
+        yield from ((one.text, *one.first) for one in page)
+        after, some = page[-1].text, some + len(page)
+    if not some:
+        whose = "" if body.account is None else f" of account {well_formed(body.account)}"
+        raise NotThere(f"No key{whose} is parked. {see}")
+
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/parked-keys",
+        role=Role.viewer,
+        name="listParkedKeys",
+        summary="List parked keys of a destination, in the order of the keys, with what waits first behind each.",
+        query=KeysQuery,
+        answer=shapes.ParkedKey,
+        listed=True,
+        handle=list_keys,
+    ),
+    Route(
+        method="POST",
+        path="/parked-keys/retry",
+        role=Role.editor,
+        name="retryParkedKeys",
+        summary="Try the first event of each key now.",
+        body=Lines,
+        answer=shapes.AskedFor,
+        status=202,
+        handle=retry,
+    ),
+    Route(
+        method="POST",
+        path="/parked-keys/release",
+        role=Role.editor,
+        name="releaseParkedKeys",
+        summary="Forget how often each key's events failed, and every wait.",
+        body=Lines,
+        answer=shapes.AskedFor,
+        status=202,
+        handle=release,
+    ),
+    Route(
+        method="POST",
+        path="/parked-keys/skip",
+        role=Role.editor,
+        name="skipParkedKeys",
+        summary="Skip the first event of each key, or all of them: they are not sent any more.",
+        body=LinesToSkip,
+        answer=shapes.AskedFor,
+        status=202,
+        handle=skip,
+    ),
+)

@@ -1,0 +1,226 @@
+"""Sources and their write keys."""
+
+from typing import Annotated, Any, Final
+
+from msgspec import Meta, Struct
+
+from milonga.api import paging, shapes
+from milonga.api.changes import merged
+from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route, Told
+from milonga.collector.cdn.assets import NotBuilt
+from milonga.facts import setup
+from milonga.facts.sources import as_row
+from milonga.workspace.errors import NotThere
+from milonga.workspace.model import Source, SourceSettings
+from milonga.workspace.roles import Role
+from milonga.workspace.settings import by_name, changed
+
+LOCAL: Final = "http://127.0.0.1:8080"  #: where `milonga serve` listens unless told
+
+
+class NewSource(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """write_key: a random one is made unless it is given."""
+
+    name: str
+    write_key: str | None = None
+    settings: dict[str, Any] = {}
+
+
+class SourceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """settings: what changes; null puts back a default."""
+
+    settings: dict[str, Any]
+
+
+class NewKey(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A random one is made unless it is given."""
+
+    write_key: str | None = None
+
+
+class SetUpQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """For one of its write keys; the newest unless told."""
+
+    host: Annotated[str, Meta(description="Under which senders reach this Milonga, as https://HOST.")] = LOCAL
+    write_key: str | None = None
+
+
+def list_sources(asked: Asked[PageQuery, None]) -> Listed:
+    destinations = asked.workspace.destinations()
+    query = asked.query
+    sources = asked.workspace.sources()
+    return paging.after_number(
+        sources,
+        lambda one: one.id,
+        query.cursor,
+        query.count,
+        lambda one: as_row(one, destinations),
+        [note for one in sources if (note := trouble(one))],
+    )
+
+
+def create(asked: Asked[NoQuery, NewSource]) -> dict[str, Any]:
+    body, by = asked.body, asked.caller.name
+    given = by_name(SourceSettings, merged(body.settings, SourceSettings), "A source")
+    changed(SourceSettings(), given, "A source")  # before anything is made
+    source = asked.workspace.add_source(body.name, body.write_key, by=by)
+    if given:
+        source = asked.workspace.set_source(body.name, given, by=by)
+    return as_row(source, ())
+
+
+def show(asked: Asked[NoQuery, None]) -> Told:
+    return _told(asked)
+
+
+def change(asked: Asked[NoQuery, SourceChange]) -> Told:
+    workspace, name = asked.workspace, asked.names["source"]
+    changes = merged(asked.body.settings, SourceSettings)
+    if changes:
+        workspace.set_source(name, changes, by=asked.caller.name)
+    return _told(asked)
+
+
+def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
+    name = asked.names["source"]
+    asked.workspace.remove_source(name, by=asked.caller.name)
+    return {"removed": name}
+
+
+def add_key(asked: Asked[NoQuery, NewKey]) -> dict[str, Any]:
+    name = asked.names["source"]
+    return {"source": name, "writeKey": asked.workspace.add_key(name, asked.body.write_key, by=asked.caller.name)}
+
+
+def remove_key(asked: Asked[NoQuery, None]) -> dict[str, Any]:
+    name, key = asked.names["source"], asked.names["key"]
+    asked.workspace.remove_key(name, key, by=asked.caller.name)
+    return {"source": name, "removed": key}
+
+
+def set_up(asked: Asked[SetUpQuery, None]) -> Told:
+    source, query = asked.workspace.source(asked.names["source"]), asked.query
+    key = _chosen(source, query.write_key)
+    at = setup.address_of(query.host)
+    try:
+        snippet: str | None = setup.snippet(key, at)
+    except NotBuilt as error:
+        snippet, notes = None, [str(error)]
+    else:
+        notes = []
+    found = {
+        "source": source.name,
+        "writeKey": key,
+        "host": at.url,
+        "snippet": snippet,
+        "npm": setup.npm(key, at),
+        "sdks": [{"sdk": one.sdk, "text": one.text, "httpsOnly": one.tls} for one in setup.sdks(key, at)],
+    }
+    return Told(found, notes)
+
+
+def trouble(source: Source) -> str:
+    """What to tell of one whose settings cannot be used as they are stored."""
+    if not source.trouble:
+        return ""
+    return f"{source.trouble} To mend it, set anything: milonga sources set {source.name} KEY=VALUE"
+
+
+def _told(asked: Asked[Any, Any]) -> Told:
+    source = asked.workspace.source(asked.names["source"])
+    return Told(as_row(source, asked.workspace.destinations()), [note for note in (trouble(source),) if note])
+
+
+def _chosen(source: Source, write_key: str | None) -> str:
+    """The newest, unless one is named: the older ones are those to be given up."""
+    if write_key is not None and write_key not in source.write_keys:
+        raise NotThere(f"Source {source.name} has no such write key. See `milonga sources show {source.name}`.")
+    if not source.write_keys:
+        raise NotThere(f"Source {source.name} has no write key. Add one: milonga sources keys add {source.name}")
+    key = write_key or source.write_keys[-1]
+    setup.check_key(key)
+    return key
+
+
+ROUTES: Final = (
+    Route(
+        method="GET",
+        path="/sources",
+        role=Role.viewer,
+        name="listSources",
+        summary="List the sources with their write keys.",
+        query=PageQuery,
+        answer=shapes.Source,
+        listed=True,
+        handle=list_sources,
+    ),
+    Route(
+        method="POST",
+        path="/sources",
+        role=Role.editor,
+        name="createSource",
+        summary="Add a source.",
+        body=NewSource,
+        answer=shapes.Source,
+        status=201,
+        handle=create,
+    ),
+    Route(
+        method="GET",
+        path="/sources/{source}",
+        role=Role.viewer,
+        name="getSource",
+        summary="One source: its write keys, its destinations, its settings.",
+        answer=shapes.Source,
+        handle=show,
+    ),
+    Route(
+        method="PATCH",
+        path="/sources/{source}",
+        role=Role.editor,
+        name="updateSource",
+        summary="Change settings of a source.",
+        body=SourceChange,
+        answer=shapes.Source,
+        handle=change,
+    ),
+    Route(
+        method="DELETE",
+        path="/sources/{source}",
+        role=Role.editor,
+        name="removeSource",
+        summary="Remove a source: its write keys let nobody in any more; events that arrived stay.",
+        answer=shapes.Removed,
+        handle=remove,
+    ),
+    Route(
+        method="POST",
+        path="/sources/{source}/write-keys",
+        role=Role.editor,
+        name="createWriteKey",
+        summary="Add a write key; the ones there are stay in force.",
+        body=NewKey,
+        answer=shapes.WriteKey,
+        status=201,
+        handle=add_key,
+    ),
+    Route(
+        method="DELETE",
+        path="/sources/{source}/write-keys/{key}",
+        role=Role.editor,
+        name="removeWriteKey",
+        summary="Remove a write key: it lets nobody in any more.",
+        answer=shapes.RemovedKey,
+        handle=remove_key,
+    ),
+    Route(
+        method="GET",
+        path="/sources/{source}/setup",
+        role=Role.viewer,
+        name="getSourceSetup",
+        summary="What to paste so that Segment's SDKs send here.",
+        query=SetUpQuery,
+        answer=shapes.SetUp,
+        handle=set_up,
+    ),
+)

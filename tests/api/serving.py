@@ -1,0 +1,101 @@
+"""The API over HTTP, on a socket of its own, in a thread: the application that the console mounts."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from msgspec import Struct
+from starlette.applications import Starlette
+
+from milonga.api.app import Api, ApiRoute
+from milonga.api.table import PREFIX
+from milonga.workspace.roles import Role
+from milonga.workspace.store import Workspace
+from tests.running import PATIENCE
+
+
+class Answer(Struct, frozen=True):
+    """json: None where the body is none"""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def data(self) -> Any:
+        assert self.status < 300, (self.status, self.body)
+        return self.json["data"]
+
+
+class Served:
+    """
+    data    the data directory
+    tokens  one of each role
+    """
+
+    def __init__(self, data: Path, port: int, tokens: Mapping[Role, str]) -> None:
+        self.data, self.port, self.tokens = data, port, tokens
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        role: Role | None = Role.administrator,
+        raw: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """
+        path  behind the prefix
+        role  whose token is sent; None: nobody's
+        """
+        sent = {} if role is None else {"Authorization": f"Bearer {self.tokens[role]}"}
+        if raw is None and body is not None:
+            raw = json.dumps(body).encode()
+        if raw is not None:
+            sent["Content-Type"] = "application/json"
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            connection.request(method, PREFIX + path, raw, {**sent, **(headers or {})})
+            answer = connection.getresponse()
+            found = {name.lower(): value for name, value in answer.getheaders()}
+            return Answer(answer.status, found, answer.read())
+        finally:
+            connection.close()
+
+
+@contextmanager
+def served(data: Path, api: Api | None = None) -> Iterator[Served]:
+    """As long as this lasts, with a token of each role."""
+    with Workspace.open(data) as workspace:
+        tokens = {role: workspace.tokens.create(f"test-{role.value}", role)[1] for role in Role}
+    api = api or Api(data)
+    app = Starlette(routes=[ApiRoute(api)])
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
+    thread.start()
+    try:
+        yield Served(data, listener.getsockname()[1], tokens)
+    finally:
+        server.should_exit = True
+        thread.join(PATIENCE)
+        api.close()
+        listener.close()

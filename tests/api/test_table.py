@@ -1,0 +1,143 @@
+"""Every route of the table, as it is declared: who may, what it answers, and what its description says of it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from openapi_spec_validator import validate
+
+from milonga.api.openapi import description
+from milonga.api.route import Route
+from milonga.api.table import BY_NAME, PREFIX, ROUTES, find
+from milonga.workspace.roles import Role
+from tests.api.serving import Served
+
+NOBODY = {"{source}": "nobody", "{destination}": "nobody", "{position}": "0-99999"}
+
+
+def path_of(route: Route) -> str:
+    """Of things that do not exist, so that nothing is changed."""
+    return re.sub(r"\{\w+\}", lambda found: NOBODY.get(found[0], "99999"), route.path)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_each_role_may_what_the_table_says_and_a_stranger_nothing(route: Route, api: Served) -> None:
+    body = None if route.body is None else {"no": "thing"}
+    assert api.ask(route.method, path_of(route), body, role=None).status == 401
+    for role in Role:
+        answer = api.ask(route.method, path_of(route), body, role=role)
+        if role.may(route.role):
+            assert answer.status not in (401, 403), answer.body
+            assert answer.status < 500, answer.body
+        else:
+            assert answer.status == 403, answer.body
+            assert answer.json["code"] == "not_allowed"
+            assert route.role.value in answer.json["detail"]
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_what_changes_something_needs_more_than_a_viewer(route: Route) -> None:
+    harmless = {"tryFilters", "rehearseReplay", "previewEvent"}
+    assert route.method == "GET" or route.role is not Role.viewer or route.name in harmless
+
+
+def test_names_and_places_are_unique() -> None:
+    assert len(BY_NAME) == len(ROUTES)
+    assert len({(route.method, route.path) for route in ROUTES}) == len(ROUTES)
+
+
+def test_each_route_is_found_by_its_own_path() -> None:
+    for route in ROUTES:
+        parts = route.path.split("/")[1:]
+        assert find(route.method, parts).route is route
+
+
+def test_the_description_is_openapi() -> None:
+    validate(description())
+
+
+def test_the_description_has_every_route_with_its_role(api: Served) -> None:
+    found = api.ask("GET", "/openapi.json", role=Role.viewer).json
+    assert found == description()
+    told = {
+        (method.upper(), path): operation for path, item in found["paths"].items() for method, operation in item.items()
+    }
+    assert {key: operation["x-role"] for key, operation in told.items()} == {
+        (route.method, route.path): route.role.value for route in ROUTES
+    }
+    assert found["servers"] == [{"url": PREFIX}]
+
+
+def test_no_name_in_the_description_says_where_a_type_lives() -> None:
+    assert not [name for name in description()["components"]["schemas"] if "." in name]
+
+
+def fits(route: Route, data: Any) -> None:
+    """The answer has the declared shape: nothing is missing, and nothing is there that is not told."""
+    found = msgspec.convert(data, list[route.answer] if route.listed else route.answer)  # type: ignore[name-defined]
+    told = json.loads(msgspec.json.encode(found))
+    assert undeclared(data, told) == []
+
+
+def undeclared(sent: Any, told: Any, at: str = "$") -> list[str]:
+    if isinstance(sent, dict) and isinstance(told, dict):
+        return [
+            lost
+            for name, value in sent.items()
+            for lost in (undeclared(value, told[name], f"{at}.{name}") if name in told else [f"{at}.{name}"])
+        ]
+    if isinstance(sent, list) and isinstance(told, list):
+        return [
+            lost
+            for n, (one, other) in enumerate(zip(sent, told, strict=True))
+            for lost in undeclared(one, other, f"{at}[{n}]")
+        ]
+    return []
+
+
+ANSWERS = {
+    "listSources": "/sources",
+    "getSource": "/sources/web",
+    "getSourceSetup": "/sources/web/setup",
+    "listDestinations": "/destinations?removed=true",
+    "getDestination": "/destinations/totango",
+    "countWaiting": "/destinations/totango/waiting",
+    "listHistory": "/destinations/totango/history",
+    "listFilters": "/destinations/totango/filters",
+    "listDestinationKinds": "/catalog/destinations",
+    "getDestinationKind": "/catalog/destinations/totango",
+    "listEvents": "/events?count=3",
+    "getEvent": "/events/0-7",
+    "getStory": "/events/0-120/story",
+    "listDeadLetters": "/dead-letters?events=true",
+    "listDiscards": "/discards",
+    "countDiscards": "/discards/counts",
+    "countArrivals": "/counts/arrivals?from=2d",
+    "countOutcomes": "/counts/outcomes?from=1970-01-01&to=1970-01-02",
+    "countSources": "/counts/sources",
+    "listReplays": "/replays",
+    "listRegulations": "/regulations",
+    "listSuppressions": "/suppressions?user=ada",
+    "listUsers": "/users",
+    "listTokens": "/tokens",
+    "listAudit": "/audit",
+    "getHealth": "/health",
+    "listParkedKeys": "/parked-keys?destination=totango",
+}
+
+
+@pytest.mark.parametrize(("name", "path"), ANSWERS.items())
+def test_answers_have_the_shape_that_is_declared(name: str, path: str, api: Served) -> None:
+    route = BY_NAME[name]
+    answer = api.ask(route.method, path)
+    fits(route, answer.data)
+    assert set(answer.json) <= {"data", "pagination", "notes"}
+    assert ("pagination" in answer.json) is route.listed
+
+
+def test_no_route_is_missing_in_the_docs() -> None:
+    rows = "".join(f"| `{one.method} {one.path}` | {one.role.value} | {one.summary} |\n" for one in ROUTES)
+    assert rows in (Path(__file__).parents[2] / "docs/api.md").read_text(), rows
