@@ -34,7 +34,7 @@ log = structlog.get_logger("milonga.api")
 Who = Callable[[Path, str], Caller | None]
 """(data directory, token) -> whose it is; None if it is in force nowhere. Called in a thread."""
 
-MOST_BODY: Final = 4 * 1024 * 1024  #: bytes
+MOST_BODY: Final = 3 * 512 * 1024  #: bytes; less than the console takes before it is asked
 BODY_TIME: Final = 30.0  #: seconds for a body to arrive
 ANSWER_TIME: Final = 60.0  #: seconds
 THREADS: Final = 4  #: requests carried out at a time

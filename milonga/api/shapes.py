@@ -86,6 +86,17 @@ class Drain(Struct, frozen=True, kw_only=True, rename="camel"):
     says: str
 
 
+class LastHour(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How many ended in which way; and how long after their arrival half of the delivered came, and 99 of 100."""
+
+    delivered: int
+    skipped: int
+    dead: int
+    expired: int
+    p50_ms: float | None
+    p99_ms: float | None
+
+
 class Destination(Struct, frozen=True, kw_only=True, rename="camel"):
     """A receiver of events, and how it stands. Removed ones, too: `state` says so."""
 
@@ -112,14 +123,6 @@ class Destination(Struct, frozen=True, kw_only=True, rename="camel"):
     drain: Drain | None
 
 
-class LastHour(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Deliveries, and how long after their arrival half of them and 99 of 100 came."""
-
-    delivered: int
-    p50_ms: float | None
-    p99_ms: float | None
-
-
 class SettingChange(Struct, frozen=True, kw_only=True, rename="camel"):
     """One setting; secrets stand as ***."""
 
@@ -140,6 +143,14 @@ class HistoryEntry(Struct, frozen=True, kw_only=True, rename="camel"):
     version: int = 0
     changed: list[str] = []
     changes: list[SettingChange] = []
+
+
+class InForce(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether a running delivery goes by the newest settings and state, as of `since`."""
+
+    settings: bool
+    state: bool
+    since: Moment
 
 
 class DestinationDetails(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -167,6 +178,7 @@ class DestinationDetails(Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: Moment | None
     drain: Drain | None
     last_hour: LastHour
+    in_force: InForce | None
     settings: dict[str, Any]
     delivery: DeliverySettings
     history: list[HistoryEntry]

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
+from milonga.api.app import Api, ApiRoute
 from milonga.console import built
 from milonga.console.config import Config
 from milonga.console.guard import Guard, TooMuch
@@ -48,7 +49,10 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with services.running():
-            yield
+            try:
+                yield
+            finally:
+                api.close()
 
     makers = anyio.CapacityLimiter(AT_ONCE)
     routes: list[BaseRoute] = [
@@ -56,6 +60,8 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
         for page in (all_pages() if pages is None else pages)
     ]
     routes.append(Route("/static/{name}", _static, methods=["GET"]))
+    api = Api(config.data, allow_private=config.allow_private)
+    routes.append(ApiRoute(api))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _nothing_here, 405: _nothing_here})
     app.add_middleware(Guard, names=config.names, secure=config.secure)
     app.state.services = services

@@ -1,4 +1,4 @@
-"""The API over HTTP, on a socket of its own, in a thread: the application that the console mounts."""
+"""The API over HTTP, on a socket of its own, in a thread: within the console's application, as users have it."""
 
 import asyncio
 import json
@@ -12,10 +12,11 @@ from typing import Any
 
 import uvicorn
 from msgspec import Struct
-from starlette.applications import Starlette
 
-from milonga.api.app import Api, ApiRoute
 from milonga.api.table import PREFIX
+from milonga.console.app import make_app
+from milonga.console.config import Config
+from milonga.console.visit import Visitor
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.running import PATIENCE
@@ -36,6 +37,13 @@ class Answer(Struct, frozen=True):
     def data(self) -> Any:
         assert self.status < 300, (self.status, self.body)
         return self.json["data"]
+
+
+class NoVisitors:
+    """Nobody is signed in at the console."""
+
+    def visitor(self, cookie: str | None) -> Visitor | None:
+        return None
 
 
 class Served:
@@ -81,14 +89,13 @@ class Served:
 
 
 @contextmanager
-def served(data: Path, api: Api | None = None) -> Iterator[Served]:
+def served(data: Path) -> Iterator[Served]:
     """As long as this lasts, with a token of each role."""
     with Workspace.open(data) as workspace:
         tokens = {role: workspace.tokens.create(f"test-{role.value}", role)[1] for role in Role}
-    api = api or Api(data)
-    app = Starlette(routes=[ApiRoute(api)])
+    app = make_app(Config(data=data, events_url="http://127.0.0.1:8080"), NoVisitors())
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=1)
+    config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])))
     thread.start()
@@ -97,5 +104,4 @@ def served(data: Path, api: Api | None = None) -> Iterator[Served]:
     finally:
         server.should_exit = True
         thread.join(PATIENCE)
-        api.close()
         listener.close()

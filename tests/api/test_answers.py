@@ -3,7 +3,6 @@
 import contextlib
 import socket
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -323,11 +322,11 @@ def test_an_event_that_is_not_kept_is_told_why_that_may_be(api: Served) -> None:
     assert "Ids are case-sensitive." in " ".join(answer["notes"])
 
 
-def test_a_body_that_never_comes_ends_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
+def test_a_body_that_never_comes_ends_by_itself(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
     monkeypatch.setattr(app, "BODY_TIME", 0.05)
     with contextlib.closing(socket.create_connection(("127.0.0.1", api.port), timeout=60)) as sender:
         token = api.tokens[Role.editor]
-        head = f"POST {PREFIX}/sources HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n"
+        head = f"POST {PREFIX}/sources HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {token}\r\n"
         sender.sendall(f"{head}Content-Type: application/json\r\nContent-Length: 10\r\n\r\n{{".encode())
         assert sender.recv(100).startswith(b"HTTP/1.1 408 ")
 
