@@ -126,6 +126,8 @@ def _at(at: dict[str, Any]) -> list[str]:
     removed = f", removed {at['removedAt']}" if at["removedAt"] else ""
     told = [f"  -> {at['destination']}{removed}: {at['state']} {at['code']}".rstrip()]
     told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
+    if "edited" in at:
+        told.append(f"     edited by {at['edited']['by']} and resent {at['edited']['at']}: what follows is of that")
     if "endedAt" in at:
         tries = f", attempts: {at['attempts']}" if at["attempts"] else ""
         again = f" by replay {at['replay']}" if at["replay"] else f", {_took(at['tookMs'])} after it arrived"

@@ -2,6 +2,7 @@
 
 import json as json_
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -13,7 +14,8 @@ from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
 from milonga.destinations.contract import Key
-from milonga.facts.facts import Facts
+from milonga.facts import wishes
+from milonga.facts.facts import Facts, Place
 from milonga.facts.parked import as_row
 from milonga.outcomes.words import typed
 from milonga.workspace.model import DestinationState
@@ -21,7 +23,6 @@ from milonga.workspace.model import DestinationState
 app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not move, and wait on disk.")
 
 MOST = 10_000  #: keys of one page
-AT_ONCE = 1_000  #: keys of one command
 
 Destination = Annotated[str, typer.Argument(metavar="DESTINATION", help="Name of the destination.")]
 AccountOption = Annotated[str | None, typer.Option("--account", "-a", metavar="ID", help="Keys of this account.")]
@@ -148,7 +149,9 @@ def _lines(
             yield found
         return
     after, some = "", False
-    while reader is not None and (page := parked_keys(reader, number, after=after, account=account, limit=AT_ONCE)):
+    while reader is not None and (
+        page := parked_keys(reader, number, after=after, account=account, limit=wishes.LINES)
+    ):
         yield from page
         after, some = page[-1].text, True
     if not some:
@@ -159,29 +162,17 @@ def _lines(
 def _ask(
     facts: Facts, kind: str, destination: str, lines: Iterator[ParkedKey], *, json: bool, whole: bool = False
 ) -> None:
-    number, asked, keys = facts.workspace.destination(destination).id, [], 0
-    page: list[tuple[str, int, int]] = []
-
-    def put() -> None:
-        args = {"destination": number, "lines": list(page), "whole": whole, "by": "cli"}
-        asked.append(facts.workspace.commands.ask(kind, args))
-        page.clear()
-
-    for one in lines:
-        keys += 1
-        page.append((one.text, *one.first))
-        if len(page) == AT_ONCE:
-            put()
-    if page:
-        put()
+    place, asked, keys = Place(facts.workspace.destination(destination)), [], 0
+    while page := list(islice(lines, wishes.LINES)):
+        keys += len(page)
+        asked.append(wishes.parked(facts, kind, place, page, whole=whole, by="cli"))
     told = answers(facts, asked)
     done = None if told is None else sum(one["done"] for one in told)
     under_way = None if told is None else sum(one["underWay"] for one in told)
     if json:
         print_json({"asked": keys, "done": done, "underWay": under_way})
     elif done is not None:
-        what = {RETRY: "tried again now", RELEASE: "released", SKIP: "skipped"}[kind]
-        typer.echo(f"{many(done, 'event' if kind == SKIP else 'key')} {what}.")
+        typer.echo(f"{many(done, 'event' if kind == SKIP else 'key')} {wishes.DEEDS[kind]}.")
         if under_way:
             note(f"{many(under_way, 'event')} under way just now: skipped unless the receiver takes it.")
     if done is None:

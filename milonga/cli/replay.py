@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, cast
 
-import msgspec
 import typer
 
 from milonga.cli.asking import answers
@@ -17,6 +16,7 @@ from milonga.cli.events import Type
 from milonga.cli.terminal import clean, folded, many, print_json, print_table, terminal_width
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Destination
+from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
 from milonga.facts.rehearsal import Rehearsal, Rehearsed, as_json
 from milonga.facts.when import HELP, moment
@@ -26,7 +26,6 @@ from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationState
 
 TELL_EVERY: Final = 1.0  #: seconds
-RATE: Final = 50.0  #: events a second
 MOST_FIELDS: Final = 20  #: that are printed; --json has more
 
 
@@ -54,7 +53,7 @@ def command(
     account: AccountOnly = None,
     name: NameOnly = None,
     overwrite: Overwrite = False,
-    rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = RATE,
+    rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = wishes.RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
     data: DataOption = DATA,
     yes: YesOption = False,
@@ -100,9 +99,7 @@ def command(
         if kind.before_replay:
             note(kind.before_replay)
         ask(f"Send them to {destination}?", yes=yes, for_good=True)
-        wanted_ = msgspec.to_builtins(wanted)
-        args = {"destination": place.config.id, "wanted": wanted_, "rate": rate, "overwrite": overwrite, "by": "cli"}
-        number = facts.workspace.commands.ask("replay", args)
+        number = wishes.replay(facts, place, wanted, rate=rate, overwrite=overwrite, by="cli")
         begun = answers(facts, [number]) is not None
         if json:
             print_json(about_it | {"replay": number, "begun": begun})

@@ -11,6 +11,7 @@ from milonga.cli.common import DATA, DataOption, JsonOption, facts_of, fail, not
 from milonga.cli.replay import later
 from milonga.cli.terminal import Column, clean, print_json, print_table
 from milonga.delivery.replay_rows import Replay, ReplayState
+from milonga.facts import wishes
 from milonga.facts.facts import Facts
 from milonga.facts.replays import as_row
 
@@ -88,10 +89,7 @@ def stop(number: Number, data: DataOption = DATA, json: JsonOption = False) -> N
 
 def _ask(data: Path, number: int, state: ReplayState, what: str, *, json: bool) -> None:
     with facts_of(data) as facts:
-        replay = _one(facts, number)
-        if replay.ended_at is not None:
-            fail(f"Replay {number} has ended already: {replay.state.value}.")
-        command = facts.workspace.commands.ask("set_replay", {"replay": number, "state": state.value})
+        command = wishes.set_replay(facts, number, state, by="cli")
         done = answers(facts, [command]) is not None
         if json:
             print_json({"replay": number, "asked": state.value, "done": done})

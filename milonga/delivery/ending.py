@@ -122,7 +122,7 @@ def skip_row(work: Work, position: Position, by: str) -> Attempt:
         at=work.now_ms(),
         part="",
         code=SKIPPED_BY_HAND,
-        reason=f"Skipped with `milonga parked skip` by {by or 'somebody'}.",
+        reason=f"Skipped by hand, by {by or 'somebody'}.",
         status=None,
         ms=0,
         perhaps=False,

@@ -33,12 +33,19 @@ def as_row(facts: Facts, letter: DeadLetter) -> dict[str, Any]:
         "code": letter.code,
         "reason": letter.reason,
         "type": stamp.type,
-        "name": name_of(read_stamped(letter.event)),
+        "name": _name(letter),
         "messageId": stamp.message_id,
         "user": stamp.user_id,
         "account": stamp.account,
         "receivedAt": instant(stamp.received_at),
     }
+
+
+def _name(letter: DeadLetter) -> str | None:
+    try:
+        return name_of(read_stamped(letter.event))
+    except Exception:  # it may be a dead letter because of that
+        return None
 
 
 def _numbers(facts: Facts, destination: str | None) -> list[int]:

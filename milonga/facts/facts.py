@@ -22,7 +22,7 @@ from milonga.eventlog.record import UnknownFormat
 from milonga.facts.ahead import Ahead
 from milonga.facts.directory import DELIVERY_NAME, LOG_FOLDER, OUTCOMES_FOLDER, must_exist, server_runs
 from milonga.facts.formats import refuse_newer
-from milonga.outcomes.explain import Standing, story
+from milonga.outcomes.explain import Edit, Standing, story
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
@@ -205,7 +205,21 @@ class Facts:
             attempts=held.progress.attempts if held.progress is not None else 0,
             reason=reason,
             letter=held.letter is not None,
+            edit=self._edit(stored.position, place, held, outcomes),
         )
+
+    def _edit(self, position: Position, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Edit | None:
+        """What somebody put in its place here, unless it was replayed since: that sends what arrived."""
+        if self.delivery is None or place.removed_at is not None:
+            return None
+        found = self.delivery.edited.of(place.config.id, position)
+        if found is None:
+            return None
+        if held.parked is not None:
+            holds = held.parked.event == found.event
+        else:
+            holds = bool(outcomes) and outcomes[0].ended_at >= found.at and not outcomes[0].replay
+        return Edit(found.at, found.by, found.event) if holds else None
 
     def lost(self, stored: Stored, place: Place, held: Held) -> str:
         """Why there is no outcome and never will be one, although the destination took the event; "" if it waits."""

@@ -21,7 +21,7 @@ from milonga.outcomes.where import Place, as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, named, sentence, typed, why_skipped
 from milonga.spec.event import Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
-from milonga.spec.stored import Stamp
+from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
 
 REMOVED: Final = "removed"
@@ -29,6 +29,20 @@ DELIVERED: Final = "The destination answered that it has it."
 DEAD_REMOVED: Final = "Its dead letter went with the destination when it was removed."
 DEAD_GONE: Final = "Its dead letter was discarded since."
 DEAD_KEPT: Final = "Mend the cause, then `milonga dead resend {id}`, or `milonga dead discard {id}`."
+
+
+class Edit(Struct, frozen=True):
+    """
+    A dead letter that somebody mended.
+
+    at     unix milliseconds: when that was sent on its way
+    by     who asked for it
+    event  what was sent instead
+    """
+
+    at: int
+    by: str
+    event: Stamped
 
 
 class Standing(Struct, frozen=True, kw_only=True):
@@ -46,6 +60,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     lost        a reason in words why its outcome is not known any more, or was never written; ""
     attempts, reason  of the tries so far, without an outcome
     letter      whether its dead letter is still there; reason: the letter's
+    edit        what stands in its place here, as far as that is what waits or ended; None if it went as it arrived
     """
 
     config: DestinationConfig
@@ -61,6 +76,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     attempts: int = 0
     reason: str = ""
     letter: bool = False
+    edit: Edit | None = None
 
 
 def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[str, Any]:
@@ -116,6 +132,9 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     newest = standing.outcomes[0] if standing.outcomes else None
     if standing.never:
         return about | {"state": "never", "code": "", "why": standing.never, "fix": ""}
+    if standing.edit is not None:
+        event = read_stamped(standing.edit.event)
+        about["edited"] = _edited(standing.edit, event)
     applied = _NOTHING if not event.received else _applied(event, standing)
     decided = applied.result
     if standing.waits is not None:
@@ -134,6 +153,10 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     before = standing.outcomes if standing.waits is not None else standing.outcomes[1:]
     about["before"] = [_before(old) for old in before]
     return about
+
+
+def _edited(edit: Edit, event: Event) -> dict[str, Any]:
+    return {"at": instant(edit.at), "by": edit.by, "event": event.received}
 
 
 def _before(old: Outcome) -> dict[str, Any]:

@@ -13,7 +13,7 @@ PIPELINE: Final = {
         "Switch it on: it begins with what arrives from then on; `milonga replay` sends what came before.",
     ),
     "skipped_by_hand": (
-        "Somebody skipped it with `milonga parked skip`, so that its line could go on; the tries tell who.",
+        "Somebody skipped it while it was parked, so that its line could go on; the tries tell who.",
         "Nothing is wrong with it here. If the receiver should have it after all: `milonga replay`.",
     ),
     "too_old": (

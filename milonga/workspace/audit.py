@@ -135,10 +135,13 @@ def told_of(args: Mapping[str, object]) -> Changes:
             continue
         if isinstance(value, (bool, int, float)) or (isinstance(value, str) and name in OUR_WORDS):
             told[name] = value
+        elif name == "position" and isinstance(value, (list, tuple)):
+            told[name] = "-".join(map(str, value))
         elif isinstance(value, (list, tuple)):
             told[name] = len(value)
-        elif name == "wanted" and isinstance(value, Mapping):  # what a replay is of
+        elif name == "wanted" and isinstance(value, Mapping):  # what a replay is of, or which dead letters
             told |= {field: one for field, one in value.items() if isinstance(one, (bool, int, float))}
+            told |= {field: one for field, one in value.items() if field == "code"}
     return added(**told)
 
 

@@ -115,7 +115,7 @@ def test_skip_ends_the_first_says_by_whom_and_the_line_goes_on(tmp_path: Path) -
         assert outcome is not None
         assert outcome.code == "skipped_by_hand"
         last = road.outcomes.attempts(outcome.position, 7)[-1]
-        assert (last.code, last.reason) == ("skipped_by_hand", "Skipped with `milonga parked skip` by ada@host.")
+        assert (last.code, last.reason) == ("skipped_by_hand", "Skipped by hand, by ada@host.")
         assert road.reader.parked_count(7) == count_keys(road.reader, 7) == 0
         await road.stop()
 

