@@ -27,12 +27,14 @@ class ConsoleOptions(Struct, frozen=True, kw_only=True):
 
     url  by which people reach it; None if it is as it listens
     tls  certificate and key, in PEM; None for plain HTTP
+    trusted_proxies  addresses and networks whose word counts about where somebody logs in from
     """
 
     host: str
     port: int
     url: str | None = None
     tls: tuple[Path, Path] | None = None
+    trusted_proxies: tuple[str, ...] = ()
 
     def check(self) -> None:
         """UserError for a URL that is none."""
@@ -104,7 +106,9 @@ async def console(
         events_url=events_url,
         names=options.names(),
         secure=options.secure,
+        url=(options.url or "").rstrip("/"),
         allow_private=allow_private,
+        trusted_proxies=options.trusted_proxies,
     )
     try:
         certificate = None if options.tls is None else Tls(*options.tls)

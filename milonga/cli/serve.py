@@ -169,7 +169,13 @@ def command(
         public_url=public_url,
         trusted_proxies=tuple(trusted_proxy or ()),
     )
-    shows = ConsoleOptions(host=console_host, port=console_port, url=console_url, tls=listen.tls)
+    shows = ConsoleOptions(
+        host=console_host,
+        port=console_port,
+        url=console_url,
+        tls=listen.tls,
+        trusted_proxies=listen.trusted_proxies,
+    )
     watch = Watch(
         metrics=None if metrics_port is None else (metrics_host, metrics_port),
         alert_url=alert_url or None,
@@ -350,6 +356,7 @@ class Serving(Struct, frozen=True, kw_only=True):
             f"--console-file={listener.fileno()}",
             f"--console-host={shows.host}",
             f"--events-url={events_url}",
+            *(f"--trusted-proxy={one}" for one in shows.trusted_proxies),
         ]
         if shows.url is not None:
             options.append(f"--console-url={shows.url}")

@@ -1,8 +1,10 @@
 """The console as one application: its pages, the public API, and what lives beside them."""
 
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, Protocol, TypeAlias
 
 import anyio
@@ -22,13 +24,15 @@ from milonga.console.guard import Guard, TooMuch
 from milonga.console.pages import all_pages
 from milonga.console.services import Services
 from milonga.console.table import Page
+from milonga.console.visit import SESSION as SESSION
 from milonga.console.visit import Visit, Visitor, address
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import Clash, NotThere, UserError
 
 log = structlog.get_logger("milonga.console")
 
-SESSION: Final = "milonga_session"  #: cookie
 AT_ONCE: Final = 4  #: pages that are made side by side; more wait their turn
+STRANGERS: Final = 2  #: of those that need no role, which are apart: whoever floods them keeps nobody else waiting
+LOOK: Final = 20.0  #: seconds between two looks whether whoever follows a stream may still do so
 MOST_FIELDS: Final = 2_000  #: of one form
 YEAR: Final = 31_536_000  #: seconds
 
@@ -38,8 +42,12 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 class Door(Protocol):
     """Knows who is who."""
 
-    def visitor(self, cookie: str | None) -> Visitor | None:
-        """Whose session this is. Called in a thread."""
+    def visitor(self, cookie: str | None, *, touch: bool = True) -> Visitor | None:
+        """
+        Whose session this is. Called in a thread.
+
+        touch  this is something that the person did: the session goes on
+        """
 
 
 def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) -> Starlette:
@@ -54,9 +62,13 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
             finally:
                 api.close()
 
-    makers = anyio.CapacityLimiter(AT_ONCE)
+    makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
     routes: list[BaseRoute] = [
-        Route(page.path, _endpoint(page, services, door, makers), methods=[page.method])
+        Route(
+            page.path,
+            _endpoint(page, services, door, for_strangers if page.needs is None else makers),
+            methods=[page.method],
+        )
         for page in (all_pages() if pages is None else pages)
     ]
     routes.append(Route("/static/{name}", _static, methods=["GET"]))
@@ -70,9 +82,11 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
 
 def _endpoint(page: Page, services: Services, door: Door, makers: anyio.CapacityLimiter) -> Endpoint:
     async def endpoint(request: Request) -> Response:
-        cookie = request.cookies.get(SESSION)
-        visitor = await anyio.to_thread.run_sync(door.visitor, cookie, limiter=makers)
-        visit = Visit(request, services, visitor)
+        visit = Visit(request, services, None)
+        # What a page fetches by itself while nobody looks at it keeps no session alive.
+        touch = page.stream is None and not (visit.fragment and request.method == "GET")
+        look = partial(door.visitor, visit.session, touch=touch)
+        visitor = visit.visitor = await anyio.to_thread.run_sync(look, limiter=makers)
         if page.needs is not None and visitor is None:
             return _log_in_first(visit)
         if page.needs is not None and not visit.may(page.needs):
@@ -87,12 +101,35 @@ def _endpoint(page: Page, services: Services, door: Door, makers: anyio.Capacity
             if visitor is not None and not _ours(visit, visitor, visit.form):
                 return _problem(visit, 403, "This form is not of your session. Load the page again, and send it again.")
         if page.stream is not None:
+            allowed = partial(_may_still, page, door, visit.session, makers)
             return StreamingResponse(
-                page.stream(visit), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+                _while_allowed(page.stream(visit), allowed),
+                media_type="text/event-stream",
+                headers={"X-Accel-Buffering": "no"},
             )
         return await anyio.to_thread.run_sync(_answer, page, visit, limiter=makers)
 
     return endpoint
+
+
+async def _may_still(page: Page, door: Door, session: str, makers: anyio.CapacityLimiter) -> bool:
+    visitor = await anyio.to_thread.run_sync(partial(door.visitor, session, touch=False), limiter=makers)
+    return page.needs is None or (visitor is not None and visitor.role.may(page.needs))
+
+
+async def _while_allowed(stream: AsyncIterator[str], allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """A stream outlasts many pages: whoever is logged out meanwhile sees no more of it."""
+    looked = time.monotonic()
+    try:
+        async for text in stream:
+            if time.monotonic() - looked >= LOOK:
+                if not await allowed():
+                    return
+                looked = time.monotonic()
+            yield text
+    finally:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
 
 
 def _answer(page: Page, visit: Visit) -> Response:
@@ -100,7 +137,8 @@ def _answer(page: Page, visit: Visit) -> Response:
     try:
         return page.answer(visit)
     except UserError as error:
-        return _problem(visit, 422, str(error))
+        status = 404 if isinstance(error, NotThere) else 409 if isinstance(error, Clash) else 422
+        return _problem(visit, status, str(error))
 
 
 def _ours(visit: Visit, visitor: Visitor, form: FormData) -> bool:

@@ -13,11 +13,11 @@ class WorkspaceDoor:
     def __init__(self, data: Path) -> None:
         self._data = data
 
-    def visitor(self, cookie: str | None) -> Visitor | None:
+    def visitor(self, cookie: str | None, *, touch: bool = True) -> Visitor | None:
         if not cookie:
             return None
         with Workspace.open(self._data) as workspace:
-            session = workspace.sessions.find(cookie)
+            session = workspace.sessions.find(cookie, touch=touch)
         if session is None:
             return None
         return Visitor(name=session.user.name, role=session.user.role, csrf=csrf_of(cookie), session=session.id)

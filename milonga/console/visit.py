@@ -16,8 +16,10 @@ from milonga.console.rendering import render
 from milonga.console.services import Services
 from milonga.facts.facts import Facts, open_facts
 from milonga.workspace.roles import Role
+from milonga.workspace.sessions import LONGEST
 from milonga.workspace.store import Workspace
 
+SESSION: Final = "milonga_session"  #: cookie
 SAID: Final = "milonga_said"  #: cookie with what a change has to say on the next page
 LONGEST_SAID: Final = 600  #: characters
 THEME: Final = "milonga_theme"  #: cookie
@@ -99,6 +101,16 @@ class Visit:
             yield workspace
 
     @property
+    def origin(self) -> str:
+        """Of our pages, for an address that somebody else is to open."""
+        return self.config.url or f"{'https' if self.config.secure else 'http'}://{self.request.url.netloc}"
+
+    @property
+    def session(self) -> str:
+        """The secret that the cookie holds: it may be nobody's."""
+        return self.request.cookies.get(SESSION, "")
+
+    @property
     def theme(self) -> str:
         """light, dark, or auto: what the browser remembers."""
         chosen = self.request.cookies.get(THEME, "")
@@ -125,7 +137,7 @@ class Visit:
     def page(self, template: str, values: Mapping[str, Any] | None = None, *, status: int = 200) -> Response:
         """A template of milonga/console/templates, with `values` and what every page knows (`visit`, `said`)."""
         said = self._said()
-        text = render(template, {"visit": self, "said": said, **(values or {})})
+        text = render(template, {"visit": self, "said": said, "address": address, **(values or {})})
         answer = HTMLResponse(text, status)
         if said:
             answer.delete_cookie(SAID, path="/", httponly=True, samesite="lax", secure=self.config.secure)
@@ -149,6 +161,26 @@ class Visit:
                 samesite="lax",
                 secure=self.config.secure,
             )
+        return answer
+
+    def log_in(self, to: str, session: str, said: str = "") -> Response:
+        """On to another page of ours, from now on with this session."""
+        answer = self.go(to, said)
+        answer.set_cookie(
+            SESSION,
+            session,
+            max_age=LONGEST // 1000,
+            path="/",
+            httponly=True,
+            samesite="lax",
+            secure=self.config.secure,
+        )
+        return answer
+
+    def log_out(self, to: str, said: str = "") -> Response:
+        """On to another page of ours, from now on without a session."""
+        answer = self.go(to, said)
+        answer.delete_cookie(SESSION, path="/", httponly=True, samesite="lax", secure=self.config.secure)
         return answer
 
     def json(self, value: Any) -> Response:

@@ -60,6 +60,10 @@ class Console:
                 self._cookies[role] = workspace.sessions.begin(user, stored, "127.0.0.1", "a test")
         return self._cookies[role]
 
+    def token(self, role: Role) -> str:
+        """What the forms of that person's session carry."""
+        return csrf_of(self.cookie(role))
+
     def get(self, path: str, role: Role | None = Role.viewer, headers: Mapping[str, str] = {}) -> Answer:
         return self.ask("GET", path, role, headers=headers)
 
@@ -71,7 +75,7 @@ class Console:
         headers: Mapping[str, str] = {},
     ) -> Answer:
         """As a form of that person's session sends it. form: a list for a name that comes several times"""
-        fields = {"csrf": csrf_of(self.cookie(role)), **form} if role is not None else dict(form)
+        fields = {"csrf": self.token(role), **form} if role is not None else dict(form)
         body = urlencode(fields, doseq=True).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded", "Origin": self.url}
         return self.ask("POST", path, role, body, {**kind, **headers})

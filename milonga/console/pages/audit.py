@@ -1,0 +1,114 @@
+"""The audit log: who changed what, from which value to which. For administrators."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from milonga.console.diffing import differences
+from milonga.console.table import shows
+from milonga.console.visit import Visit, address
+from milonga.workspace.audit import KEPT, Entry
+from milonga.workspace.roles import Role
+
+AT_ONCE: Final = 50  #: rows of a page
+THINGS: Final = ("source", "destination", "command", "regulation", "user", "token")
+DEEDS: Final = {
+    "source.added": "Source added",
+    "source.settings": "Settings of a source",
+    "source.removed": "Source removed",
+    "source.key_added": "Write key added",
+    "source.key_removed": "Write key removed",
+    "source.key_end": "End of a write key",
+    "source.keys_rotated": "Write keys exchanged",
+    "destination.added": "Destination added",
+    "destination.settings": "Settings of a destination",
+    "destination.state": "State of a destination",
+    "destination.removed": "Destination removed",
+    "regulation.created": "Regulation of users",
+    "user.added": "User added",
+    "user.role": "Role of a user",
+    "user.disabled": "User disabled",
+    "user.enabled": "User enabled",
+    "user.link": "One-time link made",
+    "user.password": "Password chosen",
+    "user.removed": "User removed",
+    "token.created": "API token created",
+    "token.revoked": "API token revoked",
+    "command.resend": "Dead letters resent",
+    "command.discard": "Dead letters discarded",
+    "command.replay": "Replay asked for",
+    "command.set_replay": "Replay held or stopped",
+}
+WHERE: Final = {
+    "source": "/sources/{}",
+    "destination": "/destinations/{}",
+    "command": "/destinations/{}",
+    "user": "/users/{}",
+}
+
+
+def page(visit: Visit) -> Response:
+    by, what, name = visit.text("by"), visit.text("what"), visit.text("name").strip()
+    before = _cursor(visit.text("before"))
+    with visit.workspace() as workspace:
+        found = workspace.audit.page(AT_ONCE + 1, before=before, by=by, what=what, name=name)
+        who = workspace.audit.who()
+    shown = found[:AT_ONCE]
+    values = {
+        "rows": rows_of(shown),
+        "who": [("", "anybody"), *((one, in_words(one)) for one in who)],
+        "things": [("", "anything"), *((one, f"{one}s") for one in THINGS)],
+        "by": by,
+        "what": what,
+        "name": name,
+        "days": KEPT // 86_400_000,
+        "older": visit.here(before=f"{shown[-1].at}-{shown[-1].id}") if len(found) > AT_ONCE else None,
+        "newer": visit.here(before=None) if before else None,
+    }
+    return visit.page("audit/page.html", values)
+
+
+def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+    """As audit/table.html takes them."""
+    return [
+        {
+            "at": entry.at,
+            "by": in_words(entry.by),
+            "deed": DEEDS.get(entry.what, entry.what.replace(".", ": ").replace("_", " ")),
+            "what": entry.what,
+            "name": entry.name,
+            "where": _where(entry),
+            "changes": differences(entry.changes),
+        }
+        for entry in entries
+    ]
+
+
+def in_words(by: str) -> str:
+    match by.partition(":"):
+        case ("cli", _, _):
+            return "command line"
+        case ("settings" | "probe", _, _):
+            return "the pipeline"
+        case ("user", _, name):
+            return name
+        case ("token", _, name):
+            return f"token {name}"
+        case _:
+            return by
+
+
+def _where(entry: Entry) -> str:
+    path = WHERE.get(entry.what.partition(".")[0])
+    gone = entry.what.endswith(".removed")
+    return address(path, [entry.name]) if path and entry.name and not gone else ""
+
+
+def _cursor(text: str) -> tuple[int, int] | None:
+    at, _, number = text.partition("-")
+    good = all(one.isascii() and one.isdigit() and len(one) < 19 for one in (at, number))
+    return (int(at), int(number)) if good else None
+
+
+PAGES = [shows("/audit", page, Role.administrator)]
