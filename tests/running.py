@@ -168,11 +168,11 @@ class Milonga:
 
     def kill_delivery(self) -> bool:
         """SIGKILL; it is started again by its parent. False if there was none at that moment."""
-        pid = self.delivery_pid()
-        if pid is None:
-            return False
-        os.kill(pid, signal.SIGKILL)
-        return True
+        return _kill(self.delivery_pid())
+
+    def kill_console(self) -> bool:
+        """The same of the process that shows the console."""
+        return _kill(self.console_pid())
 
     @property
     def url(self) -> str:
@@ -209,6 +209,13 @@ class Milonga:
         (at,) = story["destinations"]
         assert isinstance(at, dict)
         return at
+
+
+def _kill(pid: int | None) -> bool:
+    if pid is None:
+        return False
+    os.kill(pid, signal.SIGKILL)
+    return True
 
 
 class Client:

@@ -1,7 +1,10 @@
 """`milonga serve`: take events and deliver them."""
 
 import asyncio
+import errno
+import os
 import socket
+import time
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +38,7 @@ LIMITS = Thresholds()
 SERVER = "serve"
 REFUSALS = (LogInUse, UnknownFormat, NewerStore, NewerOutcomes, HalfDone, UserError, OSError, apsw.Error)
 """Ends that a person can do something about; everything else is a fault of ours and shows where."""
+LETS_GO = 1.0  #: seconds between the lock's end and the port's, of a process that is being ended
 HANDOVER = 15.0  #: seconds to wait for the one before to end, such as a delivery process whose parent was killed
 
 
@@ -274,6 +278,8 @@ class Serving(Struct, frozen=True, kw_only=True):
         if life is not None:
             stop_at_end_of(life, stop)
             if stop.is_set():
+                if self.console_file is not None:
+                    os.close(self.console_file)  # before the lock goes: whoever takes it wants this port
                 return  # without having touched anything: the data directory may be about to go
         collected = asyncio.Event()  # delivery goes last: what was accepted a moment ago may still leave
         async with asyncio.TaskGroup() as parts:
@@ -286,7 +292,7 @@ class Serving(Struct, frozen=True, kw_only=True):
                     listener = socket.socket(fileno=self.console_file)
                     parts.create_task(self._show(listener, self.events_url, stop))
                 case _:
-                    listening = None if self.shows is None else self._listen(self.shows)
+                    listening = None if self.shows is None else await self._listen(self.shows)
                     url: asyncio.Future[str] = asyncio.get_running_loop().create_future()
                     parts.create_task(self._collect(stop, collected, listening, url))
                     if self.role is Role.all:
@@ -296,12 +302,19 @@ class Serving(Struct, frozen=True, kw_only=True):
                     if listening is not None:
                         parts.create_task(self._once_listening(url, lock, listening, stop))
 
-    def _listen(self, shows: ConsoleOptions) -> socket.socket:
-        """Before all else, so that whoever chose a port that is taken learns it before an event is."""
-        try:
-            return shows.listen()
-        except (OSError, UnicodeError) as error:
-            raise UserError(why_not(shows.host, shows.port, error, "--console-")) from error
+    async def _listen(self, shows: ConsoleOptions) -> socket.socket:
+        """
+        Before all else, so that whoever chose a port that is taken learns it before an event is. One that a killed
+        server's process of the console is just letting go of is waited for.
+        """
+        deadline = time.monotonic() + LETS_GO
+        while True:
+            try:
+                return shows.listen()
+            except (OSError, UnicodeError) as error:
+                if getattr(error, "errno", None) != errno.EADDRINUSE or time.monotonic() >= deadline:
+                    raise UserError(why_not(shows.host, shows.port, error, "--console-")) from error
+            await asyncio.sleep(0.05)
 
     async def _deliver(self, stop: asyncio.Event) -> None:
         await deliver(self.data, allow_private=self.allow_private, keep=self.keep, reserve=self.disk.reserve, stop=stop)

@@ -52,6 +52,7 @@ def scene(
     under: tuple[str, ...] = (),
     start: bool = True,
     keep: int = KEEP,
+    console: bool = False,
 ) -> Iterator[Scene]:
     """
     folder       where its data directory `data` is made
@@ -59,11 +60,12 @@ def scene(
     environment  of the server, beside ours
     under        a program that starts the server
     keep         requests that the receiver remembers
+    console      with the console's process beside the others
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (
         Receiving(pretend, keep=keep) as totango,
-        Milonga(folder / "data", *options, environment=environment, under=under) as milonga,
+        Milonga(folder / "data", *options, environment=environment, under=under, console=console) as milonga,
     ):
         milonga.say("sources", "add", "web", "--write-key", KEY)
         milonga.say(

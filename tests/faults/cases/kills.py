@@ -14,8 +14,8 @@ from tests.faults.runner import dice_of, side_by_side
 from tests.faults.scene import Scene, scene
 from tests.running import eventually
 
-KILLS: Final = {"delivery": 80, "collector": 40, "both": 80}
-SHORT: Final = {"delivery": 3, "collector": 2, "both": 2}
+KILLS: Final = {"delivery": 72, "collector": 36, "both": 72, "console": 20}
+SHORT: Final = {"delivery": 3, "collector": 2, "both": 2, "console": 1}
 
 
 def run(run: Run) -> Iterator[Report]:
@@ -32,7 +32,7 @@ def random_moments(run: Run, name: str, kills: dict[str, int]) -> Iterator[Repor
     report = Report(fault="SIGKILL at random moments", times=times)
     dice = dice_of(run, name)
     recovery: dict[str, list[float]] = defaultdict(list)
-    with scene(run.folder / name) as on:
+    with scene(run.folder / name, console=True) as on:
         on.totango.behave(delay_ms=5)
         load = on.load(dice.randrange(2**32), pace=400)
         for kind in dice.sample(list(kills), times, counts=list(kills.values())):
@@ -58,8 +58,13 @@ def kill_delivery(on: Scene) -> None:
     eventually(on.milonga.kill_delivery, "a delivery process to kill")
 
 
+def kill_console(on: Scene) -> None:
+    """Its parent starts it again; nobody else should notice."""
+    eventually(on.milonga.kill_console, "a process of the console to kill")
+
+
 def kill_collector(on: Scene) -> None:
-    """Its child hands back and goes."""
+    """Its children hand back and go."""
     on.milonga.kill_collector()
     on.milonga.start()
 
@@ -75,12 +80,14 @@ KILL: Final[dict[str, Callable[[Scene], None]]] = {
     "delivery": kill_delivery,
     "collector": kill_collector,
     "both": kill_both,
+    "console": kill_console,
 }
 
 CASE = Case(
     number=1,
     name="kills",
-    says="SIGKILL of collector, delivery and both, at random moments and at each named step of the write path",
+    says="SIGKILL of collector, delivery, both, and the console, at random moments and at each named step of the write"
+    " path",
     bound=250,
     short=35,
     run=run,
