@@ -1,6 +1,6 @@
 """Doing what a route is for: the same within one process and over HTTP."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,16 @@ class DataDirectory:
     def workspace(self) -> Workspace:
         return self.facts.workspace
 
+    @property
+    def gaps(self) -> list[str]:
+        """What could not be read, and so is missing in the answer. Sentences."""
+        opened = self.__dict__.get("facts")
+        unreadable = {} if opened is None else opened.outcomes.unreadable
+        return [
+            f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage."
+            for name, error in unreadable.items()
+        ]
+
     def close(self) -> None:
         self._open.close()
 
@@ -57,18 +67,20 @@ def perform(
         found = route.handle(Asked(data, caller, names, query, body))
     except (UserError, UnknownFormat, NotAnEvent) as error:
         raise refused(error if isinstance(error, UserError) else UserError(str(error))) from error
-    return envelope(found)
+    return envelope(found, data.gaps)
 
 
-def envelope(found: Any) -> dict[str, Any]:
+def envelope(found: Any, gaps: Sequence[str] = ()) -> dict[str, Any]:
     """What a handler gave, as it is sent."""
+    notes: list[str] = []
     match found:
         case Listed(rows, next_, notes, more):
             answer: dict[str, Any] = {"data": rows, "pagination": {"count": len(rows), "next": next_, **more}}
         case Told(data, notes):
             answer = {"data": data}
         case _:
-            return {"data": found}
+            answer = {"data": found}
+    notes = [*notes, *gaps]
     return answer | ({"notes": notes} if notes else {})
 
 

@@ -48,6 +48,10 @@ class Reading(Protocol):
     def allow_private(self) -> bool:
         """Whether destinations may be on private addresses."""
 
+    @property
+    def gaps(self) -> list[str]:
+        """What could not be read, and so is missing in the answer. Sentences."""
+
 
 Q = TypeVar("Q")
 B = TypeVar("B")

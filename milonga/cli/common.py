@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeAlias
 
@@ -31,9 +32,26 @@ def an_id(given: str) -> str:
     return given
 
 
+data_typed: ContextVar[bool] = ContextVar("data_typed", default=False)
+"""Whether the command line names a data directory, rather than the environment or nobody."""
+
+
+def _typed(context: typer.Context, parameter: typer.CallbackParam, value: Path) -> Path:
+    source = context.get_parameter_source(parameter.name or "")
+    data_typed.set(source is not None and source.name == "COMMANDLINE")
+    return value
+
+
 DataOption: TypeAlias = Annotated[
     Path,
-    typer.Option("--data", envvar="MILONGA_DATA", parser=data_directory, metavar="DIR", help="Data directory."),
+    typer.Option(
+        "--data",
+        envvar="MILONGA_DATA",
+        parser=data_directory,
+        callback=_typed,
+        metavar="DIR",
+        help="Data directory.",
+    ),
 ]
 UnusedDataOption: TypeAlias = Annotated[
     Path | None,

@@ -25,6 +25,10 @@ from milonga.cli import (
     translate,
     users,
 )
+from milonga.cli.reaching import ServerOption, TokenOption, choose, only_here
+
+ONLY_HERE = ("serve", "demo", "check", "backup", "restore", "translate", "fake")
+"""Commands about a data directory, or none, of this machine."""
 
 app = typer.Typer(no_args_is_help=True)
 app.command("serve")(serve.command)
@@ -56,8 +60,14 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def milonga(
+    context: typer.Context,
+    server: ServerOption = "",
+    token_file: TokenOption = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Say which version this is.")
     ] = False,
 ) -> None:
     """Segment's SDKs in, Totango out: events kept, put in order, delivered, explained."""
+    choose(context, server, token_file)
+    if context.invoked_subcommand in ONLY_HERE:
+        only_here(context.invoked_subcommand)

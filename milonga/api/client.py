@@ -1,0 +1,122 @@
+"""
+Asking the API for what a route is for, by its name: within this process, or over HTTP. Whoever asks need not know
+which: both give the same answers, and the same Problems.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import quote, urlencode
+
+import msgspec
+from msgspec import Struct
+
+from milonga.api.performing import perform, reading
+from milonga.api.problem import Problem
+from milonga.api.reading import body_of, query_of
+from milonga.api.remote import Server
+from milonga.api.route import MOST, Caller, Route
+from milonga.api.table import BY_NAME, PREFIX
+from milonga.workspace.roles import Role
+
+Values = Mapping[str, object]
+NOTHING: Final[Values] = {}
+
+
+class Answer(Struct, frozen=True):
+    """
+    data   what was asked for
+    notes  sentences worth knowing besides
+    page   of a list: next, and what else is told of the page
+    """
+
+    data: Any
+    notes: list[str]
+    page: dict[str, Any]
+
+
+class Reach(Protocol):
+    """A Milonga that can be asked."""
+
+    def ask(self, name: str, names: Values = NOTHING, query: Values = NOTHING, body: object = None) -> Answer:
+        """
+        name   of the route: its operationId
+        names  what stands for the {names} of its path
+        query  name -> text, number, switch, or several of them; None is left out
+
+        A Problem says why not.
+        """
+
+
+class Local:
+    """A data directory of this machine, with all rights: who can read its files needs nobody's leave."""
+
+    def __init__(self, data: Path, caller: Caller | None = None) -> None:
+        self._data, self._caller = data, caller or Caller("cli", Role.administrator)
+
+    def ask(self, name: str, names: Values = NOTHING, query: Values = NOTHING, body: object = None) -> Answer:
+        route = BY_NAME[name]
+        asked = query_of(_pairs(query), route.query)
+        sent = None if route.body is None else body_of(body, route.body)
+        with reading(self._data, allow_private=True) as data:
+            told = perform(route, data, self._caller, {key: str(one) for key, one in names.items()}, asked, sent)
+        return _answer(told)
+
+
+class Remote:
+    """A Milonga elsewhere, by its API."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    def ask(self, name: str, names: Values = NOTHING, query: Values = NOTHING, body: object = None) -> Answer:
+        route = BY_NAME[name]
+        pairs = _pairs(query)
+        path = f"{PREFIX}{_path(route, names)}{f'?{urlencode(pairs)}' if pairs else ''}"
+        sent = None if route.body is None else msgspec.json.encode(body)
+        return _answer(self._server.ask(route.method, path, sent))
+
+
+def rows(reach: Reach, name: str, query: Values, limit: int, names: Values = NOTHING) -> Answer:
+    """Of a list its first so many things, page by page; notes and page are the last one's."""
+    found: list[Any] = []
+    cursor, answer = "", Answer([], [], {})
+    for _ in _pages(limit):
+        count = min(MOST, limit - len(found))
+        answer = reach.ask(name, names, {**query, "count": count, "cursor": cursor or None})
+        found += answer.data
+        cursor = answer.page.get("next") or ""
+        if not cursor or len(found) >= limit:
+            break
+    return Answer(found, answer.notes, answer.page)
+
+
+def _pages(limit: int) -> Iterator[int]:
+    """More than any list of so many has: a server that goes on for ever is left."""
+    yield from range(10 + limit)
+
+
+def _pairs(query: Values) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for name, value in query.items():
+        several = value if isinstance(value, (list, tuple)) else [value]
+        found += [(name, _text(one)) for one in several if one is not None]
+    return found
+
+
+def _text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _path(route: Route, names: Values) -> str:
+    path = route.path
+    for name, value in names.items():
+        path = path.replace(f"{{{name}}}", quote(str(value), safe=""))
+    return path
+
+
+def _answer(told: Mapping[str, Any]) -> Answer:
+    try:
+        return Answer(told["data"], list(told.get("notes", ())), dict(told.get("pagination", {})))
+    except (KeyError, TypeError, ValueError):
+        raise Problem(502, "no_api", "What answers there is no API of Milonga's.") from None

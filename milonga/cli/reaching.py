@@ -1,0 +1,143 @@
+"""Which Milonga a command is about: a data directory here, or a server elsewhere that is asked through its API."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Annotated, Final, NoReturn, TypeAlias
+
+import typer
+from msgspec import Struct
+
+from milonga.api.client import Answer, Local, Reach, Remote
+from milonga.api.problem import Problem
+from milonga.api.remote import Server, server_at
+from milonga.cli.common import data_typed, fail, note, nothing_yet, told
+from milonga.cli.terminal import clean
+from milonga.facts.directory import must_exist
+from milonga.workspace.store import Workspace
+
+ServerOption: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--server",
+        envvar="MILONGA_URL",
+        metavar="URL",
+        help="A server elsewhere, by the address of its console, instead of a data directory here (docs/api.md).",
+    ),
+]
+TokenOption: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        envvar="MILONGA_TOKEN_FILE",
+        metavar="FILE",
+        help="With --server: holds its API token, which may stand in MILONGA_TOKEN instead.",
+    ),
+]
+VARIABLE: Final = "MILONGA_TOKEN"  #: of the environment
+
+
+class Choice(Struct, frozen=True):
+    """
+    What --server says.
+
+    typed  on the command line, rather than in the environment
+    """
+
+    url: str
+    token_file: Path | None
+    typed: bool
+
+
+_chosen: ContextVar[Choice | None] = ContextVar("server", default=None)
+
+
+def choose(context: typer.Context, url: str, token_file: Path | None) -> None:
+    """What the command line says before the command."""
+    source = context.get_parameter_source("server")
+    typed = source is not None and source.name == "COMMANDLINE"
+    if typed and not url.strip():
+        raise typer.BadParameter("It is empty. Name a server, as https://HOST:PORT.", param_hint="--server")
+    _chosen.set(Choice(url, token_file, typed) if url.strip() else None)
+
+
+def remote() -> Server | None:
+    """Whom to ask, if it is a server elsewhere. Wrong use (exit 2) for an address that is none."""
+    choice = _chosen.get()
+    if choice is None:
+        return None
+    if data_typed.get():
+        if choice.typed:
+            raise typer.BadParameter("--data and --server exclude each other.")
+        return None
+    try:
+        return server_at(choice.url, _token(choice))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--server") from None
+
+
+def only_here(command: str) -> None:
+    """Say kindly that a command cannot be carried out elsewhere, if it was asked to be."""
+    choice = _chosen.get()
+    if choice is not None and choice.typed:
+        fail(f"`milonga {command}` works on a data directory of this machine: leave --server out, or run it there.")
+
+
+@contextmanager
+def reached(data: Path, *, create: bool = False) -> Iterator[Reach]:
+    """
+    Problems within are told (exit 1).
+
+    data    the data directory, if no server is named
+    create  make a workspace there if there is none
+    """
+    server = remote()
+    try:
+        if server is not None:
+            _say_if_in_the_clear(server)
+            yield Remote(server)
+            return
+        with told():
+            if create:
+                Workspace.open(data).close()
+            else:
+                must_exist(data)
+        yield Local(data)
+    except Problem as problem:
+        refuse(problem)
+
+
+def refuse(problem: Problem) -> NoReturn:
+    """Line by line: what came from outside must not fake one, but some of our texts have several."""
+    said = "\n".join(map(clean, problem.detail.splitlines())) or problem.code
+    if problem.code in ("no_token", "unknown_token"):
+        said += f"\nThe token comes from {VARIABLE} or --token-file."
+    fail(said)
+
+
+def nothing_there(data: Path) -> bool:
+    """For listings: whether there is no workspace yet, which is told and no error. A server has one."""
+    return remote() is None and nothing_yet(data)
+
+
+def say(answer: Answer) -> None:
+    """What is worth knowing besides."""
+    for one in answer.notes:
+        note("\n".join(map(clean, one.splitlines())))
+
+
+def _token(choice: Choice) -> str:
+    if choice.token_file is None:
+        return os.environ.get(VARIABLE, "").strip()
+    try:
+        return choice.token_file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        said = getattr(error, "strerror", None) or "it is no text"
+        raise typer.BadParameter(f"{choice.token_file} cannot be read: {said}.", param_hint="--token-file") from None
+
+
+def _say_if_in_the_clear(server: Server) -> None:
+    if server.in_the_clear and server.token:
+        note(f"{server.url}: the token goes there in the clear. Use https wherever others may read along.")
