@@ -5,10 +5,10 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, nothing_yet, opened
+from milonga.api.client import rows
+from milonga.cli.common import DATA, DataOption, JsonOption
+from milonga.cli.reaching import nothing_there, reached
 from milonga.cli.terminal import Column, print_json, print_table
-from milonga.outcomes.words import instant
-from milonga.workspace.audit import Entry
 
 COLUMNS = (Column("at", time=True), Column("by"), Column("what"), Column("name", least=8), Column("changes", least=24))
 
@@ -24,34 +24,23 @@ def audit(
     json: JsonOption = False,
 ) -> None:
     """List who changed what, the newest first. Kept for 400 days; secrets stand as ***."""
-    if nothing_yet(data):
+    if nothing_there(data):
         if json:
             print_json([])
         return
-    with opened(data) as workspace:
-        found = workspace.audit.page(limit, by=by, what=what, name=name)
+    with reached(data) as milonga:
+        found = rows(milonga, "listAudit", {"by": by, "what": what, "name": name}, limit).data
     if json:
-        print_json([as_json(entry) for entry in found])
+        print_json(found)
     elif found:
         print_table(COLUMNS, [_cells(entry) for entry in found])
     else:
         typer.echo("Nothing was changed." if not (by or what or name) else "Nothing like that was changed.")
 
 
-def as_json(entry: Entry) -> dict[str, Any]:
-    return {
-        "id": entry.id,
-        "at": instant(entry.at),
-        "by": entry.by,
-        "what": entry.what,
-        "name": entry.name,
-        "changes": {field: {"before": before, "after": after} for field, (before, after) in entry.changes.items()},
-    }
-
-
-def _cells(entry: Entry) -> list[str]:
-    changes = [f"{field}: {_change(before, after)}" for field, (before, after) in entry.changes.items()]
-    return [instant(entry.at), entry.by, entry.what, entry.name or "-", ", ".join(changes) or "-"]
+def _cells(entry: dict[str, Any]) -> list[str]:
+    changes = [f"{field}: {_change(one['before'], one['after'])}" for field, one in entry["changes"].items()]
+    return [entry["at"], entry["by"], entry["what"], entry["name"] or "-", ", ".join(changes) or "-"]
 
 
 def _change(before: object, after: object) -> str:

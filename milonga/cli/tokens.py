@@ -1,14 +1,15 @@
 """`milonga tokens`: what programs come in with at the API."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, nothing_yet, opened
+from milonga.api.client import rows
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
+from milonga.cli.reaching import nothing_there, reached
 from milonga.cli.terminal import print_json, print_table
-from milonga.outcomes.words import instant
-from milonga.workspace.people import Token
 from milonga.workspace.roles import Role
+from milonga.workspace.tokens import MOST_TOKENS
 
 app = typer.Typer(no_args_is_help=True, help="API tokens: what programs come in with.")
 
@@ -18,17 +19,18 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the token: wh
 @app.command("list")
 def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the tokens: who may what, and what was not used for long. What they are is not kept."""
-    if nothing_yet(data):
+    if nothing_there(data):
         if json:
             print_json([])
         return
-    with opened(data) as workspace:
-        rows = [_row(token) for token in workspace.tokens.all()]
+    with reached(data) as milonga:
+        found = rows(milonga, "listTokens", {}, MOST_TOKENS).data
+    found.sort(key=lambda row: str(row["name"]).lower())
     if json:
-        print_json(rows)
-    elif rows:
+        print_json(found)
+    elif found:
         columns = ("name", "role", "begins", "createdAt", "createdBy", "endsAt", "usedAt")
-        print_table(columns, [[row[column] or "-" for column in columns] for row in rows])
+        print_table(columns, [[row[column] or "-" for column in columns] for row in found])
     else:
         typer.echo("There are no tokens. Create one: milonga tokens create NAME")
 
@@ -46,36 +48,25 @@ def create(
     json: JsonOption = False,
 ) -> None:
     """Create a token and print it, once. Programs send it as `Authorization: Bearer TOKEN`."""
-    with opened(data, create=True) as workspace:
-        token, shows = workspace.tokens.create(name, role, days)
+    with reached(data, create=True) as milonga:
+        token = milonga.ask("createToken", body={"name": name, "role": role.value, "days": days}).data
     if json:
-        print_json(_row(token) | {"token": shows})
+        print_json(token)
         return
-    typer.echo(shows)
-    ends = "until it is revoked" if token.ends_at is None else f"until {instant(token.ends_at)}"
-    note(f"Created {token.name}, {token.role}, {ends}. This is the only time it is shown.")
+    typer.echo(token["token"])
+    ends = "until it is revoked" if token["endsAt"] is None else f"until {token['endsAt']}"
+    note(f"Created {token['name']}, {token['role']}, {ends}. This is the only time it is shown.")
 
 
 @app.command()
 def revoke(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Revoke a token: it lets nobody in any more."""
-    with opened(data) as workspace:
-        if any(one.name.casefold() == name.casefold() for one in workspace.tokens.all()):
+    with reached(data) as milonga:
+        there = rows(milonga, "listTokens", {}, MOST_TOKENS).data
+        if any(one["name"].casefold() == name.casefold() for one in there):
             ask(f"Revoke {name}? What uses it is refused.", yes=yes, for_good=True)
-        workspace.tokens.revoke(name)
+        milonga.ask("revokeToken", {"token": name})
     if json:
         print_json({"revoked": name})
         return
     typer.echo(f"Revoked {name}.")
-
-
-def _row(token: Token) -> dict[str, Any]:
-    return {
-        "name": token.name,
-        "role": token.role.value,
-        "begins": token.begins,
-        "createdAt": instant(token.created_at),
-        "createdBy": token.created_by,
-        "endsAt": None if token.ends_at is None else instant(token.ends_at),
-        "usedAt": None if token.used_at is None else instant(token.used_at),
-    }

@@ -4,11 +4,12 @@ from typing import Annotated, Any
 
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, nothing_yet, opened
+from milonga.api.client import rows
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
+from milonga.cli.reaching import nothing_there, reached, remote
 from milonga.cli.terminal import print_json, print_table
-from milonga.outcomes.words import instant
-from milonga.workspace.people import User
 from milonga.workspace.roles import Role
+from milonga.workspace.users import MOST_USERS
 
 app = typer.Typer(no_args_is_help=True, help="Who may use the console.")
 
@@ -29,17 +30,18 @@ CONSOLE = "http://127.0.0.1:8081"  #: where `milonga serve` has it unless told
 @app.command("list")
 def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the users."""
-    if nothing_yet(data):
+    if nothing_there(data):
         if json:
             print_json([])
         return
-    with opened(data) as workspace:
-        rows = [_row(user) for user in workspace.users.all()]
+    with reached(data) as milonga:
+        found = rows(milonga, "listUsers", {}, MOST_USERS).data
+    found.sort(key=lambda row: str(row["name"]).lower())
     if json:
-        print_json(rows)
-    elif rows:
+        print_json(found)
+    elif found:
         columns = ("name", "role", "state", "createdAt")
-        print_table(columns, [[row[column] for column in columns] for row in rows])
+        print_table(columns, [[row[column] for column in columns] for row in found])
     else:
         typer.echo("There are no users. `milonga serve` prints a link for the first one, or: milonga users add NAME")
 
@@ -53,56 +55,51 @@ def add(
     json: JsonOption = False,
 ) -> None:
     """Add a user. Prints a one-time link by which that one chooses a password."""
-    with opened(data, create=True) as workspace:
-        user, secret = workspace.users.add(name, role)
-    _tell_link(user, secret, console_url, f"Added {user.name} as {user.role}.", json=json)
+    with reached(data, create=True) as milonga:
+        user = milonga.ask("createUser", body={"name": name, "role": role.value}).data
+    _tell_link(user, console_url, f"Added {user['name']} as {user['role']}.", json=json)
 
 
 @app.command()
 def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Remove a user, who is signed out at once."""
-    with opened(data) as workspace:
-        user = workspace.users.named(name)
-        ask(f"Remove {user.name}, {user.role}?", yes=yes, for_good=True)
-        workspace.users.remove(name)
-    _tell({"removed": user.name}, f"Removed {user.name}.", json=json)
+    with reached(data) as milonga:
+        user = milonga.ask("getUser", {"user": name}).data
+        ask(f"Remove {user['name']}, {user['role']}?", yes=yes, for_good=True)
+        milonga.ask("removeUser", {"user": name})
+    _tell({"removed": user["name"]}, f"Removed {user['name']}.", json=json)
 
 
 @app.command("role")
 def set_role(name: Name, role: RoleArgument, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Give a user another role. Whoever is signed in must sign in again."""
-    with opened(data) as workspace:
-        user = workspace.users.set_role(name, role)
-    _tell(_row(user), f"{user.name} is {user.role}.", json=json)
+    with reached(data) as milonga:
+        user = milonga.ask("updateUser", {"user": name}, body={"role": role.value}).data
+    _tell(user, f"{user['name']} is {user['role']}.", json=json)
 
 
 @app.command()
 def disable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Let a user in no more, without forgetting the user."""
-    with opened(data) as workspace:
-        user = workspace.users.set_disabled(name, disabled=True)
-    _tell(_row(user), f"{user.name} is disabled, and signed out.", json=json)
+    with reached(data) as milonga:
+        user = milonga.ask("updateUser", {"user": name}, body={"disabled": True}).data
+    _tell(user, f"{user['name']} is disabled, and signed out.", json=json)
 
 
 @app.command()
 def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Let a user in again who was disabled."""
-    with opened(data) as workspace:
-        user = workspace.users.set_disabled(name, disabled=False)
-    _tell(_row(user), f"{user.name} may sign in again.", json=json)
+    with reached(data) as milonga:
+        user = milonga.ask("updateUser", {"user": name}, body={"disabled": False}).data
+    _tell(user, f"{user['name']} may sign in again.", json=json)
 
 
 @app.command()
 def reset(name: Name, console_url: ConsoleOption = CONSOLE, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Print a one-time link by which a user chooses another password. The present one is good until then."""
-    with opened(data) as workspace:
-        user, secret = workspace.users.reset(name)
-    _tell_link(user, secret, console_url, f"A link for {user.name}.", json=json)
-
-
-def _row(user: User) -> dict[str, Any]:
-    state = "disabled" if user.disabled else "invited" if user.invited else "active"
-    return {"name": user.name, "role": user.role.value, "state": state, "createdAt": instant(user.created_at)}
+    with reached(data) as milonga:
+        user = milonga.ask("createUserLink", {"user": name}).data
+    _tell_link(user, console_url, f"A link for {user['name']}.", json=json)
 
 
 def _tell(row: dict[str, Any], words: str, *, json: bool) -> None:
@@ -112,11 +109,16 @@ def _tell(row: dict[str, Any], words: str, *, json: bool) -> None:
         typer.echo(words)
 
 
-def _tell_link(user: User, secret: str, console_url: str, words: str, *, json: bool) -> None:
-    link = f"{console_url.rstrip('/')}/setup/{secret}"
+def _tell_link(user: dict[str, Any], console_url: str, words: str, *, json: bool) -> None:
+    server = remote()
+    at = server.url if server is not None and console_url == CONSOLE else console_url.rstrip("/")
+    link = f"{at}{user['path']}"
     if json:
-        print_json(_row(user) | {"link": link})
+        print_json({name: user[name] for name in ("name", "role", "state", "createdAt")} | {"link": link})
         return
     typer.echo(words)
     typer.echo(f"  {link}")
-    note("Whoever opens it first chooses the password. It is good once, for 30 minutes, while `milonga serve` runs.")
+    note(
+        f"Whoever opens it first chooses the password. It is good once, for {user['minutes']} minutes, while "
+        "`milonga serve` runs."
+    )
