@@ -3,8 +3,12 @@
 PAGES = {
     "overview": "/",
     "overview-14d": "/?range=14d",
+    "users": "/users",
+    "tokens": "/tokens",
+    "audit": "/audit",
+    "you": "/you",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 
-STRANGERS: dict[str, str] = {}
+STRANGERS = {"login": "/login"}
 """The same of pages for those who are not logged in."""
