@@ -9,8 +9,7 @@ from msgspec import Struct
 
 from milonga.eventlog.api import START, Offset
 from milonga.eventlog.aside import UNREADABLE
-from milonga.index import sketch
-from milonga.index.facts import Fact, Kind, merged
+from milonga.index.facts import AccountFacts, Count, Kind
 from milonga.index.files import Piece
 from milonga.index.memory import folded
 from milonga.index.standing import Standing
@@ -80,45 +79,38 @@ class Accounts(Struct, frozen=True):
 def account(id_: str, pieces: Iterable[Piece], memory: apsw.Connection | None) -> Account | None:
     """None if it is neither in the log nor remembered."""
     id_ = filed(id_)
-    facts: list[Fact] = []
+    facts = AccountFacts()
     for piece in pieces:
         try:
-            facts += piece.facts_of(id_)
+            for one in piece.facts_of(id_):
+                facts.merge(one)
         except UNREADABLE:
             piece.cannot_be_read()
-    by: dict[Kind, list[Fact]] = {kind: [] for kind in Kind}
-    for fact in merged(sorted(facts, key=lambda fact: fact.place)):
-        by[fact.kind].append(fact)
     remembered = None if memory is None else _remembered(memory, id_)
-    if not by[Kind.all]:
+    if facts.all is None:
         return remembered
-    all_ = by[Kind.all][0]
-    named = by[Kind.named][0] if by[Kind.named] else None
-    hashes = sketch.smallest(sketch.unpack(all_.users))
+    named, (users, users_exact) = facts.named, facts.users()
     return Account(
         id=id_,
-        name=(named.text if named else "") or (remembered.name if remembered else ""),
-        first_at=all_.first_at if remembered is None else min(all_.first_at, remembered.first_at),
-        last_at=all_.last_at,
-        last_offset=all_.last_offset,
+        name=facts.name or (remembered.name if remembered else ""),
+        first_at=facts.all.first_at if remembered is None else min(facts.all.first_at, remembered.first_at),
+        last_at=facts.all.last_at,
+        last_offset=facts.all.last_offset,
         named_at=named.last_at if named else (remembered.named_at if remembered else None),
         named_offset=named.last_offset if named else (remembered.named_offset if remembered else START),
-        events=all_.n,
-        users=sketch.about(hashes),
-        users_exact=sketch.is_exact(hashes),
-        newest_users=[_usage(fact) for fact in sorted(by[Kind.user], key=lambda f: -f.last_offset)[:MOST_SHOWN]],
-        modules=_by_count(by[Kind.module]),
-        activities=_by_count(by[Kind.activity]),
-        types=_by_count(by[Kind.type]),
+        events=facts.all.n,
+        users=users,
+        users_exact=users_exact,
+        newest_users=_usages(facts, Kind.user, lambda count: count.last_offset),
+        modules=_usages(facts, Kind.module, lambda count: count.n),
+        activities=_usages(facts, Kind.activity, lambda count: count.n),
+        types=_usages(facts, Kind.type, lambda count: count.n),
     )
 
 
-def _by_count(facts: list[Fact]) -> list[Usage]:
-    return [_usage(fact) for fact in sorted(facts, key=lambda fact: (-fact.n, fact.text))[:MOST_SHOWN]]
-
-
-def _usage(fact: Fact) -> Usage:
-    return Usage(fact.text, fact.n, fact.first_at, fact.last_at)
+def _usages(facts: AccountFacts, kind: Kind, most: Callable[[Count], int]) -> list[Usage]:
+    found = sorted(facts.of(kind), key=lambda one: (-most(one[1]), one[0]))[:MOST_SHOWN]
+    return [Usage(text, count.n, count.first_at, count.last_at) for text, count in found]
 
 
 _COLUMNS: Final = "id, name, first_at, last_at, last_offset, named_at, named_offset"

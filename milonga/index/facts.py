@@ -1,188 +1,186 @@
-"""What is told of an account: whose, where, what, how often, since when. Pure; memory is bounded by the events."""
+"""What is told of one account: whose, where, what, how often, since when. Pure; memory is bounded by the events."""
 
-from collections.abc import Iterable, Iterator
+import zlib
+from collections.abc import Iterator
 from enum import IntEnum
-from itertools import groupby
-from typing import Final, TypeAlias
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
+from milonga.eventlog.api import Offset
 from milonga.index import sketch
 from milonga.index.terms import Seen
 
 MOST_OF_A_KIND: Final = 200
 """Users, modules, activities of one account that one file tells of: the newest users, the most frequent of the rest."""
 
+WORTH_IT: Final = 256  #: bytes from which on packing is made smaller still
+
 
 class Kind(IntEnum):
-    """
-    The numbers are written into files.
+    """Of what is counted. The numbers are written into files."""
 
-    all       all events of the account; its text is "", and `users` a sketch of how many there are
-    named     its group calls; the text is the name that the last of them gave
-    """
-
-    all = 0
     user = 1
     module = 2
     activity = 3
     type = 4
-    named = 5
 
 
-class Fact(Struct, frozen=True, gc=False):
+class Count(Struct, gc=False):
     """
     n            events
     first_at, last_at  unix milliseconds
-    last_offset  of the newest of these events
-    users        see Kind.all; b"" for all others
+    last_offset  of the newest of them
     """
 
-    account: str
-    kind: Kind
-    text: str
     n: int
     first_at: int
     last_at: int
-    last_offset: int
-    users: bytes = b""
+    last_offset: Offset
 
-    @property
-    def place(self) -> tuple[str, int, str]:
-        """In which order they are kept."""
-        return self.account, self.kind, self.text
-
-
-Row: TypeAlias = tuple[str, int, str, int, int, int, int, bytes]
-
-
-def row_of(fact: Fact) -> Row:
-    return (
-        fact.account,
-        int(fact.kind),
-        fact.text,
-        fact.n,
-        fact.first_at,
-        fact.last_at,
-        fact.last_offset,
-        fact.users,
-    )
+    def add(self, n: int, first_at: int, last_at: int, last_offset: Offset) -> None:
+        self.n += n
+        if first_at < self.first_at:
+            self.first_at = first_at
+        if last_at > self.last_at:
+            self.last_at = last_at
+        if last_offset > self.last_offset:
+            self.last_offset = last_offset
 
 
-def fact_of(row: Row) -> Fact:
-    return Fact(row[0], Kind(row[1]), *row[2:])
+class AccountFacts:
+    """
+    all     all of its events; None without any
+    named   its group calls; None without any
+    name    that the newest of these with a name gave; "" without, and `name_offset` is that call's
+    counts  (kind, text) -> Count
+    """
 
-
-class _Count(Struct, gc=False):
-    n: int
-    first_at: int
-    last_at: int
-    last_offset: int
-
-    def add(self, at: int, offset: int) -> None:
-        self.n += 1
-        if at < self.first_at:
-            self.first_at = at
-        elif at > self.last_at:
-            self.last_at = at
-        self.last_offset = offset
-
-
-class Account:
-    """One account, as its events come in the order of the log."""
-
-    __slots__ = ("_counts", "_name")
+    __slots__ = ("_more_users", "all", "counts", "name", "name_offset", "named")
 
     def __init__(self) -> None:
-        self._counts: dict[tuple[int, str], _Count] = {}
-        self._name = ""
+        self.all: Count | None = None
+        self.named: Count | None = None
+        self.name, self.name_offset = "", 0
+        self.counts: dict[tuple[int, str], Count] = {}
+        self._more_users: set[int] | None = None  # hashes of all users, where not all of them are in `counts`
 
     def add(self, seen: Seen) -> None:
+        """An event behind all others."""
         at, offset = seen.at, seen.offset
-        self._add(0, "", at, offset)
-        self._add(4, seen.type, at, offset)
-        if seen.user is not None:
-            self._add(1, seen.user, at, offset)
-        if seen.module is not None:
-            self._add(2, seen.module, at, offset)
-        for activity in seen.activities:
-            self._add(3, activity, at, offset)
-        if seen.named is not None:
-            self._add(5, "", at, offset)
-            self._name = seen.named or self._name
-
-    def _add(self, kind: int, text: str, at: int, offset: int) -> None:
-        found = self._counts.get((kind, text))
-        if found is None:
-            self._counts[kind, text] = _Count(1, at, at, offset)
+        if self.all is None:
+            self.all = Count(1, at, at, offset)
         else:
-            found.add(at, offset)
+            self.all.add(1, at, at, offset)
+        self._count(4, seen.type, at, offset)
+        if seen.user is not None:
+            self._count(1, seen.user, at, offset)
+        if seen.module is not None:
+            self._count(2, seen.module, at, offset)
+        for activity in seen.activities:
+            self._count(3, activity, at, offset)
+        if seen.named is not None:
+            self._add_named(Count(1, at, at, offset), seen.named, offset)
 
-    def facts(self, account: str) -> list[Fact]:
-        """In the order of `Fact.place`, `all` with its sketch. While events are added: as of some moment of that."""
-        counts = list(self._counts.items())
-        users = sketch.pack(sketch.hash_of(text) for (kind, text), _ in counts if kind == Kind.user)
-        found = [
-            Fact(
-                account,
-                Kind(kind),
-                self._name if kind == Kind.named else text,
-                *(c.n, c.first_at, c.last_at, c.last_offset),
-                users if kind == Kind.all else b"",
-            )
-            for (kind, text), c in counts
-        ]
-        return bounded(sorted(found, key=lambda fact: fact.place))
+    def _count(self, kind: int, text: str, at: int, offset: Offset) -> None:
+        found = self.counts.get((kind, text))
+        if found is None:
+            self.counts[kind, text] = Count(1, at, at, offset)
+        else:
+            found.add(1, at, at, offset)
+
+    def _add_named(self, count: Count, name: str, offset: Offset) -> None:
+        if self.named is None:
+            self.named = count
+        else:
+            self.named.add(count.n, count.first_at, count.last_at, count.last_offset)
+        if name and offset >= self.name_offset:
+            self.name, self.name_offset = name, offset
+
+    def merge(self, other: "AccountFacts") -> None:
+        """Of other events of the same account. `other` may grow meanwhile, in another thread."""
+        if other._more_users is not None or self._more_users is not None:
+            self._more_users = sketch.smallest((*self._hashes(), *other._hashes()))
+        if other.all is not None:
+            self.all = _sum(self.all, other.all)
+        if other.named is not None:
+            self._add_named(_sum(None, other.named), other.name, other.name_offset)
+        for key, count in list(other.counts.items()):
+            self.counts[key] = _sum(self.counts.get(key), count)
+
+    def users(self) -> tuple[int, bool]:
+        """How many there are, and whether that is exact."""
+        if self._more_users is None:
+            return sum(kind == Kind.user for kind, _ in list(self.counts)), True
+        return sketch.about(self._more_users), sketch.is_exact(self._more_users)
+
+    def of(self, kind: Kind) -> Iterator[tuple[str, Count]]:
+        return ((text, count) for (one, text), count in list(self.counts.items()) if one == kind)
+
+    def _hashes(self) -> set[int]:
+        if self._more_users is not None:
+            return self._more_users
+        return sketch.smallest(sketch.hash_of(text) for text, _ in self.of(Kind.user))
+
+    # In a file
+
+    def pack(self, first: Offset) -> bytes:
+        """At most MOST_OF_A_KIND of each kind. `first`: of the stretch; there is an event."""
+        assert self.all is not None  # noqa: S101 - there is an event
+        began = self.all.first_at
+        hashes = self._more_users
+        rows: list[tuple[Any, ...]] = []
+        for kind in Kind:
+            counts = list(self.of(kind))
+            if len(counts) > MOST_OF_A_KIND:
+                if kind is Kind.user:
+                    hashes = self._hashes()
+                    counts.sort(key=lambda one: -one[1].last_offset)
+                else:
+                    counts.sort(key=lambda one: -one[1].n)
+                del counts[MOST_OF_A_KIND:]
+            rows += ((int(kind), text, *_relative(count, began, first)) for text, count in counts)
+        named = None if self.named is None else (self.name, self.name_offset, *_relative(self.named, began, first))
+        users = None if hashes is None else sketch.pack(hashes)
+        packed = _encode((began, _relative(self.all, began, first), named, users, rows))
+        return zlib.compress(packed, 1) if len(packed) >= WORTH_IT else packed
 
 
-def bounded(facts: Iterable[Fact]) -> list[Fact]:
-    """
-    At most MOST_OF_A_KIND of each kind.
-
-    facts  of one account, in the order of `Fact.place`
-    """
-    found: list[Fact] = []
-    for kind, group in groupby(facts, key=lambda fact: fact.kind):
-        some = list(group)
-        if len(some) > MOST_OF_A_KIND:
-            some.sort(key=lambda f: f.last_offset if kind is Kind.user else f.n, reverse=True)
-            some = sorted(some[:MOST_OF_A_KIND], key=lambda fact: fact.text)
-        found += some
-    return found
-
-
-def merged(facts: Iterable[Fact]) -> Iterator[Fact]:
-    """
-    One for each account, kind and text; of several group calls the newest one with a name gives the name.
-
-    facts  in the order of `Fact.place`
-    """
-    for _, group in groupby(facts, key=_group):
-        yield _sum(list(group))
+def unpack(packed: bytes, first: Offset) -> AccountFacts:
+    """`first`: of the stretch."""
+    if packed[0] == _COMPRESSED:
+        packed = zlib.decompress(packed)
+    began, all_, named, users, rows = _decode(packed)
+    facts = AccountFacts()
+    facts.all = _absolute(all_, began, first)
+    if named is not None:
+        facts.name, facts.name_offset, *rest = named
+        facts.named = _absolute(rest, began, first)
+    if users is not None:
+        facts._more_users = set(sketch.unpack(users))
+    for kind, text, *rest in rows:
+        facts.counts[kind, text] = _absolute(rest, began, first)
+    return facts
 
 
-def _group(fact: Fact) -> tuple[str, int, str]:
-    return (fact.account, fact.kind, "") if fact.kind is Kind.named else fact.place
+_COMPRESSED: Final = 0x78  #: how zlib begins; MessagePack's list of five begins otherwise
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(tuple[int, list[int], list[Any] | None, bytes | None, list[list[Any]]]).decode
 
 
-def _sum(facts: list[Fact]) -> Fact:
-    first = facts[0]
-    if len(facts) == 1:
-        return first
-    newest = max(facts, key=lambda fact: fact.last_offset)
-    text = first.text
-    if first.kind is Kind.named:
-        text = max(facts, key=lambda fact: (fact.text != "", fact.last_offset)).text
-    users = b""
-    if first.kind is Kind.all:
-        users = sketch.pack(hash_ for fact in facts for hash_ in sketch.unpack(fact.users))
-    return Fact(
-        first.account,
-        first.kind,
-        text,
-        sum(fact.n for fact in facts),
-        min(fact.first_at for fact in facts),
-        max(fact.last_at for fact in facts),
-        newest.last_offset,
-        users,
-    )
+def _relative(count: Count, began: int, first: Offset) -> tuple[int, int, int, int]:
+    """Small numbers take little."""
+    return count.n, count.first_at - began, count.last_at - count.first_at, count.last_offset - first
+
+
+def _absolute(row: list[int], began: int, first: Offset) -> Count:
+    n, first_at, lasted, offset = row
+    return Count(n, began + first_at, began + first_at + lasted, first + offset)
+
+
+def _sum(one: Count | None, other: Count) -> Count:
+    if one is None:
+        return Count(other.n, other.first_at, other.last_at, other.last_offset)
+    one.add(other.n, other.first_at, other.last_at, other.last_offset)
+    return one

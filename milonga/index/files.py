@@ -10,7 +10,7 @@ import apsw
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.segment import list_segments
-from milonga.index.facts import Fact
+from milonga.index.facts import AccountFacts
 from milonga.index.stretch import Stretch, Unknown, closed_path, open_path, stretches
 from milonga.index.tail import Part, Tail
 from milonga.index.terms import Dim
@@ -46,11 +46,9 @@ class Piece:
         if self._file is not None:
             yield from self._file.parts()
 
-    def facts_of(self, account: str) -> list[Fact]:
+    def facts_of(self, account: str) -> list[AccountFacts]:
         found = [] if self._file is None else self._file.facts_of(account)
-        for tail in self._tails:
-            found += tail.facts_of(account)
-        return found
+        return found + [tail.accounts[account] for tail in self._tails if account in tail.accounts]
 
     def has(self, dim: Dim, text: str) -> bool:
         return any(part.places(dim, text) is not None for part in self.parts())

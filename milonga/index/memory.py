@@ -47,10 +47,10 @@ CREATE TABLE named_user (user INTEGER PRIMARY KEY, offset INTEGER NOT NULL);
 CREATE TABLE name (
   kind INTEGER, source INTEGER, text TEXT, n INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
   last_offset INTEGER NOT NULL, accounts BLOB NOT NULL,  -- a sketch
-  PRIMARY KEY (kind, source, text)) WITHOUT ROWID;
+  PRIMARY KEY (kind, text, source)) WITHOUT ROWID;
 CREATE TABLE day (
   kind INTEGER, source INTEGER, text TEXT, day INTEGER, n INTEGER NOT NULL,
-  PRIMARY KEY (kind, source, text, day)) WITHOUT ROWID;
+  PRIMARY KEY (kind, text, source, day)) WITHOUT ROWID;
 CREATE TABLE unnamed (
   hour INTEGER, source INTEGER, events INTEGER NOT NULL, with_user INTEGER NOT NULL, nameable INTEGER NOT NULL,
   PRIMARY KEY (hour, source)) WITHOUT ROWID;

@@ -9,8 +9,9 @@ import os
 from contextlib import closing
 from heapq import merge
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 from urllib.parse import quote
 
 import apsw
@@ -19,7 +20,7 @@ from msgspec import Struct
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.folders import sync_folder
-from milonga.index.facts import Fact, Row, bounded, fact_of, merged, row_of
+from milonga.index.facts import AccountFacts, unpack
 from milonga.index.places import CHUNK_BITS, join, within
 from milonga.index.rows import one, rows
 from milonga.index.tail import Tail
@@ -41,23 +42,17 @@ CREATE TABLE part (
 CREATE TABLE posting (
   part INTEGER, dim INTEGER, text TEXT, places BLOB NOT NULL, PRIMARY KEY (part, dim, text)) WITHOUT ROWID;
 CREATE TABLE fact (
-  part INTEGER, account TEXT, kind INTEGER, text TEXT, n INTEGER NOT NULL, first_at INTEGER NOT NULL,
-  last_at INTEGER NOT NULL, last_offset INTEGER NOT NULL, users BLOB NOT NULL,
-  PRIMARY KEY (part, account, kind, text)) WITHOUT ROWID;
+  part INTEGER, account TEXT, packed BLOB NOT NULL,  -- see milonga.index.facts
+  PRIMARY KEY (part, account)) WITHOUT ROWID;
 """
 
 POSTINGS: Final = "SELECT dim, text, places FROM posting WHERE part = ? ORDER BY dim, text"
-FACTS: Final = (
-    "SELECT account, kind, text, n, first_at, last_at, last_offset, users FROM fact"
-    " WHERE part = ? ORDER BY account, kind, text"
-)
-FACTS_OF: Final = (
-    "SELECT account, kind, text, n, first_at, last_at, last_offset, users FROM fact WHERE part = ? AND account = ?"
-)
+FACTS: Final = "SELECT account, packed FROM fact WHERE part = ? ORDER BY account"
+FACTS_OF: Final = "SELECT packed FROM fact WHERE account = ?1 AND part IN (SELECT part FROM part)"
 PLACES: Final = "SELECT places FROM posting WHERE part = ? AND dim = ? AND text = ?"
 NUMBERS: Final = "SELECT part FROM part ORDER BY part"
 INSERT_POSTING: Final = "INSERT INTO posting VALUES (?, ?, ?, ?)"
-INSERT_FACT: Final = "INSERT INTO fact VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_FACT: Final = "INSERT INTO fact VALUES (?, ?, ?)"
 INSERT_PART: Final = "INSERT INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -162,11 +157,9 @@ class Stretch:
         upto: Offset = one(self._db, "SELECT ifnull(max(upto), ?) FROM part", (self.first - 1,))
         return upto
 
-    def facts_of(self, account: str) -> list[Fact]:
-        """As they lie there: several of one kind and text, where it is open."""
-        if self.is_closed:
-            return [_fact(row) for row in rows(self._db, FACTS_OF, (0, account))]
-        return [_fact(row) for (n,) in rows(self._db, NUMBERS) for row in rows(self._db, FACTS_OF, (n, account))]
+    def facts_of(self, account: str) -> list[AccountFacts]:
+        """One for each part that has any."""
+        return [unpack(packed, self.first) for (packed,) in rows(self._db, FACTS_OF, (account,))]
 
     def has(self, dim: Dim, text: str) -> bool:
         """Whether any event of it is filed so."""
@@ -207,7 +200,7 @@ class OpenStretch:
             row = (number, chunk, tail.base, tail.upto, tail.events, tail.min_at, tail.max_at, tail.spans())
             self._db.execute(INSERT_PART, row)
             self._db.executemany(INSERT_POSTING, ((number, *posting) for posting in tail.postings()))
-            self._db.executemany(INSERT_FACT, ((number, *row_of(fact)) for fact in tail.facts()))
+            self._db.executemany(INSERT_FACT, ((number, *fact) for fact in tail.facts()))
         self.upto = tail.upto
 
     def shorten(self, identity: Identity) -> None:
@@ -219,15 +212,21 @@ class OpenStretch:
         with closing(_create(draft, self.first, identity)) as new, new:
             for (chunk,) in rows(self._db, "SELECT DISTINCT chunk FROM part ORDER BY chunk"):
                 self._write_chunk(new, chunk)
-            parts = [map(_fact, self._db.execute(FACTS, number)) for number in rows(self._db, NUMBERS)]
-            facts = merged(merge(*parts, key=lambda fact: fact.place))
-            for _, group in groupby(facts, key=lambda fact: fact.account):
-                new.executemany(INSERT_FACT, ((0, *row_of(fact)) for fact in bounded(group)))
+            parts = (self._db.execute(FACTS, number) for number in rows(self._db, NUMBERS))
+            for account, group in groupby(merge(*parts, key=itemgetter(0)), key=itemgetter(0)):
+                packed = [one for _, one in group]
+                new.execute(INSERT_FACT, (0, account, packed[0] if len(packed) == 1 else self._merged(packed)))
         _sync(draft)
         draft.rename(closed_path(self._folder, self.first))
         sync_folder(self._folder)
         self.close()
         remove(self._path)
+
+    def _merged(self, packed: list[bytes]) -> bytes:
+        facts = AccountFacts()
+        for one_ in packed:
+            facts.merge(unpack(one_, self.first))
+        return facts.pack(self.first)
 
     def _write_chunk(self, new: apsw.Connection, chunk: int) -> None:
         parts = rows(self._db, "SELECT * FROM part WHERE chunk = ? ORDER BY part", (chunk,))
@@ -245,10 +244,6 @@ class OpenStretch:
     def discard(self) -> None:
         self.close()
         remove(self._path)
-
-
-def _fact(row: tuple[Any, ...]) -> Fact:
-    return fact_of(cast("Row", row))
 
 
 def _term(row: tuple[Any, ...]) -> tuple[int, str]:

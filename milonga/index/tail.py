@@ -3,7 +3,7 @@
 from array import array
 from typing import Final, Protocol
 
-from milonga.index.facts import Account, Fact
+from milonga.index.facts import AccountFacts
 from milonga.index.places import CHUNK, CHUNK_BITS, pack, spans, within
 from milonga.index.terms import Dim, Seen
 
@@ -54,7 +54,7 @@ class Tail:
         self.min_at, self.max_at = 2**62, 0
         self._by: dict[int, dict[str, array[int]]] = {dim: {} for dim in Dim}
         self._times: array[int] = array("q")
-        self.accounts: dict[str, Account] = {}
+        self.accounts: dict[str, AccountFacts] = {}
 
     def would_leave(self, offset: int) -> bool:
         """Whether this place belongs to another part."""
@@ -76,7 +76,7 @@ class Tail:
         if seen.account is not None:
             account = self.accounts.get(seen.account)
             if account is None:
-                account = self.accounts[seen.account] = Account()
+                account = self.accounts[seen.account] = AccountFacts()
             account.add(seen)
         self.events += 1
         self.upto = seen.offset
@@ -97,10 +97,6 @@ class Tail:
     def within(self, since: int | None, until: int | None) -> int:
         return within(spans(self._times[:]), since, until) << self.base
 
-    def facts_of(self, account: str) -> list[Fact]:
-        found = self.accounts.get(account)
-        return [] if found is None else found.facts(account)
-
     # What is written
 
     def spans(self) -> bytes:
@@ -110,6 +106,6 @@ class Tail:
         """In the order of the file."""
         return [(dim, text, pack(places)) for dim in Dim for text, places in sorted(self._by[dim].items())]
 
-    def facts(self) -> list[Fact]:
+    def facts(self) -> list[tuple[str, bytes]]:
         """In the order of the file."""
-        return [fact for account, found in sorted(self.accounts.items()) for fact in found.facts(account)]
+        return [(account, found.pack(self.segment)) for account, found in sorted(self.accounts.items())]
