@@ -404,6 +404,14 @@ class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel"):
     event: dict[str, Any] | None = None
 
 
+class DeadLetterCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many were refused with one code."""
+
+    destination: str
+    code: str
+    count: int
+
+
 class ParkedKey(Struct, frozen=True, kw_only=True, rename="camel"):
     """A line that does not move, and what waits first behind it."""
 

@@ -94,6 +94,7 @@ ANSWERS = {
     "getEvent": "/events/0-7",
     "getStory": "/events/0-120/story",
     "listDeadLetters": "/dead-letters?events=true",
+    "countDeadLetters": "/dead-letters/counts",
     "listDiscards": "/discards",
     "countDiscards": "/discards/counts",
     "countArrivals": "/counts/arrivals?from=2d",

@@ -1,17 +1,24 @@
 """Dead letters: events that a destination refused for good, and what to do with them."""
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from milonga.api import paging, shapes
+from milonga.api.encoding import encoded
 from milonga.api.problem import Problem
 from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
+from milonga.delivery.editing import NotValid
+from milonga.delivery.letter_list import LetterFilter, LetterMark, count_by_code
+from milonga.delivery.letter_list import letters as page_of_letters
 from milonga.delivery.rows import DeadLetter
-from milonga.facts.dead import MOST as MOST_AT_ONCE
-from milonga.facts.dead import as_row, count, letters
-from milonga.facts.facts import Facts
+from milonga.eventlog.api import Position
+from milonga.facts import wishes
+from milonga.facts.dead import as_row, count
+from milonga.facts.facts import Facts, Place
+from milonga.spec.event import EventType
+from milonga.spec.limits import MAX_EVENT
 from milonga.spec.read import read_stamped
 from milonga.spec.text import well_formed
 from milonga.workspace.errors import NotThere
@@ -19,11 +26,18 @@ from milonga.workspace.roles import Role
 
 
 class LettersQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """events: each with its event as it arrived, as an export has them."""
+    """
+    All that is named must fit, exactly. events: each with its event as it arrived, as an export has them. A page may
+    hold few, or none, while there is more.
+    """
 
     count: Count = USUAL
     cursor: Cursor = ""
     destination: str | None = None
+    code: str | None = None
+    type: EventType | None = None
+    account: str | None = None
+    user: str | None = None
     message_id: str | None = None
     events: bool = False
 
@@ -32,88 +46,163 @@ class LetterAt(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One dead letter: the name of its destination, and its position."""
 
     destination: str
-    partition: int
-    offset: int
+    partition: Annotated[int, Meta(ge=0, le=2**53)]
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Letters(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Which are meant: these, or all with these message ids, or all; of one destination, if it is named."""
+    """
+    Which are meant: these; or those with these message ids; or all, or all with one code. destination: of this one
+    alone.
+    """
 
-    letters: list[LetterAt] = []
-    message_ids: list[str] = []
+    letters: Annotated[list[LetterAt], Meta(max_length=MOST)] = []
+    message_ids: Annotated[list[str], Meta(max_length=MOST)] = []
     all: bool = False
+    code: str | None = None
     destination: str | None = None
 
 
+class EditedLetter(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Of which dead letter, and the event that is to go out in its place."""
+
+    destination: str
+    partition: Annotated[int, Meta(ge=0, le=2**53)]
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
+    event: dict[str, Any]
+
+
+class Chosen(Struct, frozen=True):
+    """Of one destination: those at these places, or all that fit."""
+
+    place: Place
+    count: int
+    at: list[Position] | None = None
+    wanted: LetterFilter | None = None
+
+
 def list_letters(asked: Asked[LettersQuery, None]) -> Listed:
-    """The oldest death first."""
+    """The oldest death first. Those of removed destinations are nobody's business any more."""
     facts, query = asked.facts, asked.query
-    last = paging.place(query.cursor, tuple[int, int, int, int])
-    found = [
-        one
-        for one in letters(facts, query.destination, MOST_AT_ONCE)
-        if (last is None or _place(one) > last) and query.message_id in (None, one.event.stamp.message_id)
+    number = None if query.destination is None else facts.workspace.destination(query.destination).id
+    if facts.delivery is None:
+        return Listed([], more={"total": 0})
+    wanted = LetterFilter(
+        code=query.code, type=query.type, account=query.account, user=query.user, message_id=query.message_id
+    )
+    mark = paging.place(query.cursor, tuple[int, int, int, int])
+    if mark is not None and any(abs(one) > 2**62 for one in mark):
+        raise paging.bad()
+    page = page_of_letters(
+        facts.delivery,
+        wanted,
+        number,
+        beyond=None if mark is None else LetterMark(*mark),
+        limit=query.count,
+        newest_first=False,
+    )
+    here = {place.config.id for place in facts.places if place.removed_at is None}
+    rows = [_row(facts, letter, events=query.events) for letter in page.letters if letter.destination in here]
+    next_ = None if page.next is None else paging.cursor(page.next)
+    return Listed(rows, next_, more={"total": count(facts, query.destination)})
+
+
+def count_letters(asked: Asked[NoQuery, None]) -> list[dict[str, Any]]:
+    facts = asked.facts
+    return [
+        {"destination": place.config.name, "code": code, "count": n}
+        for place in facts.places
+        if place.removed_at is None and facts.delivery is not None
+        for code, (n, _, _) in sorted(count_by_code(facts.delivery, place.config.id).items())
     ]
-    found.sort(key=_place)
-    there = count(facts, query.destination)
-
-    def row(letter: DeadLetter) -> dict[str, Any]:
-        event = {"event": read_stamped(letter.event).received} if query.events else {}
-        return as_row(facts, letter) | event
-
-    page = paging.page(found[: query.count + 1], query.count, _place, row)
-    return Listed(page.rows, page.next, more={"total": there})
 
 
 def resend(asked: Asked[NoQuery, Letters]) -> dict[str, Any]:
-    return _ask(asked, "resend")
+    return _ask(asked, wishes.resend)
 
 
 def discard(asked: Asked[NoQuery, Letters]) -> dict[str, Any]:
-    return _ask(asked, "discard")
+    return _ask(asked, wishes.discard)
 
 
-def _ask(asked: Asked[NoQuery, Letters], kind: str) -> dict[str, Any]:
-    chosen = _chosen(asked.facts, asked.body)
-    by_destination: dict[int, list[tuple[int, int]]] = {}
-    for number, partition, offset in chosen:
-        by_destination.setdefault(number, []).append((partition, offset))
-    commands = asked.workspace.commands
-    return {
-        "asked": len(chosen),
-        "commands": [
-            commands.ask(kind, {"destination": number, "positions": positions}, by=asked.caller.name)
-            for number, positions in by_destination.items()
-        ],
-    }
+def edit(asked: Asked[NoQuery, EditedLetter]) -> dict[str, Any]:
+    facts, body = asked.facts, asked.body
+    place = Place(facts.workspace.destination(body.destination))
+    text = encoded(body.event)
+    if len(text) > MAX_EVENT:
+        raise Problem(422, "invalid_body", f"An event has {MAX_EVENT:,} bytes at most.", field="$.event")
+    position = Position(body.partition, body.offset)
+    if facts.delivery is None or facts.delivery.dead(place.config.id, position) is None:
+        raise NotThere("There is no such dead letter any more: it was resent or discarded.")
+    try:
+        command = wishes.edit(facts, place, position, text.decode(), by=asked.caller.name)
+    except NotValid as error:
+        raise Problem(422, "invalid_body", f"{error}. Nothing was changed.", field="$.event") from None
+    return {"asked": 1, "commands": [command]}
 
 
-def _chosen(facts: Facts, body: Letters) -> list[tuple[int, int, int]]:
-    if bool(body.letters) + bool(body.message_ids) + body.all != 1:
-        raise Problem(422, "invalid_body", "Name one of: letters, messageIds, all.")
-    if len(body.letters) > MOST_AT_ONCE or len(body.message_ids) > MOST:
-        raise Problem(422, "invalid_body", f"Name {MOST:,} at once, at most.")
+def _ask(asked: Asked[NoQuery, Letters], wish: Callable[..., int]) -> dict[str, Any]:
+    facts, by = asked.facts, asked.caller.name
+    chosen = _chosen(facts, asked.body)
+    commands = [wish(facts, one.place, positions=one.at, wanted=one.wanted, by=by) for one in chosen]
+    return {"asked": sum(one.count for one in chosen), "commands": commands}
+
+
+def _chosen(facts: Facts, body: Letters) -> list[Chosen]:
+    if bool(body.letters) + bool(body.message_ids) + (body.all or body.code is not None) != 1:
+        raise Problem(422, "invalid_body", "Name one of: letters, messageIds, code, all.")
+    places = {place.config.name: place for place in facts.places if place.removed_at is None}
+    if body.destination is not None:
+        name = facts.workspace.destination(body.destination).name
+        places = {name: places[name]}
     if body.letters:
-        numbers = {name: facts.workspace.destination(name).id for name in {one.destination for one in body.letters}}
-        named = [(numbers[one.destination], one.partition, one.offset) for one in body.letters]
-        if facts.delivery is None or any(abs(part) >= 2**62 for one in named for part in one[1:]):
-            raise NotThere(_none(()))
-        return list(dict.fromkeys(named))
-    found = letters(facts, body.destination, MOST_AT_ONCE)
-    wanted = set(body.message_ids)
-    chosen = [one for one in found if body.all or one.event.stamp.message_id in wanted]
-    if missing := wanted - {one.event.stamp.message_id for one in chosen}:
+        return _at(facts, body.letters)
+    if not body.message_ids:
+        counts = [(place, _count(facts, place, body.code)) for place in places.values()]
+        return [Chosen(place, n, wanted=LetterFilter(code=body.code)) for place, n in counts if n]
+    found = [letter for id_ in dict.fromkeys(body.message_ids) for letter in _with_id(facts, id_)]
+    found = [letter for letter in found if any(place.config.id == letter.destination for place in places.values())]
+    if missing := set(body.message_ids) - {letter.event.stamp.message_id for letter in found}:
         raise NotThere(_none(sorted(missing)))
-    return [(one.destination, *one.position) for one in chosen]
+    at = [(place, [one.position for one in found if one.destination == place.config.id]) for place in places.values()]
+    return [Chosen(place, len(positions), at=positions) for place, positions in at if positions]
+
+
+def _at(facts: Facts, letters: Sequence[LetterAt]) -> list[Chosen]:
+    by_name: dict[str, list[Position]] = {}
+    for one in dict.fromkeys(letters):
+        by_name.setdefault(one.destination, []).append(Position(one.partition, one.offset))
+    return [
+        Chosen(Place(facts.workspace.destination(name)), len(positions), at=positions)
+        for name, positions in by_name.items()
+    ]
+
+
+def _with_id(facts: Facts, message_id: str) -> list[DeadLetter]:
+    found: list[DeadLetter] = []
+    mark: LetterMark | None = None
+    while facts.delivery is not None:
+        wanted = LetterFilter(message_id=message_id)
+        page = page_of_letters(facts.delivery, wanted, beyond=mark, limit=MOST, newest_first=False)
+        found += page.letters
+        mark = page.next
+        if mark is None:
+            break
+    return found
+
+
+def _count(facts: Facts, place: Place, code: str | None) -> int:
+    by_code = {} if facts.delivery is None else count_by_code(facts.delivery, place.config.id)
+    return sum(n for one, (n, _, _) in by_code.items() if code in (None, one))
+
+
+def _row(facts: Facts, letter: DeadLetter, *, events: bool) -> dict[str, Any]:
+    row = as_row(facts, letter)
+    return row | {"event": read_stamped(letter.event).received} if events else row
 
 
 def _none(ids: Sequence[str]) -> str:
-    called = f" with message id {', '.join(map(well_formed, ids))}" if ids else ""
-    return f"There is no dead letter{called}. See `milonga dead list`."
-
-
-def _place(letter: DeadLetter) -> tuple[int, int, int, int]:
-    return (letter.died_at, letter.destination, *letter.position)
+    return f"There is no dead letter with message id {', '.join(map(well_formed, ids))}. See `milonga dead list`."
 
 
 ROUTES: Final = (
@@ -122,11 +211,20 @@ ROUTES: Final = (
         path="/dead-letters",
         role=Role.viewer,
         name="listDeadLetters",
-        summary="List dead letters, the oldest death first.",
+        summary="Find dead letters, the oldest death first.",
         query=LettersQuery,
         answer=shapes.DeadLetter,
         listed=True,
         handle=list_letters,
+    ),
+    Route(
+        method="GET",
+        path="/dead-letters/counts",
+        role=Role.viewer,
+        name="countDeadLetters",
+        summary="How many dead letters there are, by destination and code.",
+        answer=list[shapes.DeadLetterCount],
+        handle=count_letters,
     ),
     Route(
         method="POST",
@@ -138,6 +236,17 @@ ROUTES: Final = (
         answer=shapes.AskedFor,
         status=202,
         handle=resend,
+    ),
+    Route(
+        method="POST",
+        path="/dead-letters/edit",
+        role=Role.editor,
+        name="editDeadLetter",
+        summary="Send an edited event in place of a dead letter, to its destination alone.",
+        body=EditedLetter,
+        answer=shapes.AskedFor,
+        status=202,
+        handle=edit,
     ),
     Route(
         method="POST",

@@ -1,9 +1,11 @@
 """Parked keys: lines that do not move and wait on disk, and what to do with them."""
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from milonga.api import paging, shapes
 from milonga.api.problem import Problem
@@ -11,6 +13,9 @@ from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
+from milonga.eventlog.api import Position
+from milonga.facts import wishes
+from milonga.facts.facts import Facts, Place
 from milonga.facts.parked import as_row
 from milonga.spec.text import well_formed
 from milonga.workspace.errors import NotThere
@@ -80,45 +85,35 @@ def skip(asked: Asked[NoQuery, LinesToSkip]) -> dict[str, Any]:
 
 
 def _ask(asked: Asked[NoQuery, Any], kind: str, *, whole: bool = False) -> dict[str, Any]:
-    number = asked.workspace.destination(asked.body.destination).id
+    facts, by = asked.facts, asked.caller.name
+    place = Place(facts.workspace.destination(asked.body.destination))
     commands, keys = [], 0
-    page: list[tuple[str, int, int]] = []
-
-    def put() -> None:
-        args = {"destination": number, "lines": list(page), "whole": whole, "by": asked.caller.name}
-        commands.append(asked.workspace.commands.ask(kind, args, by=asked.caller.name))
-        page.clear()
-
-    for line in _lines(asked, number):
-        keys += 1
-        page.append(line)
-        if len(page) == MOST:
-            put()
-    if page:
-        put()
+    lines = _lines(facts, place.config.id, asked.body)
+    while page := list(islice(lines, wishes.LINES)):
+        keys += len(page)
+        commands.append(wishes.parked(facts, kind, place, page, whole=whole, by=by))
     return {"asked": keys, "commands": commands}
 
 
-def _lines(asked: Asked[NoQuery, Any], number: int) -> Iterator[tuple[str, int, int]]:
-    """(key, first event), page by page."""
-    body, reader = asked.body, asked.facts.delivery
+def _lines(facts: Facts, number: int, body: Any) -> Iterator[ParkedKey]:
+    """What is meant, page by page."""
     if bool(body.lines) + (body.account is not None) + body.all != 1:
         raise Problem(422, "invalid_body", "Name one of: lines, account, all.")
-    see = f"See `milonga parked list {body.destination}`."
+    reader, see = facts.delivery, f"See `milonga parked list {body.destination}`."
     for line in body.lines:
         found = None if reader is None else parked_key(reader, number, tuple(line.key))
         if found is None:
             raise NotThere(f"{well_formed(key_text(tuple(line.key)))} is not parked. {see}")
-        first = found.first if line.first is None else (line.first.partition, line.first.offset)
-        yield (found.text, *first)
+        first = found.first if line.first is None else Position(line.first.partition, line.first.offset)
+        yield replace(found, first=first)
     if body.lines:
         return
     after, some = "", 0
     while reader is not None and some < MOST_KEYS:
-        page: list[ParkedKey] = parked_keys(reader, number, after=after, account=body.account, limit=MOST)
+        page = parked_keys(reader, number, after=after, account=body.account, limit=wishes.LINES)
         if not page:
             break
-        yield from ((one.text, *one.first) for one in page)
+        yield from page
         after, some = page[-1].text, some + len(page)
     if not some:
         whose = "" if body.account is None else f" of account {well_formed(body.account)}"

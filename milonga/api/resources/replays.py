@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 from milonga.api import paging, shapes
@@ -13,6 +12,7 @@ from milonga.api.resources.commands import number_of
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, NoQuery, Route, Told
 from milonga.delivery.replay_rows import KEPT, Replay, ReplayState
 from milonga.delivery.selection import Selection
+from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
 from milonga.facts.rehearsal import Rehearsal, as_json
 from milonga.facts.replays import as_row
@@ -25,7 +25,6 @@ from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.rows import kind_named
 
-RATE: Final = 50.0  #: events a second
 PATIENCE: Final = 50.0  #: seconds that a dry run may take
 Moment = Annotated[str, Meta(max_length=50, description=HELP)]
 
@@ -51,7 +50,7 @@ class NewReplay(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     account: str | None = None
     event: str | None = None
     overwrite: bool = False
-    rate: Annotated[float, Meta(ge=0.1, le=10_000)] = RATE
+    rate: Annotated[float, Meta(ge=wishes.RATES[0], le=wishes.RATES[1])] = wishes.RATE
 
 
 class ReplayChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -111,17 +110,10 @@ def rehearse(asked: Asked[NoQuery, NewReplay]) -> Told:
 def begin(asked: Asked[NoQuery, NewReplay]) -> dict[str, Any]:
     facts, body, by = asked.facts, asked.body, asked.caller.name
     place, wanted = _wanted(facts, body, milliseconds())
-    name = place.config.name
     if place.config.state is DestinationState.off:
+        name = place.config.name
         raise Clash(f"{name} is off: `milonga destinations enable {name}`, or pause it, first.")
-    args = {
-        "destination": place.config.id,
-        "wanted": msgspec.to_builtins(wanted),
-        "rate": body.rate,
-        "overwrite": body.overwrite,
-        "by": by,
-    }
-    number = facts.workspace.commands.ask("replay", args, by=by)
+    number = wishes.replay(facts, place, wanted, rate=body.rate, overwrite=body.overwrite, by=by)
     return _about(facts, place, wanted) | {"replay": number, "commands": [number]}
 
 
@@ -129,8 +121,7 @@ def change(asked: Asked[NoQuery, ReplayChange]) -> dict[str, Any]:
     replay = _one(asked)
     if replay.ended_at is not None:
         raise Clash(f"Replay {replay.id} has ended already: {replay.state.value}.")
-    args = {"replay": replay.id, "state": ReplayState(asked.body.state).value}
-    command = asked.workspace.commands.ask("set_replay", args, by=asked.caller.name)
+    command = wishes.set_replay(asked.facts, replay.id, ReplayState(asked.body.state), by=asked.caller.name)
     return {"asked": 1, "commands": [command]}
 
 
