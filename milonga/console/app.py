@@ -98,7 +98,8 @@ def _endpoint(page: Page, services: Services, door: Door, makers: anyio.Capacity
                 return _problem(visit, 413, "That is too much for one form. Send less of it.")
             except ClientDisconnect:
                 return Response(status_code=400)
-            if visitor is not None and not _ours(visit, visitor, visit.form):
+            # A page for strangers acts for no session, whether there is one or not: Guard saw that it is ours.
+            if page.needs is not None and visitor is not None and not _ours(visit, visitor, visit.form):
                 return _problem(visit, 403, "This form is not of your session. Load the page again, and send it again.")
         if page.stream is not None:
             allowed = partial(_may_still, page, door, visit.session, makers)

@@ -1,0 +1,89 @@
+"""Where somebody comes from who logs in, how a stream ends with its session, and what keeps no session alive."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from starlette.requests import Request
+
+from milonga.console import app
+from milonga.console.attempts import Attempts
+from milonga.console.door import WorkspaceDoor
+from milonga.workspace.roles import Role
+from milonga.workspace.sessions import IDLE
+from milonga.workspace.store import Workspace
+from milonga.workspace.throttle import OF_NAME
+
+
+def request_from(address: str, *forwarded: str) -> Request:
+    headers = [(b"x-forwarded-for", one.encode()) for one in forwarded]
+    return Request({"type": "http", "method": "POST", "path": "/login", "headers": headers, "client": (address, 1)})
+
+
+@pytest.mark.parametrize(
+    ("trusted", "address", "forwarded", "found"),
+    [
+        ((), "192.0.2.1", ("203.0.113.9",), "192.0.2.1"),
+        (("192.0.2.1",), "192.0.2.1", ("203.0.113.9",), "203.0.113.9"),
+        (("192.0.2.0/24",), "192.0.2.1", ("1.1.1.1, 203.0.113.9, 192.0.2.7",), "203.0.113.9"),
+        (("192.0.2.1",), "192.0.2.1", ("1.1.1.1", "203.0.113.9"), "203.0.113.9"),
+        (("192.0.2.1",), "192.0.2.1", ("2001:db8::1",), "2001:db8::1"),
+        (("192.0.2.1",), "192.0.2.1", ("who knows",), "192.0.2.1"),
+        (("192.0.2.1",), "192.0.2.1", (), "192.0.2.1"),
+        (("192.0.2.1",), "198.51.100.1", ("203.0.113.9",), "198.51.100.1"),
+    ],
+)
+def test_where_somebody_comes_from_is_told_by_trusted_proxies_alone(
+    trusted: tuple[str, ...], address: str, forwarded: tuple[str, ...], found: str
+) -> None:
+    assert Attempts(trusted).address(request_from(address, *forwarded)) == found
+
+
+def test_waits_are_counted_by_a_clock_that_nobody_sets() -> None:
+    now = [1_000.0]
+    attempts = Attempts(clock=lambda: now[0])
+    here = request_from("192.0.2.1")
+    assert [attempts.wait("ada", here) for _ in range(OF_NAME.free + 1)] == [0.0] * OF_NAME.free + [1.0]
+    now[0] += 1.0
+    assert attempts.wait("ada", here) == 0.0
+    attempts.succeeded("ada", here)
+    assert attempts.wait("ada", here) == 0.0
+
+
+async def endless() -> AsyncIterator[str]:
+    number = 0
+    while True:
+        yield str(number)
+        number += 1
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("answers", [[True, True, False], [False]])
+def test_a_stream_ends_once_its_viewer_may_see_it_no_more(answers: list[bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "LOOK", 0.0)
+
+    async def allowed() -> bool:
+        return answers.pop(0)
+
+    async def watched(expected: int) -> list[str]:
+        async with asyncio.timeout(60):
+            return [text async for text in app._while_allowed(endless(), allowed)]
+
+    count = len(answers) - 1
+    assert asyncio.run(watched(count)) == [str(n) for n in range(count)]
+
+
+def test_a_look_keeps_no_session_alive_but_a_visit_does(tmp_path: Path) -> None:
+    at = 1_700_000_000_000
+    with Workspace.open(tmp_path, now=lambda: at) as workspace:
+        _, link = workspace.users.add("ada", Role.viewer)
+        ada = workspace.users.use_link(link, "$argon2id$x")
+        secret = workspace.sessions.begin(ada, "$argon2id$x", "", "")
+        at += IDLE - 1
+        assert workspace.sessions.find(secret, touch=False) is not None
+        assert workspace.sessions.of(ada)[0].used_at == 1_700_000_000_000
+    door = WorkspaceDoor(tmp_path)
+    assert door.visitor(secret) is None  # by the real clock it is long over
+    assert door.visitor("") is None
+    assert door.visitor(None, touch=False) is None
