@@ -4,6 +4,7 @@ PAGES = {
     "overview": "/",
     "overview-14d": "/?range=14d",
     "users": "/users",
+    "user": "/users/the-administrator",
     "tokens": "/tokens",
     "audit": "/audit",
     "you": "/you",
