@@ -1,7 +1,7 @@
 """How everything stands at one look: the sources, the destinations, and what needs somebody first."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
@@ -30,10 +30,7 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     """
     arrived = _arrived(facts, now)
     rows = [_source(facts, source, arrived, now) for source in facts.workspace.sources()]
-    ended = facts.outcomes.totals(now - HOUR)
-    took = facts.outcomes.latencies(now - HOUR)
-    places = [place for place in facts.places if place.removed_at is None]
-    destinations = [destination(facts, place, ended, took) for place in places]
+    destinations = standings(facts, [place for place in facts.places if place.removed_at is None], now)
     refused = sum(n for (_, name), n in arrived.items() if name.startswith(REFUSED))
     found = {
         "at": instant(now),
@@ -43,6 +40,12 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
         "refused": refused,
     }
     return found | {"attention": sorted(_attention(found, now), key=lambda one: one["tone"] != "bad")}
+
+
+def standings(facts: Facts, places: Iterable[Place], now: int) -> list[dict[str, Any]]:
+    """How these destinations stand, each as `destination` has it."""
+    ended, took = facts.outcomes.totals(now - HOUR), facts.outcomes.latencies(now - HOUR)
+    return [destination(facts, place, ended, took) for place in places]
 
 
 def _arrived(facts: Facts, now: int) -> Mapping[tuple[int, str], int]:
@@ -133,7 +136,7 @@ def _attention(found: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
     for one in found["sources"]:
         yield from _of_source(one, now)
     for one in found["destinations"]:
-        yield from _of_destination(one, now)
+        yield from of_destination(one, now)
 
 
 def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
@@ -161,7 +164,8 @@ def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
         )
 
 
-def _of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+    """What of it needs somebody."""
     name, at, hour = one["name"], f"/destinations/{one['name']}", one["hour"]
     state = one["state"]
     if state == DestinationState.off.value:

@@ -33,6 +33,8 @@ def furnished(folder: Path) -> Iterator[Console]:
             workspace.add_source("web", KEY)
             workspace.add_source("ios-app")
             workspace.add_destination("totango", "web", "totango", {"serviceId": "SP-12345-01", **address}, on, NOTHING)
+            rules = [{"name": "no-tests", "do": "drop", "when": 'event.startsWith("Test")'}]
+            workspace.set_settings("totango", {"filters": rules, "sdrToken": "s-1", "region": "eu1"}, by="user:ada")
             workspace.add_destination("totango", "web", "totango-emea", {"serviceId": "SP-2-01"}, on, NOTHING)
             workspace.change_state("totango-emea", paused, "cli", "waits for their go-ahead", NOTHING)
             workspace.add_destination("webhook", "ios-app", "warehouse", {}, off, NOTHING)

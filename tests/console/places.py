@@ -8,6 +8,19 @@ PAGES = {
     "tokens": "/tokens",
     "audit": "/audit",
     "you": "/you",
+    "destinations": "/destinations",
+    "destinations-new": "/destinations/new",
+    "destinations-new-totango": "/destinations/new/totango",
+    "destination": "/destinations/totango",
+    "destination-paused": "/destinations/totango-emea",
+    "destination-settings": "/destinations/totango/settings",
+    "destination-settings-webhook": "/destinations/warehouse/settings",
+    "destination-delivery": "/destinations/totango/delivery",
+    "destination-filters": "/destinations/totango/filters",
+    "destination-filter": "/destinations/totango/filters/edit/no-tests",
+    "destination-filters-tried": "/destinations/totango/filters/tried",
+    "destination-history": "/destinations/totango/history",
+    "destination-remove": "/destinations/totango/remove",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 
