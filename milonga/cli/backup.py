@@ -118,7 +118,7 @@ def restore(
         typer.echo("too old meanwhile ends as expired.")
         for line in _of_users(returned):
             typer.echo(line)
-        typer.echo("Users of the console, their passwords and API tokens are those of then; nobody is signed in.")
+        typer.echo("Users of the console, their passwords and API tokens are those of then; nobody is logged in.")
         typer.echo(f"Start it with: milonga serve --data {data}")
     for name in returned.unread:
         note(f"{name} cannot be looked through for users who were deleted.")

@@ -62,7 +62,7 @@ def add(
 
 @app.command()
 def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
-    """Remove a user, who is signed out at once."""
+    """Remove a user, who is logged out at once."""
     with reached(data) as milonga:
         user = milonga.ask("getUser", {"user": name}).data
         ask(f"Remove {user['name']}, {user['role']}?", yes=yes, for_good=True)
@@ -72,7 +72,7 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
 
 @app.command("role")
 def set_role(name: Name, role: RoleArgument, data: DataOption = DATA, json: JsonOption = False) -> None:
-    """Give a user another role. Whoever is signed in must sign in again."""
+    """Give a user another role. Whoever is logged in must log in again."""
     with reached(data) as milonga:
         user = milonga.ask("updateUser", {"user": name}, body={"role": role.value}).data
     _tell(user, f"{user['name']} is {user['role']}.", json=json)
@@ -83,7 +83,7 @@ def disable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> No
     """Let a user in no more, without forgetting the user."""
     with reached(data) as milonga:
         user = milonga.ask("updateUser", {"user": name}, body={"disabled": True}).data
-    _tell(user, f"{user['name']} is disabled, and signed out.", json=json)
+    _tell(user, f"{user['name']} is disabled, and logged out.", json=json)
 
 
 @app.command()
@@ -91,7 +91,7 @@ def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> Non
     """Let a user in again who was disabled."""
     with reached(data) as milonga:
         user = milonga.ask("updateUser", {"user": name}, body={"disabled": False}).data
-    _tell(user, f"{user['name']} may sign in again.", json=json)
+    _tell(user, f"{user['name']} may log in again.", json=json)
 
 
 @app.command()

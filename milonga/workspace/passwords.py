@@ -18,14 +18,14 @@ from milonga.workspace.people import LONGEST_PASSWORD, normal
 HASHER: Final = PasswordHasher(time_cost=3, memory_cost=32 * 1024, parallelism=1)
 """
 32 MiB each. Above what OWASP's Password Storage Cheat Sheet asks of argon2id (19 MiB, two passes), and one thread, so
-that a sign-in takes no core from the collector.
+that logging in takes no core from the collector.
 """
-AT_ONCE: Final = 2  #: so that a flood of sign-ins takes 64 MiB at most
+AT_ONCE: Final = 2  #: so that a flood of log-ins takes 64 MiB at most
 WAITING: Final = 8  #: that stand in line for them; more are refused
 
 
 class Busy(UserError):
-    """Too many people sign in at this moment. Try again in a few seconds."""
+    """Too many people log in at this moment. Try again in a few seconds."""
 
 
 class _Gate:

@@ -55,7 +55,7 @@ class Link(Struct, frozen=True, kw_only=True):
 class Session(Struct, frozen=True, kw_only=True):
     """
     made_at, used_at  unix milliseconds; used_at is up to sessions.TOUCHED too old
-    address, agent    as the sign-in came, for its owner to recognise
+    address, agent    as they were at logging in, for its owner to recognise
     """
 
     id: int

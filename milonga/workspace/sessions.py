@@ -1,5 +1,5 @@
 """
-Sessions of people who signed in. The browser holds a secret of 256 bits, the workspace only its SHA-256: whoever reads
+Sessions of people who logged in. The browser holds a secret of 256 bits, the workspace only its SHA-256: whoever reads
 the file cannot go on with anybody's session. What ends one early is in users.py: another password, role, or none.
 """
 
@@ -37,7 +37,7 @@ class Sessions:
         with self._database.write() as db:
             still = "SELECT id FROM console_user WHERE id = ? AND password = ? AND disabled = 0"
             if not fetch(db, still, user.id, password):
-                raise Clash("Your password or your account was changed at the same moment. Sign in again.")
+                raise Clash("Your password or your account was changed at the same moment. Log in again.")
             db.execute("DELETE FROM console_session WHERE used_at <= ? OR made_at <= ?", (now - IDLE, now - LONGEST))
             db.execute(
                 "INSERT INTO console_session (digest, user, made_at, used_at, address, agent) "
@@ -74,7 +74,7 @@ class Sessions:
             return _found(db, "s.user = ? AND s.used_at > ? AND s.made_at > ?", user.id, *_since(self._now()))
 
     def end(self, secret: str) -> None:
-        """Signed out."""
+        """Logged out."""
         with self._database.write() as db:
             db.execute("DELETE FROM console_session WHERE digest = ?", (digest(secret),))
 

@@ -2,7 +2,7 @@
 How long to wait before another password may be tried: pure rules, the clock an argument, memory bounded.
 
 Each failed attempt counts against the name it was for and the address it came from. After some that are free, each
-doubles the wait. An address from which a user signed in before is not held up by what others try with that user's name:
+doubles the wait. An address from which a user logged in before is not held up by what others try with that user's name:
 else anybody could keep anybody out.
 """
 

@@ -63,7 +63,7 @@ class Users:
             return user, self._make_link(db, user.id)
 
     def remove(self, name: str, *, by: str = "cli") -> None:
-        """Signed out everywhere at once. What the audit log says of the user stays."""
+        """Logged out everywhere at once. What the audit log says of the user stays."""
         with self._database.write() as db:
             user = _named(db, name)
             _check_last(db, user)
@@ -71,7 +71,7 @@ class Users:
             record(db, self._now(), by, "user.removed", user.name, {"role": (user.role.value, None)})
 
     def set_role(self, name: str, role: Role, *, by: str = "cli") -> User:
-        """Signed out everywhere at once, so that no page goes on with the role from before."""
+        """Logged out everywhere at once, so that no page goes on with the role from before."""
         with self._database.write() as db:
             user = _named(db, name)
             if user.role is role:
@@ -84,7 +84,7 @@ class Users:
             return _named(db, name)
 
     def set_disabled(self, name: str, disabled: bool, *, by: str = "cli") -> User:
-        """Disabled: signed out everywhere at once, links for the user are void, and no new ones can be made."""
+        """Disabled: logged out everywhere at once, links for the user are void, and no new ones can be made."""
         with self._database.write() as db:
             user = _named(db, name)
             if user.disabled is disabled:
@@ -129,7 +129,7 @@ class Users:
 
     def use_link(self, secret: str, password: str, name: str = "") -> User:
         """
-        Once: the link is gone with the same commit that sets the password and signs the user out everywhere. LinkOver.
+        Once: the link is gone with the same commit that sets the password and logs the user out everywhere. LinkOver.
 
         password  hashed (milonga.workspace.passwords)
         name      of the first administrator
@@ -148,14 +148,14 @@ class Users:
 
     def change_password(self, user: User, before: str, password: str) -> None:
         """
-        By the user, who is signed out everywhere. UserError if it is not what it was any more: somebody else changed it
+        By the user, who is logged out everywhere. UserError if it is not what it was any more: somebody else changed it
         at the same moment.
 
         before, password  hashed; `before` is what the present one was compared with
         """
         with self._database.write() as db:
             if _password(db, user.id) != before:
-                raise Clash("The password was changed at the same moment. Sign in again.")
+                raise Clash("The password was changed at the same moment. Log in again.")
             self._set_password(db, user, password, user.by)
 
     def rehash(self, user: User, before: str, password: str) -> None:
@@ -228,7 +228,7 @@ def _check_last(db: apsw.Connection, user: User) -> None:
     able = "WHERE u.role = ? AND u.disabled = 0 AND u.password IS NOT NULL"
     if [one.id for one in _found(db, able, Role.administrator.value)] == [user.id]:
         raise Clash(
-            f"{user.name} is the only administrator who can sign in. Make another one first: nobody could else add "
+            f"{user.name} is the only administrator who can log in. Make another one first: nobody could else add "
             "users, or let this one in again."
         )
 

@@ -40,7 +40,7 @@ class Answer(Struct, frozen=True):
 
 
 class NoVisitors:
-    """Nobody is signed in at the console."""
+    """Nobody is logged in at the console."""
 
     def visitor(self, cookie: str | None, *, touch: bool = True) -> Visitor | None:
         return None

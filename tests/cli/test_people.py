@@ -128,7 +128,7 @@ def test_a_backup_brings_users_and_tokens_back_and_lets_nobody_in_by_what_was_op
     assert run("backup", tmp_path / name, "--data", data)[0] == 0
     code, text = run("restore", tmp_path / name, "--data", tmp_path / "new")
     assert code == 0
-    assert "nobody is signed in" in text
+    assert "nobody is logged in" in text
     files = {path.name for path in (tmp_path / "new").iterdir()}
     assert not [one for one in files if "restoring" in one]
     with Workspace.open(tmp_path / "new") as workspace:

@@ -218,7 +218,7 @@ def test_whoever_is_disabled_is_out_until_enabled_and_has_no_links(workspace: Wo
     assert workspace.users.set_disabled("grace", disabled=True).disabled
     assert workspace.sessions.find(session) is None
     assert workspace.users.password_of("grace") == (None, None)
-    with pytest.raises(UserError, match="Sign in again"):
+    with pytest.raises(UserError, match="Log in again"):
         signed_in(workspace, grace)
     with pytest.raises(LinkOver):
         workspace.users.use_link(link, OTHER)
@@ -368,7 +368,7 @@ def test_a_user_ends_own_sessions_and_nobody_elses(workspace: Workspace) -> None
 def test_no_session_begins_with_a_password_that_was_changed_meanwhile(workspace: Workspace) -> None:
     ada = let_in(workspace)
     workspace.users.change_password(ada, WORD, OTHER)
-    with pytest.raises(Clash, match="Sign in again"):
+    with pytest.raises(Clash, match="Log in again"):
         signed_in(workspace, ada, WORD)
 
 
