@@ -34,7 +34,7 @@ def build(data: Path, count: int) -> EventIndex:
     began, cpu = time.perf_counter(), time.process_time()
     index = EventIndex(data, reserve=0, rest=0.0)
     index.start()
-    while not index.is_settled:
+    while not index.standing.settled:
         time.sleep(0.2)
         if time.perf_counter() - began > 60 and index.standing.trouble:
             raise SystemExit(index.standing.trouble)

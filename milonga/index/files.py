@@ -27,9 +27,7 @@ class Piece:
 
     def __init__(self, first: Offset, file: Stretch | None, tails: Sequence[Tail], report: Report) -> None:
         """tails  oldest first; what the file has of them already is left out"""
-        self.first, self._file, self._report = first, file, report
-        upto = first - 1 if file is None else file.upto
-        self._tails = [tail for tail in tails if tail.upto > upto]
+        self.first, self._file, self._tails, self._report = first, file, tails, report
 
     @property
     def knows_messages(self) -> bool:
@@ -42,13 +40,15 @@ class Piece:
 
     def parts(self) -> Iterator[Part]:
         """Newest first."""
-        yield from reversed(self._tails)
-        if self._file is not None:
-            yield from self._file.parts()
+        stored = [] if self._file is None else self._file.parts()
+        written = stored[0].upto if stored else self.first - 1
+        yield from (tail for tail in reversed(self._tails) if tail.upto > written)
+        yield from stored
 
     def facts_of(self, account: str) -> list[AccountFacts]:
-        found = [] if self._file is None else self._file.facts_of(account)
-        return found + [tail.accounts[account] for tail in self._tails if account in tail.accounts]
+        found, written = ([], self.first - 1) if self._file is None else self._file.facts_of(account)
+        newer = (tail.accounts.get(account) for tail in self._tails if tail.upto > written)
+        return found + [facts for facts in newer if facts is not None]
 
     def has(self, dim: Dim, text: str) -> bool:
         return any(part.places(dim, text) is not None for part in self.parts())
@@ -74,10 +74,9 @@ class Files:
         for first in sorted(here & (closed | opened | {tail.segment for tail in tails}), reverse=True):
             if first >= before:
                 continue
-            file: Stretch | None = None
-            for is_closed in (True, False):
-                if file is None and first in (closed if is_closed else opened):
-                    file = self._file(first, is_closed)
+            file = self._file(first, True) if first in closed else None
+            if file is None and first in opened:
+                file = self._file(first, False) or self._file(first, True)  # it was closed this moment
             mine = [tail for tail in tails if tail.segment == first]
             if file is not None or mine:
                 yield Piece(first, file, mine, self._report)

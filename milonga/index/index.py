@@ -134,13 +134,8 @@ class EventIndex:
         """How far it is. Without its maker in this process: unknown, and so nothing."""
         found = self._work.standing if self._work is not None else Standing(START, None, START)
         if self._trouble:
-            return Standing(found.upto, found.at, found.end, found.repairing, self._trouble)
+            return Standing(found.upto, found.at, found.end, found.repairing, False, self._trouble)
         return found
-
-    @property
-    def is_settled(self) -> bool:
-        """Nothing is left to do until another event comes."""
-        return self._work is not None and self._work.is_settled and not self._trouble
 
     def search(self, query: Query, limit: int = 50, before: Position | None = None) -> Found:
         """Newest first; `before` as a former answer gave it."""

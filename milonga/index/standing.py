@@ -15,6 +15,7 @@ class Standing(Struct, frozen=True):
     at         when that event arrived, unix milliseconds; None without
     end        offset of the newest event of the log
     repairing  stretches of the log that are being read again, because their file was lost or events were erased
+    settled    nothing is left to do until another event comes
     trouble    why it does not get on, in words; "" if it does
     """
 
@@ -22,6 +23,7 @@ class Standing(Struct, frozen=True):
     at: int | None
     end: Offset
     repairing: int = 0
+    settled: bool = False
     trouble: str = ""
 
     @property

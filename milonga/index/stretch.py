@@ -157,9 +157,11 @@ class Stretch:
         upto: Offset = one(self._db, "SELECT ifnull(max(upto), ?) FROM part", (self.first - 1,))
         return upto
 
-    def facts_of(self, account: str) -> list[AccountFacts]:
-        """One for each part that has any."""
-        return [unpack(packed, self.first) for (packed,) in rows(self._db, FACTS_OF, (account,))]
+    def facts_of(self, account: str) -> tuple[list[AccountFacts], Offset]:
+        """One for each part that has any; and `upto` at that moment."""
+        with self._db:
+            found, upto = rows(self._db, FACTS_OF, (account,)), self.upto
+        return [unpack(packed, self.first) for (packed,) in found], upto
 
     def has(self, dim: Dim, text: str) -> bool:
         """Whether any event of it is filed so."""

@@ -88,7 +88,6 @@ class Work:
         self._at: int | None = None
         self._remembered = self._looked = self._tidied = 0.0
         self.standing = Standing(START, None, START)
-        self.is_settled = False
 
     # From any thread
 
@@ -250,14 +249,12 @@ class Work:
     async def _tell_standing(self) -> None:
         repairing = len(self._to_repair) + (self._repair is not None)
         end = await self._reader.end(0)
-        self.standing = Standing(self._next - 1, self._at, end, repairing)
-        self.is_settled = (
-            self._next > end and self._memory.upto >= end and not (repairing or self._waiting or self._suspects)
-        )
+        settled = self._next > end and self._memory.upto >= end and not (repairing or self._waiting or self._suspects)
+        self.standing = Standing(self._next - 1, self._at, end, repairing, settled)
 
     def _tell(self, trouble: str) -> None:
         old = self.standing
-        self.standing = Standing(old.upto, old.at, old.end, old.repairing, trouble)
+        self.standing = Standing(old.upto, old.at, old.end, old.repairing, False, trouble)
 
     # What became of the log's files
 

@@ -17,6 +17,7 @@ from milonga.index.search import Query
 from tests.running import eventually
 
 from . import model
+from .asking import pages
 from .model import NOW, Told
 
 few = st.sampled_from
@@ -61,17 +62,6 @@ def numbered(events: list[Told]) -> list[Told]:
     ]
 
 
-def pages(index: EventIndex, query: Query, limit: int) -> list[int]:
-    """All that is found, a page at a time."""
-    offsets, before = list[int](), None
-    while True:
-        page = index.search(query, limit, before)
-        offsets += [event.position.offset for event in page.events]
-        if page.before is None:
-            return offsets
-        before = page.before
-
-
 @settings(
     max_examples=12, deadline=None, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck)
 )
@@ -84,7 +74,7 @@ def test_it_says_what_the_events_say(events: list[Told], asked: list[Query], seg
         index = EventIndex(data, reserve=0, rest=0.0, part=64, clock=lambda: NOW + 3 * DAY)
         index.start()
         try:
-            eventually(lambda: index.is_settled, "all is read")
+            eventually(lambda: index.standing.settled, "all is read")
             for query in asked:
                 assert pages(index, query, limit) == model.found(events, query), query
             check_accounts(index, events)

@@ -22,6 +22,7 @@ from milonga.privacy.regulation import Deletion
 from tests.running import eventually
 
 from ..eventlog.segments import settled
+from .asking import pages
 from .model import NOW, Told
 
 ADA = Deletion(7, None, frozenset(["ada-lovelace"]), {0: 10_000})
@@ -70,7 +71,7 @@ def made(data: Path) -> Iterator[EventIndex]:
     index = EventIndex(data, reserve=0, rest=0.0, part=64, clock=lambda: NOW)
     index.start()
     try:
-        eventually(lambda: index.is_settled, "all is read")
+        eventually(lambda: index.standing.settled, "all is read")
         yield index
     finally:
         index.stop()
@@ -78,9 +79,7 @@ def made(data: Path) -> Iterator[EventIndex]:
 
 def numbers(index: EventIndex, query: Query) -> list[int]:
     """Of what is found, oldest first."""
-    found = index.search(query, 10_000)
-    assert found.before is None
-    return sorted(item.position.offset - 1 for item in found.events)
+    return sorted(offset - 1 for offset in pages(index, query, 1_000))
 
 
 def all_of(fits: Callable[[Told], bool], count: int, first: int = 0) -> list[int]:
@@ -103,7 +102,7 @@ def test_it_goes_on_where_it_was_and_follows_as_events_come(tmp_path: Path) -> N
     run(append(tmp_path, 0, 250))
     with made(tmp_path) as index:
         run(append(tmp_path, 250, 333))
-        eventually(lambda: index.is_settled and index.standing.upto == 333, "it has read the new ones")
+        eventually(lambda: index.standing.settled and index.standing.upto == 333, "it has read the new ones")
         assert numbers(index, Query(user="bob")) == all_of(is_bobs, 333)
     run(append(tmp_path, 333, 420))
     with made(tmp_path) as index:
@@ -144,7 +143,7 @@ def test_an_erased_user_vanishes_from_every_file(tmp_path: Path, beside: bool) -
         if beside:
             run(erase())
             eventually(lambda: not holds(tmp_path / "index", b"ada-lovelace"), "nothing is left of her")
-            eventually(lambda: index.is_settled, "all is made again")
+            eventually(lambda: index.standing.settled, "all is made again")
             check_erased(index)
     if not beside:
         run(erase())
@@ -185,11 +184,9 @@ def test_a_damaged_file_is_made_again(tmp_path: Path, name: str) -> None:
     try:
 
         def is_whole_again() -> bool:
-            found = index.search(Query(user="bob"), 10_000)
+            found = numbers(index, Query(user="bob"))
             said = [one.n for one in index.catalogue().activities.shown if one.text == "Paid"]
-            return len(found.events) == len(all_of(is_bobs, 270)) and said == [
-                len(all_of(lambda one: one.name == "Paid", 270))
-            ]
+            return found == all_of(is_bobs, 270) and said == [len(all_of(lambda one: one.name == "Paid", 270))]
 
         eventually(is_whole_again, "the damaged file is made again")
     finally:
