@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from milonga import __version__
 from milonga.console.built import asset
@@ -39,7 +39,9 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.globals.update(asset=asset, version=__version__, tone=lambda state: TONES.get(state, ""))
-    made.filters.update(number=number, when=when, ago=ago, duration=duration, share=share, json=pretty, plural=plural)
+    made.filters.update(
+        number=number, when=when, ago=ago, duration=duration, share=share, json=pretty, plural=plural, coded=coded
+    )
     return made
 
 
@@ -53,6 +55,15 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 def number(value: float | None) -> str:
     """1,234; a dash if there is none."""
     return NONE if value is None else f"{value:,.0f}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def coded(text: str) -> Markup:
+    """A sentence of ours in which what stands between backticks is code. All of it is escaped."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return escape(text)
+    code, plain = Markup("<code>{}</code>"), Markup("{}")
+    return Markup().join((code if place % 2 else plain).format(part) for place, part in enumerate(parts))
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 from typing import Final
 
-from milonga.eventlog.api import Discard, Stored
+from milonga.eventlog.api import Damaged, Discard, Position, Stored
 from milonga.facts.facts import Facts
 from milonga.facts.summary import discarded as discards
 from milonga.facts.summary import refused
@@ -19,6 +19,21 @@ DISCARDS_SHOWN: Final = 20  #: by `milonga events discarded`, unless told otherw
 def by_message_id(facts: Facts, message_id: str) -> list[Stored]:
     """Newest first; of the dead letters, if the log has none; or what is left of erased ones."""
     return facts.log.by_message_id(message_id) or _letters(facts, message_id) or _erased(facts, message_id)
+
+
+def at(facts: Facts, position: Position) -> Stored | Damaged | None:
+    """The event at this place: of the log; else of a dead letter, or of a parked line that took a copy with it."""
+    found = facts.log.at(position)
+    if found is not None or facts.delivery is None:
+        return found
+    for place in facts.places:
+        letter = facts.delivery.dead(place.config.id, position)
+        if letter is not None:
+            return Stored(position, letter.event)
+        parked = facts.delivery.parked(place.config.id, position)
+        if parked is not None and parked.event is not None:
+            return Stored(position, parked.event)
+    return None
 
 
 def discarded(facts: Facts, message_id: str) -> tuple[int, Discard] | None:

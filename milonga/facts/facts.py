@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import apsw
 from msgspec import Struct
@@ -153,7 +153,7 @@ class Facts:
             server_runs=self.server_runs,
         )
 
-    def tell(self, stored: Stored) -> dict[str, object]:
+    def tell(self, stored: Stored) -> dict[str, Any]:
         """The whole story of one event (milonga.outcomes.explain)."""
         outcomes = self._held_and_ended(stored)
         standings = [self._standing(stored, place, held, ended) for place, held, ended in outcomes]

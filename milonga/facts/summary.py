@@ -1,13 +1,13 @@
 """What is kept of an account or a user, all in all: before its single events, or when there are none."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from msgspec import Struct
 
-from milonga.eventlog.api import Stored
+from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts, Place, is_never, waits_again, was_business_of
@@ -73,15 +73,25 @@ def summary(facts: Facts, wanted: Wanted) -> dict[str, Any]:
 
 
 def _count_ends(facts: Facts, page: list[Stored], ends: dict[int, Counter[Ended]]) -> None:
+    for found in ends_of(facts, page).values():
+        for place, end in found:
+            ends.setdefault(place.config.id, Counter())[end] += 1
+
+
+def ends_of(facts: Facts, page: Sequence[Stored]) -> dict[Position, list[tuple[Place, Ended]]]:
+    """How each of these events stands at each destination whose business it is."""
     outcomes = facts.outcomes.of_many([stored.position for stored in page])
+    found: dict[Position, list[tuple[Place, Ended]]] = {}
     for stored in page:
         of_event = outcomes.get(stored.position, [])
+        mine = found.setdefault(stored.position, [])
         for place in facts.places:
             if place.config.source != stored.event.stamp.source:
                 continue
-            mine = [one for one in of_event if one.destination == place.config.id]
-            if mine or place.removed_at is None or was_business_of(place, stored):
-                ends.setdefault(place.config.id, Counter())[_end(facts, stored, place, mine)] += 1
+            ended = [one for one in of_event if one.destination == place.config.id]
+            if ended or place.removed_at is None or was_business_of(place, stored):
+                mine.append((place, _end(facts, stored, place, ended)))
+    return found
 
 
 def _end(facts: Facts, stored: Stored, place: Place, outcomes: list[Outcome]) -> Ended:
