@@ -24,6 +24,10 @@ def to_account(id_: str) -> str:
     return address("/account", id=id_)
 
 
+def _field(page: str, name: str) -> str:
+    return f"{page}#s-{name}" if name else page
+
+
 def to_fix(place: Mapping[str, Any] | None, destination: str, source: str) -> tuple[str, str] | None:
     """
     (words, address) of where a reason is put right; None if there is no such page.
@@ -35,8 +39,11 @@ def to_fix(place: Mapping[str, Any] | None, destination: str, source: str) -> tu
     name = place["name"]
     match place["page"]:
         case "settings":
-            to = address("/destinations/{}/settings", [destination])
-            return f"Settings of {destination}", f"{to}#{name}" if name else to
+            return f"Settings of {destination}", _field(address("/destinations/{}/settings", [destination]), name)
+        case "delivery":
+            return f"Delivery settings of {destination}", _field(
+                address("/destinations/{}/delivery", [destination]), name
+            )
         case "filters":
             return f"Filters of {destination}", address("/destinations/{}/filters", [destination])
         case "destination":

@@ -1,6 +1,7 @@
 """From templates to pages: everything is escaped unless a template of ours says otherwise, and none does for data."""
 
 import datetime
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
@@ -12,6 +13,7 @@ from markupsafe import Markup, escape
 from milonga import __version__
 from milonga.console.built import asset
 
+_IN: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)")
 NONE: Final = "\N{EN DASH}"  #: where there is no value
 TONES: Final = {
     "delivered": "good",
@@ -58,12 +60,18 @@ def number(value: float | None) -> str:
 
 
 def coded(text: str) -> Markup:
-    """A sentence of ours in which what stands between backticks is code. All of it is escaped."""
+    """A sentence in which what stands between backticks is code, and times are in the viewer's zone. It is escaped."""
     parts = text.split("`")
     if len(parts) % 2 == 0:
-        return escape(text)
-    code, plain = Markup("<code>{}</code>"), Markup("{}")
-    return Markup().join((code if place % 2 else plain).format(part) for place, part in enumerate(parts))
+        return _timed(text)
+    code = Markup("<code>{}</code>")
+    return Markup().join(code.format(part) if place % 2 else _timed(part) for place, part in enumerate(parts))
+
+
+def _timed(text: str) -> Markup:
+    return Markup().join(
+        when(part, "full") if place % 2 else escape(part) for place, part in enumerate(_IN.split(text))
+    )
 
 
 def plural(count: int, one: str, many: str | None = None) -> str:

@@ -24,6 +24,8 @@ def by_message_id(facts: Facts, message_id: str) -> list[Stored]:
 def at(facts: Facts, position: Position) -> Stored | Damaged | None:
     """The event at this place: of the log; else of a dead letter, or of a parked line that took a copy with it."""
     found = facts.log.at(position)
+    if found is not None and found.position != position:
+        return None  # a partition that there is not
     if found is not None or facts.delivery is None:
         return found
     for place in facts.places:

@@ -5,14 +5,17 @@ from typing import Any, Final, Literal, TypeAlias
 from milonga.filters.chain import KEPT_BACK, UNSURE
 from milonga.filters.gate import NO_CONSENT, NOT_MEANT
 
-Page: TypeAlias = Literal["settings", "filters", "destination", "problems", "replays", "setup"]
-"""Of the destination: its settings, its filters, its state, its problems; replays to it. Of the source: its set-up."""
+Page: TypeAlias = Literal["settings", "delivery", "filters", "destination", "problems", "replays", "setup"]
+"""
+Of the destination: its own settings, how it is delivered to, its filters and consent, its state, its problems; replays
+to it. Of the source: its set-up.
+"""
 
 Place: TypeAlias = tuple[Page, str]
 """(page, name of the field or filter there; "" if there is no single one)."""
 
 FIX_AT: Final[dict[str, Place | None]] = {
-    NO_CONSENT: ("settings", "consentCategories"),
+    NO_CONSENT: ("filters", ""),
     NOT_MEANT: ("setup", ""),
     "disabled": ("setup", ""),
     "unsupported_type": None,
@@ -31,9 +34,9 @@ FIX_AT: Final[dict[str, Place | None]] = {
     "too_deep": ("setup", ""),
     "destination_off": ("destination", ""),
     "skipped_by_hand": ("replays", ""),
-    "too_old": ("settings", "maxAge"),
+    "too_old": ("delivery", "maxAge"),
     "too_late": None,
-    "tried_too_long": ("settings", "retryWindow"),
+    "tried_too_long": ("delivery", "retryWindow"),
     "log_trimmed": None,
     "cannot_park": None,
     "not_recorded": None,

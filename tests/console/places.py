@@ -21,6 +21,11 @@ PAGES = {
     "destination-filters-tried": "/destinations/totango/filters/tried",
     "destination-history": "/destinations/totango/history",
     "destination-remove": "/destinations/totango/remove",
+    "events": "/events",
+    "events-none": "/events?account=nobody",
+    "event": "/events/0-2",
+    "event-refused": "/events/0-91",
+    "event-skipped": "/events/0-92?view=raw",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 
