@@ -1,6 +1,7 @@
 """The audit log: who changed what, from which value to which. Each row is written in the transaction of its change."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import apsw
@@ -8,7 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from milonga.workspace.database import Database, Value, fetch
-from milonga.workspace.settings import shown
+from milonga.workspace.settings import MASK, shown
 
 KEPT: Final = 400 * 86_400_000  #: milliseconds
 MOST: Final = 200_000  #: rows of people and their programs
@@ -127,25 +128,35 @@ def key_shown(write_key: str) -> str:
 def told_of(args: Mapping[str, object]) -> Changes:
     """
     Of a command, without anything that an event may have said: numbers, switches, the words that are ours, and of lists
-    how many they hold.
+    how many they hold. Other words stand as ***: that they were given narrows down what was asked for.
     """
     told: dict[str, object] = {}
     for name, value in args.items():
-        if name in ("destination", "by"):
-            continue
-        if isinstance(value, (bool, int, float)) or (isinstance(value, str) and name in OUR_WORDS):
-            told[name] = value
-        elif name == "position" and isinstance(value, (list, tuple)):
-            told[name] = "-".join(map(str, value))
-        elif isinstance(value, (list, tuple)):
-            told[name] = len(value)
-        elif name == "wanted" and isinstance(value, Mapping):  # what a replay is of, or which dead letters
-            told |= {field: one for field, one in value.items() if isinstance(one, (bool, int, float))}
-            told |= {field: one for field, one in value.items() if field == "code"}
+        match value:
+            case _ if name in _NOT_TOLD:
+                continue
+            case Mapping():  # which events
+                told |= {field: _told(field, one) for field, one in value.items() if field not in _NOT_TOLD}
+            case [int(partition), int(offset)] if name == "position":
+                told["event"] = f"{partition}-{offset}"
+            case list() | tuple():
+                told[_COUNTED.get(name, name)] = len(value)
+            case _:
+                told[name] = _told(name, value)
     return added(**told)
 
 
-OUR_WORDS: Final = frozenset({"state", "reason"})  #: arguments of commands whose texts are not made by events
+OUR_WORDS: Final = frozenset({"state", "type", "code"})  #: arguments of commands whose texts no event makes up
+_NOT_TOLD: Final = frozenset({"destination", "source", "by", "event", "died_at"})
+_COUNTED: Final = {"positions": "events", "lines": "keys"}
+_TIMES: Final = frozenset({"since", "until"})  #: unix milliseconds
+
+
+def _told(name: str, value: object) -> object:
+    if isinstance(value, int) and name in _TIMES:
+        at = datetime.fromtimestamp(value / 1000, UTC) if abs(value) < 2**47 else None
+        return value if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return value if value is None or isinstance(value, (bool, int, float)) or name in OUR_WORDS else MASK
 
 
 def _cut(value: object) -> object:

@@ -4,11 +4,16 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from http.cookies import SimpleCookie
+from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
+from milonga.console.pages.audit import DEEDS, THINGS
 from milonga.console.visit import SAID
+from milonga.delivery.by_hand import KINDS as PARKED
+from milonga.delivery.letters import KINDS as LETTERS
+from milonga.workspace import audit as workspace_audit
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
@@ -167,6 +172,20 @@ def test_the_log_shows_each_field_before_and_after_and_no_secret(console: Consol
     assert "<ins>https://b.example</ins>" in page
     assert HUSH not in page
     assert "a-long-write-key" not in page
+
+
+def test_whatever_is_recorded_has_words() -> None:
+    folder = Path(workspace_audit.__file__).parent
+    known = "|".join(THINGS)
+    written = {
+        what
+        for path in folder.glob("*.py")
+        for what in re.findall(rf'"((?:{known})\.[a-z_]+)"', path.read_text())
+        if what != "destination.says_nothing_to_browsers"  # a line of the log
+    }
+    assert len(written) > 15
+    commands = {f"command.{kind}" for kind in (*PARKED, *LETTERS, "replay", "set_replay")}
+    assert set(DEEDS) >= written | commands
 
 
 def test_rows_are_chosen_by_who_what_and_name_and_what_is_made_up_finds_nothing(console: Console) -> None:

@@ -128,19 +128,30 @@ def test_what_the_pipeline_does_by_itself_and_what_ends_its_pause(workspace: Wor
 def test_commands_without_what_events_said(workspace: Workspace) -> None:
     number = workspace.add_destination("paper", "web", "printer", {}, ON, {}, by="the-fixture").id
     ask = workspace.commands.ask
-    ask("resend", {"destination": number, "positions": [[0, 1], [0, 2]], "by": "somebody"}, by=ADA)
-    ask("replay", {"destination": number, "wanted": {"since": 1, "user": HUSH}, "rate": 5, "overwrite": False}, by=ADA)
+    ask("resend", {"destination": number, "positions": [[0, 1], [0, 2]], "wanted": None, "by": "somebody"}, by=ADA)
+    ask("discard", {"destination": number, "positions": None, "wanted": {"code": "http_400", "user": HUSH}}, by=ADA)
+    wanted = {"source": 1, "since": 1_700_000_000_000, "until": 2**60, "type": "track", "account": HUSH, "name": None}
+    ask("replay", {"destination": number, "wanted": wanted, "rate": 5, "overwrite": False}, by=ADA)
     ask("set_replay", {"replay": 3, "state": "stopped"}, by=ADA)
     ask("parked_retry", {"destination": number, "lines": [[HUSH, 0, 1]], "whole": True}, by=ADA)
-    ask("some_day", {"destination": number, "event": {"userId": HUSH}, "text": HUSH}, by=ADA)
+    ask("edit", {"destination": number, "position": [0, 7], "event": HUSH, "died_at": 5}, by=ADA)
+    ask("some_day", {"destination": number, "more": {"userId": HUSH, "deep": [HUSH]}, "text": HUSH}, by=ADA)
     ask("test", {"destination": number}, by=ADA)
+    replay = {"since": (None, "2023-11-14T22:13:20Z"), "until": (None, 2**60), "type": (None, "track")}
     assert told(workspace) == [
-        ("command.resend", "printer", {"positions": (None, 2)}),
-        ("command.replay", "printer", {"since": (None, 1), "rate": (None, 5), "overwrite": (None, False)}),
+        ("command.resend", "printer", {"events": (None, 2)}),
+        ("command.discard", "printer", {"code": (None, "http_400"), "user": (None, "***")}),
+        (
+            "command.replay",
+            "printer",
+            {**replay, "account": (None, "***"), "rate": (None, 5), "overwrite": (None, False)},
+        ),
         ("command.set_replay", "", {"replay": (None, 3), "state": (None, "stopped")}),
-        ("command.parked_retry", "printer", {"lines": (None, 1), "whole": (None, True)}),
-        ("command.some_day", "printer", {}),
+        ("command.parked_retry", "printer", {"keys": (None, 1), "whole": (None, True)}),
+        ("command.edit", "printer", {"event": (None, "0-7")}),
+        ("command.some_day", "printer", {"userId": (None, "***"), "deep": (None, "***"), "text": (None, "***")}),
     ]
+    assert HUSH not in str(workspace.audit.page(100))
 
 
 def test_regulations_without_whom_they_are_about(workspace: Workspace, tmp_path: Path) -> None:

@@ -38,7 +38,11 @@ DEEDS: Final = {
     "command.resend": "Dead letters resent",
     "command.discard": "Dead letters discarded",
     "command.replay": "Replay asked for",
-    "command.set_replay": "Replay held or stopped",
+    "command.set_replay": "Replay held, resumed or ended",
+    "command.edit": "Dead letter edited and resent",
+    "command.parked_retry": "Parked events tried at once",
+    "command.parked_skip": "Parked events skipped",
+    "command.parked_release": "Parked events released",
 }
 WHERE: Final = {
     "source": "/sources/{}",
