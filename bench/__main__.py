@@ -20,6 +20,7 @@ from bench import append, clients
 from bench.browser import browser
 from bench.delivering import delivery
 from bench.draining import drain
+from bench.erasing import erasing
 from bench.ingest import batch, single
 from bench.isolation import isolation
 from bench.latency import latency
@@ -58,6 +59,7 @@ BENCHES: Final[dict[str, Callable[[Run], Found]]] = {
     "drain": drain,
     "isolation": isolation,
     "parked": parked,
+    "erasing": erasing,
     "start": start,
     "memory": memory,
     "browser": browser,
