@@ -118,7 +118,9 @@ async def _may_still(page: Page, door: Door, session: str, makers: anyio.Capacit
     return page.needs is None or (visitor is not None and visitor.role.may(page.needs))
 
 
-async def _while_allowed(stream: AsyncIterator[str], allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def _while_allowed(
+    stream: AsyncIterator[str | bytes], allowed: Callable[[], Awaitable[bool]]
+) -> AsyncIterator[str | bytes]:
     """A stream outlasts many pages: whoever is logged out meanwhile sees no more of it."""
     looked = time.monotonic()
     try:

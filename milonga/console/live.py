@@ -6,7 +6,7 @@ twenty rows a second, and is told how many more there were.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -102,43 +102,50 @@ def _name(event: Stamped) -> str | None:
         return None
 
 
+Where: TypeAlias = Literal["", "name", "user", "account", "message_id"]
+
+
 class Wish(Struct, frozen=True, kw_only=True):
     """
     What a viewer wants to see. Everything that is given must fit.
 
-    source   id
-    text     found in name, user, account, message id or code, whatever its case
-    type, name, user, account, message_id  exactly
+    source  id
+    text    found in what `where` names, whatever its case
+    where   "": in any of them, and in the code of what was discarded
     """
 
     source: int | None = None
     type: EventType | None = None
     text: str = ""
-    name: str | None = None
-    user: str | None = None
-    account: str | None = None
-    message_id: str | None = None
+    where: Where = ""
 
     @property
     def is_narrow(self) -> bool:
         """Whether it leaves out anything of its source."""
-        return self != Wish(source=self.source)
+        return self.type is not None or bool(self.text)
 
     def fits(self, row: Row) -> bool:
         return (
             self.source in (None, row.source)
             and self.type in (None, row.type)
-            and self.user in (None, row.user)
-            and self.account in (None, row.account)
-            and self.message_id in (None, row.message_id)
-            and (self.name is None or self.name == row.name)
-            and (not self.text or self._finds(row))
+            and (not self.text or self._finds(self.text.casefold(), row))
         )
 
-    def _finds(self, row: Row) -> bool:
-        sought = self.text.casefold()
-        first = (row.user, row.account, row.message_id, row.code)  # the name costs a look into the body
-        return any(sought in one.casefold() for one in first if one) or sought in (row.name or "").casefold()
+    def _finds(self, sought: str, row: Row) -> bool:
+        match self.where:
+            case "name":
+                found = (row.name,)
+            case "user":
+                found = (row.user,)
+            case "account":
+                found = (row.account,)
+            case "message_id":
+                found = (row.message_id,)
+            case "":
+                if any(sought in one.casefold() for one in (row.user, row.account, row.message_id, row.code) if one):
+                    return True
+                found = (row.name,)  # which costs a look into the body
+        return any(sought in one.casefold() for one in found if one)
 
 
 class Taken(Struct, frozen=True):
@@ -210,6 +217,9 @@ class Viewer:
     def tell(self, trouble: str) -> None:
         """Nothing can be read, and why."""
         self._trouble = trouble
+        self._news.set()
+
+    def wake(self) -> None:
         self._news.set()
 
     def take(self) -> Taken:

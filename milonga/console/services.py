@@ -7,6 +7,9 @@ from typing import Self
 
 from milonga.console.attempts import Attempts
 from milonga.console.config import Config
+from milonga.console.live_rows import row_as_html
+from milonga.console.tail import Tail
+from milonga.facts.directory import LOG_FOLDER
 
 
 class Services:
@@ -14,17 +17,26 @@ class Services:
     config   see there
     attempts  of logging in
     closing  set when the console is about to end: streams to viewers end then
+    tail     the end of the log, for who watches it
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
         self.closing = asyncio.Event()
+        self.tail = Tail(config.data / LOG_FOLDER, row_as_html)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Self]:
         """As long as this lasts."""
+        ending = asyncio.create_task(self._end_streams())
         try:
             yield self
         finally:
             self.closing.set()
+            await ending
+            await self.tail.close()
+
+    async def _end_streams(self) -> None:
+        await self.closing.wait()
+        self.tail.end()

@@ -12,7 +12,7 @@ from milonga.workspace.roles import Role
 Handler: TypeAlias = Callable[[Visit], Response]
 """Called in a thread of its own: it may read files and wait for them, but not for ever."""
 
-Stream: TypeAlias = Callable[[Visit], AsyncIterator[str]]
+Stream: TypeAlias = Callable[[Visit], AsyncIterator[str | bytes]]
 """Called in the event loop; yields server-sent events (milonga.console.events) until the viewer is gone."""
 
 

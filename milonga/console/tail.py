@@ -6,7 +6,7 @@ watches. It looks at each event once, passes by what it cannot keep up with, and
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -25,7 +25,7 @@ from milonga.workspace.commands import milliseconds
 
 log = structlog.get_logger("milonga")
 
-BELL: Final = "console"
+BELL: Final = "live"
 TICK: Final = 0.25  #: seconds between two looks at the log while events keep coming
 LOOK: Final = 1_000  #: events looked at in each; what is further back is passed by
 LOOK_BYTES: Final = 4 * 1024 * 1024  #: of bodies, in each
@@ -72,6 +72,7 @@ class Tail:
         self._somebody = asyncio.Event()
         self._troubled = ""
         self.looked_for_discards = False
+        self._ending = False
 
     @property
     def viewers(self) -> int:
@@ -96,7 +97,7 @@ class Tail:
             if not self._viewers:
                 self._somebody.clear()
 
-    async def frames(self, wish: Wish, after: Offset | None = None) -> AsyncIterator[bytes]:
+    async def frames(self, wish: Wish, after: Offset | None = None) -> AsyncGenerator[bytes, None]:
         """
         As server-sent events, until whoever takes them goes: `row` with what `encode` made of it; `missed` with how
         many were not shown, how many of them nobody looked at, and `trouble`; `beat` when there is no news.
@@ -111,11 +112,22 @@ class Tail:
                 await self._begin(viewer, after)
             except TROUBLE as error:
                 viewer.tell(_words(error))
-            while True:
+            while not self._ending:
                 if await viewer.wait(BEAT):
                     yield self._frame(viewer)
                 else:
                     yield b"%bevent: beat\ndata: {}\n\n" % _place(self._position)
+
+    async def rows(self, wish: Wish, after: Offset | None = None) -> AsyncGenerator[Row | None, None]:
+        """The same one by one; None as a sign of life."""
+        with self._watching(wish, after or START) as viewer:
+            with suppress(*TROUBLE):
+                await self._begin(viewer, after)
+            while not self._ending:
+                if not await viewer.wait(BEAT):
+                    yield None
+                for row in viewer.take().rows:
+                    yield row
 
     def _frame(self, viewer: Viewer) -> bytes:
         taken = viewer.take()
@@ -135,6 +147,13 @@ class Tail:
             lines = b"".join(b"data: %b\n" % line for line in encoded.splitlines())
             row.text = b"event: row\n%b\n" % lines
         return row.text
+
+    def end(self) -> None:
+        """Whoever watches is sent away: the console is about to end."""
+        self._ending = True
+        for viewers in self._viewers.values():
+            for viewer in viewers:
+                viewer.wake()
 
     async def close(self) -> None:
         if self._task is not None:

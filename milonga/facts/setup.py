@@ -1,7 +1,7 @@
 """What a site owner or a team pastes so that Segment's SDKs send here. Pure, but for the snippet, which is a file."""
 
 import re
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -80,62 +80,107 @@ ACCOUNT: Final = (
 """What no set-up does by itself, and without which Totango gets nothing. One line."""
 
 
+Kind: TypeAlias = Literal["server", "phone", "other"]
+
+
 class Lines(Struct, frozen=True):
     """
-    sdk   by the name of its package, or what stands in for one
-    text  what to write instead of what Segment's own documentation says
-    tls   it speaks https only
+    sdk      by the name of its package, or what stands in for one
+    text     what to write instead of what Segment's own documentation says
+    tls      it speaks https only
+    account  how a call names its account; "" where `text` does so, or where a plugin must (docs/compatibility.md)
     """
 
     sdk: str
     text: str
     tls: bool = False
+    kind: Kind = "server"
+    account: str = ""
 
 
 def sdks(write_key: str, at: Address) -> tuple[Lines, ...]:
-    """Of servers and phones, and a pixel. Versions, and what of it was run: docs/compatibility.md."""
+    """Of servers and phones, and what needs no SDK. Versions, and what of it was run: docs/compatibility.md."""
     key, url, host = write_key, at.url, at.host
     name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "443")
     return (
-        Lines("Node: @segment/analytics-node", f'new Analytics({{ writeKey: "{key}", host: "{url}" }})'),
-        Lines("Python: segment-analytics-python", f'analytics.write_key = "{key}"; analytics.host = "{url}"'),
-        Lines("Go: analytics-go", f'analytics.NewWithConfig("{key}", analytics.Config{{Endpoint: "{url}"}})'),
-        Lines("Java: analytics-java", f'Analytics.builder("{key}").endpoint("{url}").build()'),
-        Lines(".NET: Analytics.NET", f'Analytics.Initialize("{key}", new Config().SetHost("{url}"))'),
+        Lines(
+            "Node: @segment/analytics-node",
+            f'new Analytics({{ writeKey: "{key}", host: "{url}" }})',
+            account='context: { groupId: "acme" }',
+        ),
+        Lines(
+            "Python: segment-analytics-python",
+            f'analytics.write_key = "{key}"; analytics.host = "{url}"',
+            account='context={"groupId": "acme"}',
+        ),
+        Lines(
+            "Go: analytics-go",
+            f'analytics.NewWithConfig("{key}", analytics.Config{{Endpoint: "{url}"}})',
+            account='Context: &analytics.Context{Extra: map[string]interface{}{"groupId": "acme"}}',
+        ),
+        Lines(
+            "Java: analytics-java",
+            f'Analytics.builder("{key}").endpoint("{url}").build()',
+            account='.context(Map.of("groupId", "acme"))',
+        ),
+        Lines(
+            ".NET: Analytics.NET",
+            f'Analytics.Initialize("{key}", new Config().SetHost("{url}"))',
+            account='new Options().SetContext(new Context { { "groupId", "acme" } })',
+        ),
         Lines(
             "Ruby: analytics-ruby",
             f'Segment::Analytics.new(write_key: "{key}", host: "{name}", port: {port})',
             tls=True,
+            account='context: { groupId: "acme" }',
         ),
-        Lines("PHP: analytics-php", f'Segment::init("{key}", ["host" => "{host}"])', tls=True),
+        Lines(
+            "PHP: analytics-php",
+            f'Segment::init("{key}", ["host" => "{host}"])',
+            tls=True,
+            account='"context" => ["groupId" => "acme"]',
+        ),
         Lines(
             "Kotlin: analytics-kotlin",
             f'Analytics("{key}", context) {{ apiHost = "{host}/v1"; cdnHost = "{host}/v1" }}',
             tls=True,
+            kind="phone",
         ),
         Lines(
             "Swift: analytics-swift",
             f'Configuration(writeKey: "{key}").apiHost("{host}/v1").cdnHost("{host}/v1")',
             tls=True,
+            kind="phone",
         ),
         Lines(
             "React Native: @segment/analytics-react-native",
             f'createClient({{ writeKey: "{key}", proxy: "{url}/v1", cdnProxy: "{url}/v1", '
             f"useSegmentEndpoints: true{'' if at.secure else ', allowInsecureProxy: true'} }})",
+            kind="phone",
         ),
         Lines(
             "Flutter: analytics_flutter",
             f'createClient(Configuration("{key}", apiHost: "{host}/v1", cdnHost: "{host}/v1"))',
             tls=True,
+            kind="phone",
         ),
         Lines(
             "C#: Analytics-CSharp",
             f'new Analytics(new Configuration("{key}", apiHost: "{host}/v1", cdnHost: "{host}/v1"))',
             tls=True,
+            kind="phone",
         ),
         Lines(
             "Pixel, such as in an e-mail",
             f'<img src="{url}/v1/pixel/track?writeKey={key}&amp;userId=USER&amp;event=Email%20opened'
             '&amp;context.groupId=ACCOUNT" width="1" height="1" alt="">',
+            kind="other",
         ),
+        Lines("curl, to try it", curl(key, at), kind="other"),
     )
+
+
+def curl(write_key: str, at: Address) -> str:
+    """One event from a terminal."""
+    body = '{"userId": "ada", "event": "Tried it", "context": {"groupId": "acme"}}'
+    return f"curl -u {write_key}: -H 'Content-Type: application/json' -d '{body}' {at.url}/v1/track"

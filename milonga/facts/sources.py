@@ -1,8 +1,13 @@
-"""Sources, as rows."""
+"""Sources, as rows, and how they stand."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
+from milonga.collector.refusals import HELP
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
+from milonga.facts.facts import Facts
+from milonga.facts.keys import key_warnings
 from milonga.outcomes.words import instant
 from milonga.workspace.model import DestinationConfig, Source
 from milonga.workspace.settings import shown
@@ -17,3 +22,112 @@ def as_row(source: Source, destinations: Sequence[DestinationConfig]) -> dict[st
         "destinations": [one.name for one in destinations if one.source == source.id],
         "settings": shown(source.settings),
     }
+
+
+HOUR: Final = 60  #: minutes
+DAY: Final = 24 * HOUR
+SPARK: Final = 2  #: minutes of one point of the line of the last hour
+COARSE: Final = 10  #: minutes: how exactly it is told when the last event came, beyond the last hour
+
+Periods = Mapping[tuple[int, str], Mapping[int, int]]
+"""As EventLookup.periods gives them."""
+
+
+def standings(facts: Facts, now: int) -> list[dict[str, Any]]:
+    """Of all sources, as `standing` has it. now: unix milliseconds"""
+    counted = _Counted(facts, now)
+    return [_standing(facts, source, counted, now) for source in facts.workspace.sources()]
+
+
+def standing(facts: Facts, source: Source, now: int) -> dict[str, Any]:
+    """
+    A source's row, and of the last hour `accepted`, `duplicates`, `discarded`, `discardedByCode`, `refused`,
+    `refusedByCode` (requests that are known to have been for this source), `spark` (accepted, every two minutes, oldest
+    first); `last`: when the newest event came, to two minutes within the last hour, to ten within a day, None before;
+    `troubles`: `tone` ("bad", "warn"), `title`, `words` and `tab`, where to mend it.
+    """
+    return _standing(facts, source, _Counted(facts, now), now)
+
+
+def refused_of_nobody(facts: Facts, now: int) -> list[dict[str, Any]]:
+    """Requests of the last hour of which nobody can tell whose they were: `code`, `requests`, `help`."""
+    return _refusals(_Counted(facts, now).of(0, REFUSED))
+
+
+class _Counted:
+    """Counts of the last hour, in points of the line."""
+
+    def __init__(self, facts: Facts, now: int) -> None:
+        self.since = (now // 60_000 - HOUR) // SPARK + 1  #: the first period
+        self.periods: Periods = facts.log.periods(self.since * SPARK, SPARK)
+        self.of_day: Periods = facts.log.periods(now // 60_000 - DAY, COARSE)
+
+    def of(self, source: int, prefix: str) -> Counter[str]:
+        """code -> of one source, what is named so and a code"""
+        return Counter(
+            {
+                name.removeprefix(prefix): sum(periods.values())
+                for (number, name), periods in self.periods.items()
+                if number == source and name.startswith(prefix)
+            }
+        )
+
+    def line(self, source: int) -> list[int]:
+        periods = self.periods.get((source, ACCEPTED), {})
+        return [periods.get(self.since + place, 0) for place in range(HOUR // SPARK)]
+
+    def last(self, source: int, now: int) -> int | None:
+        """Unix milliseconds: the end of the last period in which something came, but not after now."""
+        for found, length in ((self.periods, SPARK), (self.of_day, COARSE)):
+            if periods := found.get((source, ACCEPTED)):
+                return min(now, (max(periods) + 1) * length * 60_000)
+        return None
+
+
+def _standing(facts: Facts, source: Source, counted: _Counted, now: int) -> dict[str, Any]:
+    discarded, refused = counted.of(source.id, DISCARDED), counted.of(source.id, REFUSED)
+    last = counted.last(source.id, now)
+    row = as_row(source, [place.config for place in facts.places if place.removed_at is None]) | {
+        "enabled": source.settings.enabled,
+        "accepted": counted.of(source.id, ACCEPTED).total(),
+        "duplicates": counted.of(source.id, DUPLICATE).total(),
+        "discarded": discarded.total(),
+        "discardedByCode": dict(discarded.most_common()),
+        "refused": refused.total(),
+        "refusedByCode": dict(refused.most_common()),
+        "spark": counted.line(source.id),
+        "last": None if last is None else instant(last),
+    }
+    return row | {"troubles": list(_troubles(facts, source, row, refused, now))}
+
+
+def _troubles(
+    facts: Facts, source: Source, row: Mapping[str, Any], refused: Counter[str], now: int
+) -> Iterator[dict[str, str]]:
+    def one(tone: str, title: str, words: str, tab: str) -> dict[str, str]:
+        return {"tone": tone, "title": title, "words": words, "tab": tab}
+
+    if source.trouble:
+        yield one("bad", "Its settings are damaged", source.trouble, "settings")
+    if not source.settings.enabled:
+        words = "What it is sent is answered with 200, counted as discarded (source_disabled), and not kept."
+        yield one("warn", "It is switched off", words, "settings")
+    for said in key_warnings(source.name, facts.workspace.write_keys.of(source.name), now):
+        yield one("warn", "A write key that ends is in use", said, "keys")
+    seen = row["accepted"] + row["discarded"]
+    if row["discarded"] > seen // 20:
+        words = "They were not as Segment's specification asks. Samples of them are kept, with the reason."
+        yield one(
+            "warn", f"{row['discarded']:,} of {seen:,} events of the last hour were discarded", words, "discarded"
+        )
+    for refusal in _refusals(refused):
+        title = f"{refusal['requests']:,} requests of the last hour were refused: {refusal['code']}"
+        yield one("warn", title, refusal["help"], "keys" if refusal["code"] == "write_key_ended" else "settings")
+
+
+def _refusals(counts: Counter[str]) -> list[dict[str, Any]]:
+    return [
+        {"code": code, "requests": n, "help": HELP.get(code, "See docs/tracking-api.md.")}
+        for code, n in counts.most_common()
+        if n
+    ]

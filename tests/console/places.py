@@ -26,6 +26,16 @@ PAGES = {
     "event": "/events/0-2",
     "event-refused": "/events/0-91",
     "event-skipped": "/events/0-92?view=raw",
+    "sources": "/sources",
+    "source-new": "/sources/new",
+    "source": "/sources/web",
+    "source-setup": "/sources/ios-app/setup",
+    "source-setup-heard": "/sources/web/setup?host=https://events.example.com",
+    "source-live": "/sources/web/live",
+    "source-live-none": "/sources/ios-app/live",
+    "source-discarded": "/sources/web/discarded",
+    "source-keys": "/sources/web/keys",
+    "source-settings": "/sources/web/settings",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 

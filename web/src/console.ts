@@ -9,6 +9,7 @@ import 'htmx-ext-sse'
 import { drawCharts } from './charts'
 import { watchCopying } from './copy'
 import { watchForms } from './forms'
+import { watchLive } from './live'
 import { watchTheme } from './theme'
 import { tellTimes } from './time'
 
@@ -52,4 +53,5 @@ htmx.onLoad((element) => {
 })
 watchCopying()
 watchForms()
+watchLive(document.body)
 watchTheme()

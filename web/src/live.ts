@@ -1,0 +1,219 @@
+/**
+ * `<div data-live="/sources/web/stream" data-after="17">`: rows that come by server-sent events, newest first. What is
+ * within says what each part is: data-live-state, -words, -rows, -none, -pause, -clear.
+ *
+ * Times are milliseconds.
+ */
+
+import htmx from 'htmx.org'
+
+import { tellTimes } from './time'
+
+type State = 'connecting' | 'waiting' | 'live' | 'paused' | 'shedding' | 'lost' | 'over'
+
+const TONES: Record<State, string> = {
+  connecting: '',
+  waiting: 'accent',
+  live: 'good',
+  paused: 'warn',
+  shedding: 'warn',
+  lost: 'bad',
+  over: 'bad',
+}
+const MOST = 500 // rows that stay
+const SILENCE = 40_000 // without a sign of life; the server gives one every 15 s
+const AGAIN = 3_000 // until the next try, where the browser itself does not try
+const CALM = 3_000 // without shedding, until it is over
+
+interface Missed {
+  shed: number
+  passed: number
+  trouble: string
+}
+
+export function watchLive(root: HTMLElement): void {
+  root.querySelectorAll<HTMLElement>('[data-live]').forEach((place) => new Live(place).begin())
+}
+
+class Live {
+  private readonly rows: HTMLElement
+  private readonly pauseButton: HTMLButtonElement
+  private source: EventSource | null = null
+  private state: State = 'connecting'
+  private after: string
+  private came = 0
+  private missed = 0
+  private watchdog = 0
+  private calming = 0
+  private again = 0
+
+  constructor(private readonly place: HTMLElement) {
+    this.rows = this.part('rows')
+    this.pauseButton = this.part<HTMLButtonElement>('pause')
+    this.after = place.dataset.after ?? ''
+  }
+
+  begin(): void {
+    const clear = this.part('clear')
+    this.pauseButton.hidden = clear.hidden = false
+    this.pauseButton.addEventListener('click', () => (this.state === 'paused' ? this.connect() : this.pause()))
+    clear.addEventListener('click', () => {
+      this.rows.replaceChildren()
+      this.came = this.missed = 0
+      this.say(this.state)
+    })
+    this.place.addEventListener('click', (event) => this.choose(event))
+    window.addEventListener('pagehide', () => this.close())
+    window.addEventListener('pageshow', (event) => {
+      if (event.persisted && this.state !== 'paused') this.connect()
+    })
+    this.connect()
+  }
+
+  private connect(): void {
+    this.close()
+    this.say(this.state === 'lost' ? 'lost' : 'connecting')
+    const to = new URL(this.place.dataset.live ?? '', location.href)
+    to.searchParams.set('after', this.after)
+    const source = (this.source = new EventSource(to))
+    source.addEventListener('open', () => this.alive('waiting'))
+    source.addEventListener('beat', (event) => {
+      this.note(event)
+      this.alive(this.came > 0 ? 'live' : 'waiting')
+    })
+    source.addEventListener('row', (event) => {
+      this.show((event as MessageEvent<string>).data)
+      this.alive('live')
+    })
+    source.addEventListener('missed', (event) => {
+      this.note(event)
+      this.miss(JSON.parse((event as MessageEvent<string>).data) as Missed)
+    })
+    source.addEventListener('gone', () => this.over('This source is gone. Go back to the list of sources.'))
+    source.addEventListener('crowded', () => this.over('Too many people watch at once. Reload the page later.'))
+    source.addEventListener('error', () => {
+      this.say('lost')
+      if (source.readyState === EventSource.CLOSED) this.later()
+    })
+  }
+
+  private close(): void {
+    this.source?.close()
+    this.source = null
+    clearTimeout(this.watchdog)
+    clearTimeout(this.again)
+  }
+
+  /** The browser gives up where it was answered with an error, such as when the session has ended. */
+  private later(): void {
+    clearTimeout(this.again)
+    this.again = setTimeout(() => this.connect(), AGAIN)
+  }
+
+  private pause(): void {
+    this.close()
+    this.say('paused')
+  }
+
+  private over(words: string): void {
+    this.close()
+    this.say('over', words)
+  }
+
+  /** Where the log was looked through up to: there the next connection goes on. */
+  private note(event: Event): void {
+    const id = (event as MessageEvent<string>).lastEventId
+    if (id !== '') this.after = id.slice(id.lastIndexOf('-') + 1)
+  }
+
+  private alive(state: State): void {
+    clearTimeout(this.watchdog)
+    this.watchdog = setTimeout(() => {
+      this.say('lost')
+      this.connect()
+    }, SILENCE)
+    if (this.state !== 'shedding') this.say(state)
+  }
+
+  private miss({ shed, passed, trouble }: Missed): void {
+    this.missed += shed + passed
+    if (trouble !== '') {
+      this.say('lost', `The log cannot be read: ${trouble}. It is tried again.`)
+    } else if (shed + passed > 0) {
+      this.say('shedding')
+      clearTimeout(this.calming)
+      this.calming = setTimeout(() => {
+        if (this.state === 'shedding') this.say('live')
+      }, CALM)
+    } else if (this.state !== 'shedding') {
+      this.alive(this.came > 0 ? 'live' : 'waiting')
+    }
+  }
+
+  /** Made by our own template on the server, which escapes what the event holds. */
+  private show(html: string): void {
+    const frame = document.createElement('template')
+    frame.innerHTML = html
+    const row = frame.content.querySelector('tr')
+    if (row === null) return
+    const known = row.dataset.place
+    if (known !== undefined && this.rows.querySelector(`tr[data-place="${CSS.escape(known)}"]`) !== null) return
+    tellTimes(row)
+    this.rows.prepend(row)
+    this.came += 1
+    this.part('none').hidden = true
+    while (this.rows.childElementCount > MOST) this.rows.lastElementChild?.remove()
+  }
+
+  private choose(event: Event): void {
+    const mouse = event as MouseEvent
+    const target = event.target as Element
+    const row = target.closest<HTMLElement>('tr[data-place]')
+    if (row === null || mouse.ctrlKey || mouse.metaKey || mouse.shiftKey || String(getSelection()) !== '') return
+    event.preventDefault()
+    this.rows.querySelectorAll('tr[aria-selected]').forEach((one) => one.removeAttribute('aria-selected'))
+    row.setAttribute('aria-selected', 'true')
+    const base = (this.place.dataset.live ?? '').split('/stream')[0]
+    void htmx.ajax('get', `${base}/live/${row.dataset.place ?? ''}`, { target: '#chosen', swap: 'innerHTML' }).then(() => {
+      const one = document.getElementById('chosen')
+      if (one !== null && one.getBoundingClientRect().top > window.innerHeight) one.scrollIntoView({ block: 'start' })
+    })
+  }
+
+  private say(state: State, words = ''): void {
+    this.state = state
+    const badge = this.part('state')
+    const named = state === 'lost' ? 'connection lost' : state
+    if (badge.textContent !== named) badge.textContent = named
+    badge.className = `badge ${TONES[state]}`
+    this.part('words').textContent = words !== '' ? words : this.words(state)
+    this.pauseButton.textContent = state === 'paused' ? 'Resume' : 'Pause'
+  }
+
+  private words(state: State): string {
+    const beyond = this.missed > 0 ? ` ${this.missed.toLocaleString()} more were not shown.` : ''
+    const came = `${this.came.toLocaleString()} since this page was opened.${beyond}`
+    switch (state) {
+      case 'connecting':
+        return 'Connecting…'
+      case 'waiting':
+        return 'Waiting for the next event…'
+      case 'live':
+        return came
+      case 'paused':
+        return `Nothing moves until you resume; then the newest of what came meanwhile are shown.${beyond}`
+      case 'shedding':
+        return `They come faster than anybody could read: some 20 a second are shown.${beyond}`
+      case 'lost':
+        return 'Trying again by itself. If you were signed out, reload the page.'
+      case 'over':
+        return ''
+    }
+  }
+
+  private part<Kind extends HTMLElement>(name: string): Kind {
+    const found = this.place.querySelector<Kind>(`[data-live-${name}]`)
+    if (found === null) throw new Error(`a live view without ${name}`)
+    return found
+  }
+}
