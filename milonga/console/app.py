@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -35,6 +35,8 @@ STRANGERS: Final = 2  #: of those that need no role, which are apart: whoever fl
 LOOK: Final = 20.0  #: seconds between two looks whether whoever follows a stream may still do so
 MOST_FIELDS: Final = 2_000  #: of one form
 YEAR: Final = 31_536_000  #: seconds
+
+Part = TypeVar("Part", str, bytes, str | bytes)  #: of a stream
 
 Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -118,9 +120,7 @@ async def _may_still(page: Page, door: Door, session: str, makers: anyio.Capacit
     return page.needs is None or (visitor is not None and visitor.role.may(page.needs))
 
 
-async def _while_allowed(
-    stream: AsyncIterator[str | bytes], allowed: Callable[[], Awaitable[bool]]
-) -> AsyncIterator[str | bytes]:
+async def _while_allowed(stream: AsyncIterator[Part], allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[Part]:
     """A stream outlasts many pages: whoever is logged out meanwhile sees no more of it."""
     looked = time.monotonic()
     try:
