@@ -72,9 +72,11 @@ def asked(index: EventIndex, count: int, now: int) -> dict[str, Callable[[random
         "account and activity": lambda d: search(
             account=account_name(0), name=activity_name(int(ACTIVITIES * d.random()))
         ),
-        "type, module, source": lambda d: search(type="page", module=f"Module {int(MODULES * d.random())}", source=3),
-        "two frequent things that never meet": lambda _: through(account=account_name(0), source=2),
-        "three that never meet": lambda _: through(type="group", module="Module 1", source=1),
+        "type, module, source": lambda d: search(
+            type="page", module=f"Module {int(MODULES * d.random())}", sources=frozenset([3])
+        ),
+        "two frequent things that never meet": lambda _: through(account=account_name(0), sources=frozenset([2])),
+        "three that never meet": lambda _: through(type="group", module="Module 1", sources=frozenset([1])),
         "an hour five days ago": lambda _: search(type="track", since=now - 5 * DAY, until=now - 5 * DAY + 3_600_000),
         "an account in an hour five days ago": lambda d: search(
             account=account_name(int(ACCOUNTS * d.random())), since=now - 5 * DAY, until=now - 5 * DAY + 3_600_000

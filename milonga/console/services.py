@@ -10,12 +10,14 @@ from milonga.console.config import Config
 from milonga.console.live_rows import row_as_html
 from milonga.console.tail import Tail
 from milonga.facts.directory import LOG_FOLDER
+from milonga.index.index import EventIndex
 
 
 class Services:
     """
     config   see there
     attempts  of logging in
+    index    of the log; may be asked from any thread
     closing  set when the console is about to end: streams to viewers end then
     tail     the end of the log, for who watches it
     """
@@ -23,6 +25,7 @@ class Services:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
+        self.index = EventIndex(config.data, bell="index")
         self.closing = asyncio.Event()
         self.tail = Tail(config.data / LOG_FOLDER, row_as_html)
 
@@ -30,12 +33,14 @@ class Services:
     async def running(self) -> AsyncIterator[Self]:
         """As long as this lasts."""
         ending = asyncio.create_task(self._end_streams())
+        self.index.start()
         try:
             yield self
         finally:
             self.closing.set()
             await ending
             await self.tail.close()
+            await asyncio.to_thread(self.index.stop)
 
     async def _end_streams(self) -> None:
         await self.closing.wait()

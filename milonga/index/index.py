@@ -24,7 +24,7 @@ from milonga.index.memory import open_to_read
 from milonga.index.search import Found, Query, search
 from milonga.index.standing import Standing
 from milonga.index.tail import PART
-from milonga.index.work import Work, forget_damaged, now_ms
+from milonga.index.work import Work, alone, forget_damaged, now_ms
 
 AGAIN: Final = 10.0  #: seconds until all is tried again after it went wrong
 FOLDER: Final = "index"
@@ -82,7 +82,8 @@ class EventIndex:
     def _make(self) -> None:
         while not self._stopping.is_set():
             try:
-                asyncio.run(self._work_on())
+                with alone(self._folder):
+                    asyncio.run(self._work_on())
                 continue
             except UNREADABLE as error:
                 self._trouble = f"A file is damaged, and is made again: {error}"

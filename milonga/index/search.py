@@ -6,7 +6,9 @@ ended. A search that would take too long stops, says how far back it has looked,
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from functools import reduce
 from itertools import islice
+from operator import or_
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -18,7 +20,7 @@ from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.eventlog.segment import open_sealed, path_of
 from milonga.index.files import Piece
-from milonga.index.places import ALL, CHUNK, below, common, pack
+from milonga.index.places import ALL, CHUNK, below, bits_of, common, pack, pack_bits
 from milonga.index.standing import Standing
 from milonga.index.tail import Part
 from milonga.index.terms import Dim, Seen, filed, seen_in
@@ -37,7 +39,7 @@ class Query(Struct, frozen=True, kw_only=True):
 
     name          of an activity, a page, its category, or what Totango calls the page's activity
     account       "" for events without one
-    source        its id
+    sources       ids of them
     since, until  unix milliseconds of arrival: from the first up to but not including the second
     """
 
@@ -48,7 +50,7 @@ class Query(Struct, frozen=True, kw_only=True):
     user: str | None = None
     anonymous: str | None = None
     message_id: str | None = None
-    source: int | None = None
+    sources: frozenset[int] | None = None
     since: int | None = None
     until: int | None = None
 
@@ -60,7 +62,6 @@ class Query(Struct, frozen=True, kw_only=True):
             (Dim.account, self.account),
             (Dim.called, self.name),
             (Dim.module, self.module),
-            (Dim.source, None if self.source is None else str(self.source)),
             (Dim.kind, self.type),
         )
         return [(dim, filed(text)) for dim, text in given if text is not None]
@@ -137,6 +138,9 @@ def _candidates(
         if places_of is None:
             return iter(())
         lists.append(places_of)
+    if query.sources is not None:
+        of_each = (part.places(Dim.source, str(source)) for source in query.sources)
+        lists.append(pack_bits(reduce(or_, (bits_of(one) for one in of_each if one is not None), 0)))
     allowed = ALL if before >= part.begin + CHUNK else below(before - part.begin)
     starts_in = query.since is not None and part.min_at < query.since
     ends_in = query.until is not None and part.max_at >= query.until
@@ -166,5 +170,7 @@ def fits(seen: Seen, query: Query) -> bool:
     if query.since is not None and seen.at < query.since:
         return False
     if query.until is not None and seen.at >= query.until:
+        return False
+    if query.sources is not None and seen.source not in query.sources:
         return False
     return set(query.terms()) <= set(seen.terms())

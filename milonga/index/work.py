@@ -6,9 +6,12 @@ What is in memory is read again after a crash; how far each file goes lies in th
 """
 
 import asyncio
+import fcntl
+import os
 import time
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -39,6 +42,7 @@ LOOK: Final = 1.0  #: seconds between looks at what became of the log's files
 TIDY: Final = 3600.0  #: seconds
 WAIT: Final = 1.0  #: seconds to wait for an event at a time
 LONGEST_REST: Final = 0.25  #: seconds
+LOCK: Final = "lock"
 ROOM: Final = 64 * 1024 * 1024  #: bytes that closing a stretch may take for a while
 
 log = structlog.get_logger("milonga.index")
@@ -49,7 +53,7 @@ def now_ms() -> int:
 
 
 class Work:
-    """`standing`, `tails` and `examine` may be used from any thread. Only one process may make an index."""
+    """`standing`, `tails` and `examine` may be used from any thread. To be made within `alone`."""
 
     def __init__(
         self,
@@ -70,7 +74,6 @@ class Work:
         rest     seconds of rest for each second of work, while there is much to catch up on
         part     events that are kept in memory
         """
-        make_folder(folder)
         self._folder, self._log, self._clock, self._rest, self._part = folder, log_folder, clock, rest, part
         self._reader = SqliteLogReader(log_folder, bell=bell)
         self._files = Files(folder, log_folder)
@@ -138,7 +141,8 @@ class Work:
             log.warning("index.begins_anew", why="the log is shorter than what the index has seen of it")
             self._memory.close()
             for path in self._folder.iterdir():
-                path.unlink(missing_ok=True)
+                if path.name != LOCK:
+                    path.unlink(missing_ok=True)
             self._memory = Memory(self._folder)
             self._news = self._memory.news()
         self._next = max(self._memory.upto + 1, await self._reader.begin(0))
@@ -332,6 +336,21 @@ class Work:
         remove(closed_path(self._folder, first))
         self._identities.pop(first, None)
         return False
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """As long as this lasts, no other process makes an index there. OSError if one does."""
+    make_folder(folder)
+    descriptor = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OSError("another process makes the index of this data directory") from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def forget_damaged(folder: Path) -> None:

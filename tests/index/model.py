@@ -80,7 +80,7 @@ class Told(Struct, frozen=True, kw_only=True):
             and query.user in (None, self.user)
             and query.anonymous in (None, self.anonymous)
             and query.message_id in (None, self.message)
-            and query.source in (None, self.source)
+            and (query.sources is None or self.source in query.sources)
             and (query.since is None or self.at >= query.since)
             and (query.until is None or self.at < query.until)
         )

@@ -42,7 +42,7 @@ queries = st.builds(
     user=few([None, None, "ada", "x" * 300]),
     anonymous=few([None, None, "a-1"]),
     message_id=few([None, None, None, "m-7", "m-150"]),
-    source=few([None, None, 1]),
+    sources=few([None, None, frozenset([1]), frozenset([2, 3]), frozenset([1, 2])]),
     since=few([None, None, NOW + DAY]),
     until=few([None, None, NOW + 2 * DAY]),
 )

@@ -223,6 +223,19 @@ def test_another_log_in_its_place_makes_it_begin_anew(tmp_path: Path) -> None:
         assert index.catalogue().modules.shown[0].n == len(all_of(lambda one: one.category == "Billing", 30))
 
 
+def test_a_second_maker_waits_and_says_so(tmp_path: Path) -> None:
+    run(append(tmp_path, 0, 30))
+    with made(tmp_path) as index:
+        other = EventIndex(tmp_path, reserve=0)
+        other.start()
+        try:
+            eventually(lambda: "another process" in other.standing.trouble, "it says why it does not get on")
+            assert numbers(other, Query(user="bob")) == []  # what the first has in memory is unknown to it
+        finally:
+            other.stop()
+        assert numbers(index, Query(user="bob")) == all_of(is_bobs, 30)
+
+
 MAKER = """
 import sys, time
 from pathlib import Path
