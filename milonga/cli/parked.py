@@ -165,7 +165,8 @@ def _ask(
     place, asked, keys = Place(facts.workspace.destination(destination)), [], 0
     while page := list(islice(lines, wishes.LINES)):
         keys += len(page)
-        asked.append(wishes.parked(facts, kind, place, page, whole=whole, by="cli"))
+        first = [(one.text, one.first) for one in page]
+        asked.append(wishes.parked(facts, kind, place, first, whole=whole, by="cli"))
     told = answers(facts, asked)
     done = None if told is None else sum(one["done"] for one in told)
     under_way = None if told is None else sum(one["underWay"] for one in told)

@@ -1,6 +1,7 @@
 """`milonga replay`: events of the past to a destination once more; first, what that would send."""
 
 import asyncio
+import json as json_
 import sys
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationState
 
 TELL_EVERY: Final = 1.0  #: seconds
+TELL_OFTEN: Final = 0.3  #: seconds between two lines for a program
 MOST_FIELDS: Final = 20  #: that are printed; --json has more
 
 
@@ -55,6 +57,7 @@ def command(
     overwrite: Overwrite = False,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = wishes.RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
+    progress: Annotated[bool, typer.Option("--progress", hidden=True)] = False,
     data: DataOption = DATA,
     yes: YesOption = False,
     json: JsonOption = False,
@@ -84,7 +87,7 @@ def command(
         kept = facts.log.since()
         about_it = about(place, wanted, kept)
         if dry_run or not yes:
-            found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite)
+            found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite, lines=progress)
             if not json:
                 tell(found, wanted)
             elif dry_run:
@@ -118,9 +121,18 @@ def _found(facts: Facts, name: str) -> tuple[Place, Destination]:
 
 
 def rehearse(
-    facts: Facts, data: Path, place: Place, kind: Destination, wanted: Selection, now: int, *, overwrite: bool
+    facts: Facts,
+    data: Path,
+    place: Place,
+    kind: Destination,
+    wanted: Selection,
+    now: int,
+    *,
+    overwrite: bool,
+    lines: bool = False,
 ) -> Rehearsed:
-    with_progress = _progress()
+    """lines: tell on stderr how far it is, for a program (milonga.console.dry_runs): [what, looked, of]"""
+    with_progress = _progress_lines() if lines else _progress()
     try:
         return asyncio.run(
             Rehearsal(facts, data, place, kind, wanted).run(now, overwrite=overwrite, tell=with_progress)
@@ -139,6 +151,20 @@ def _progress() -> Callable[[str, int, int], None]:
         if sys.stderr.isatty() and time.monotonic() - told >= TELL_EVERY:
             told = time.monotonic()
             typer.echo(f"\r\x1b[K{what}: {looked:,} of {of:,} events", nl=False, err=True)
+
+    return tell_
+
+
+def _progress_lines() -> Callable[[str, int, int], None]:
+    """As JSON lines; if nobody reads them any more, nobody wants to know the end."""
+    told = 0.0
+
+    def tell_(what: str, looked: int, of: int) -> None:
+        nonlocal told
+        if time.monotonic() - told >= TELL_OFTEN:
+            told = time.monotonic()
+            sys.stderr.write(f"{json_.dumps([what, looked, of])}\n")
+            sys.stderr.flush()
 
     return tell_
 

@@ -7,6 +7,7 @@ from typing import Self
 
 from milonga.console.attempts import Attempts
 from milonga.console.config import Config
+from milonga.console.dry_runs import DryRuns
 from milonga.console.live_rows import row_as_html
 from milonga.console.tail import Tail
 from milonga.facts.directory import LOG_FOLDER
@@ -18,6 +19,7 @@ class Services:
     config   see there
     attempts  of logging in
     index    of the log; may be asked from any thread
+    dry_runs  of replays
     closing  set when the console is about to end: streams to viewers end then
     tail     the end of the log, for who watches it
     """
@@ -26,6 +28,7 @@ class Services:
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
         self.index = EventIndex(config.data, bell="index")
+        self.dry_runs = DryRuns(config.data)
         self.closing = asyncio.Event()
         self.tail = Tail(config.data / LOG_FOLDER, row_as_html)
 
@@ -40,6 +43,7 @@ class Services:
             self.closing.set()
             await ending
             await self.tail.close()
+            await asyncio.to_thread(self.dry_runs.close)
             await asyncio.to_thread(self.index.stop)
 
     async def _end_streams(self) -> None:

@@ -114,6 +114,27 @@ def reasons(facts: Facts, span: str = "24h", destination: int | None = None, *, 
     return sorted(found, key=lambda one: (-one.kept, -one.trend.total, one.destination, one.state, one.code))
 
 
+def reason(facts: Facts, destination: int, state: State, code: str, span: str = "24h") -> Reason:
+    """One of them, whether it occurred of late or not."""
+    found = [one for one in reasons(facts, span, destination) if (one.state, one.code) == (state, code)]
+    if found:
+        return found[0]
+    hours = SPANS[span] / (BARS - 1)
+    return Reason(destination=destination, state=state, code=code, trend=Trend(hours, [0] * BARS))
+
+
+def chart(facts: Facts, destination: int, state: State, code: str, span: str, *, now: int | None = None) -> Any:
+    """How often it occurred, as web/src/charts.ts reads it."""
+    minute, hours = (milliseconds() if now is None else now) // 60_000, SPANS[span]
+    length = hours * 60 // 96
+    last = minute // length
+    counts = facts.outcomes.periods((last - 95) * length, length, [state]).get((destination, state, code), Counter())
+    periods = range(last - 95, last + 1)
+    tone = {State.skipped: "accent", State.dead: "bad"}.get(state, "warn")
+    series = {"name": code, "tone": tone, "values": [counts.get(period, 0) for period in periods]}
+    return {"times": [period * length * 60 for period in periods], "unit": "", "every": length, "series": [series]}
+
+
 def _trend(counts: Mapping[int, int], first: int, length: int) -> Trend:
     bars = [sum(counts.get(first + bar * PARTS + part, 0) for part in range(PARTS)) for bar in range(BARS)]
     return Trend(length * PARTS / 60, bars)

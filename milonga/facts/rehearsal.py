@@ -74,6 +74,12 @@ class Rehearsed:
             known = change.field in self.fields or len(self.fields) < MOST_NAMES
             self.fields[change.field if known else OTHERS] += 1
 
+    def add_example(self, now: str, position: Position, event: Event, changes: Sequence[Change]) -> None:
+        """Of what would become of it now, as `fates` has it."""
+        several = self.examples.setdefault(now, [])
+        if len(several) < EXAMPLES:
+            several.append({"now": now, "position": position._asdict(), **_example(event, changes)})
+
 
 SENT: Final = ("same", "changed", "new", "unknown")  #: unknown: what was sent then cannot be derived any more
 
@@ -180,9 +186,11 @@ class Rehearsal:
 
             requests, out = requests_of(self._config, self._kind, event, now, is_newer)
             found.left_out += bool(out) and not isinstance(requests, Skip)
-            self._count(found, event, first, requests)
+            self._count(found, one.position, event, first, requests)
 
-    def _count(self, found: Rehearsed, event: Event, first: First, requests: Requests | Skip) -> None:
+    def _count(
+        self, found: Rehearsed, position: Position, event: Event, first: First, requests: Requests | Skip
+    ) -> None:
         if isinstance(requests, Skip):
             found.fates[first.state, first.code, "skipped", requests.code] += 1
             return
@@ -194,15 +202,14 @@ class Rehearsal:
         if then is None:
             known = first.state not in (State.delivered.name, "unknown")
             found.fates[first.state, first.code, "new" if known else "unknown", ""] += 1
+            found.add_example("new" if known else "unknown", position, event, ())
             return
         marked = self._becomes(as_replayed(self._kind, event), self._config)
         changes = [] if isinstance(marked, Skip) else compare(then, marked)
         found.fates[first.state, first.code, "changed" if changes else "same", ""] += 1
         if changes:
             found.add_fields(changes)
-            examples = found.examples.setdefault("changed", [])
-            if len(examples) < EXAMPLES:
-                examples.append(_example(event, changes))
+            found.add_example("changed", position, event, changes)
 
     def _waiting(self, page: Sequence[Stored]) -> dict[Position, Held]:
         """What delivery holds of those it holds. Asked before their outcomes: what it lets go of has one by then."""

@@ -14,7 +14,6 @@ from milonga.delivery.by_hand import Wish as ParkedWish
 from milonga.delivery.editing import edited
 from milonga.delivery.letter_list import LetterFilter
 from milonga.delivery.letters import AGAIN, DISCARD, EDIT, GONE, OFF, RESEND, SUPPRESSED, EditWish, LetterWish
-from milonga.delivery.parked_list import ParkedKey
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.selection import Selection
 from milonga.eventlog.api import Position
@@ -92,13 +91,15 @@ def edit(facts: Facts, place: Place, position: Position, text: str, *, died_at: 
     return _ask(facts, EDIT, wish, by)
 
 
-def parked(facts: Facts, kind: str, place: Place, lines: Sequence[ParkedKey], *, whole: bool = False, by: str) -> int:
+def parked(
+    facts: Facts, kind: str, place: Place, lines: Sequence[tuple[str, Position]], *, whole: bool = False, by: str
+) -> int:
     """
     kind   RETRY, SKIP or RELEASE
-    lines  LINES at most
+    lines  keys as text, and the first event behind each as whoever asks saw it; LINES at most
     whole  of SKIP: all that waits behind each key by now, rather than the first event
     """
-    first = [(one.text, *one.first) for one in lines]
+    first = [(text, *position) for text, position in lines]
     return _ask(facts, kind, ParkedWish(destination=place.config.id, lines=first, whole=whole, by=by), by)
 
 

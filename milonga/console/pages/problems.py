@@ -1,0 +1,183 @@
+"""What was not delivered, by its reason: how many, since when, for example which, and where to put it right."""
+
+from typing import Any, Final
+
+from starlette.responses import Response
+
+from milonga.console.links import to_fix
+from milonga.console.table import shows
+from milonga.console.visit import Visit, address
+from milonga.facts import problems
+from milonga.facts.facts import Facts, Place
+from milonga.outcomes.examples import NEWEST, Mark
+from milonga.outcomes.model import State
+from milonga.workspace.errors import UserError
+from milonga.workspace.model import DestinationState
+
+MOST: Final = 40  #: reasons on one page
+EXAMPLES: Final = 25
+SAYS: Final = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
+STATES: Final = {state.name: state for state in problems.UNDELIVERED}
+TABS: Final = (("Reasons", ""), ("Skips", "/skips"), ("Dead letters", "/dead"), ("Parked keys", "/parked"))
+
+
+def places_of(facts: Facts) -> list[Place]:
+    return [place for place in facts.places if place.removed_at is None]
+
+
+def chosen(visit: Visit, facts: Facts) -> Place | None:
+    """The destination that is asked for; None: all. UserError if there is none of that name."""
+    name = visit.text("destination")
+    if not name:
+        return None
+    number = facts.workspace.destination(name).id
+    return next((place for place in facts.places if place.config.id == number), None)
+
+
+def frame(facts: Facts, place: Place | None, tab: str) -> dict[str, Any]:
+    """What all pages of problems share. tab: the end of its address"""
+    name = None if place is None else place.config.name
+    return {
+        "tabs": [(words, address(f"/problems{end}", destination=name)) for words, end in TABS],
+        "here": address(f"/problems{tab}", destination=name),
+        "place": place,
+        "destination": name or "",
+        "destinations": [("", "All destinations"), *((one.config.name, one.config.name) for one in places_of(facts))],
+    }
+
+
+def page(visit: Visit) -> Response:
+    span = _span(visit)
+    with visit.facts() as facts:
+        place = chosen(visit, facts)
+        number = None if place is None else place.config.id
+        found = problems.reasons(facts, span, number)
+        values = {
+            **frame(facts, place, ""),
+            "span": span,
+            "spans": SAYS,
+            "rows": [row(facts, one) for one in found[:MOST]],
+            "more": max(0, len(found) - MOST),
+            "parked": [_parked(facts, one) for one in problems.parked(facts, number)],
+            "held": list(_held(facts, place)),
+            "server_runs": facts.server_runs,
+        }
+    return visit.page("problems/reasons.html" if visit.fragment else "problems/page.html", values)
+
+
+def skips(visit: Visit) -> Response:
+    """What was decided not to be sent, or came too late; all of it, or one reason with its examples."""
+    span, code = _span(visit), visit.text("code")
+    with visit.facts() as facts:
+        place = chosen(visit, facts)
+        if code and place is not None:
+            return _one(visit, facts, place, code, span)
+        found = problems.reasons(facts, span, None if place is None else place.config.id)
+        found = [one for one in found if one.state is not State.dead and code in ("", one.code)]
+        values = {
+            **frame(facts, place, "/skips"),
+            "span": span,
+            "spans": SAYS,
+            "code": code,
+            "rows": [row(facts, one) for one in found[:MOST]],
+            "more": max(0, len(found) - MOST),
+        }
+    return visit.page("problems/skips.html", values)
+
+
+def _one(visit: Visit, facts: Facts, place: Place, code: str, span: str) -> Response:
+    state = STATES.get(visit.text("state"), State.skipped)
+    reason = problems.reason(facts, place.config.id, state, code, span)
+    before = mark_of(visit.text("before"))
+    found, next_ = problems.newest(facts, place.config.id, state, code, before=before or NEWEST, limit=EXAMPLES)
+    values = {
+        **frame(facts, place, "/skips"),
+        "span": span,
+        "spans": SAYS,
+        "code": code,
+        "state": state.name,
+        "row": row(facts, reason),
+        "examples": [problems.example_as_row(one) for one in found],
+        "older": None if next_.next is None else visit.here(before="_".join(map(str, next_.next))),
+        "newest": visit.here(before=None) if before is not None else None,
+        "stopped": next_.stopped,
+        "chart": address("/problems/trend", destination=place.config.name, code=code, state=state.name, span=span),
+        "replay_to": address("/replays/new", destination=place.config.name),
+        "nameable": None,
+    }
+    return visit.page("problems/one.html", values)
+
+
+def trend(visit: Visit) -> Response:
+    """One reason over time, as web/src/charts.ts reads it."""
+    span = _span(visit)
+    with visit.facts() as facts:
+        place = chosen(visit, facts)
+        state = STATES.get(visit.text("state"), State.skipped)
+        if place is None:
+            raise UserError("Name a destination.")
+        return visit.json(problems.chart(facts, place.config.id, state, visit.text("code"), span))
+
+
+def row(facts: Facts, reason: problems.Reason) -> dict[str, Any]:
+    """A reason with where to put it right: `to` (words, address), `see` (the address of its examples)."""
+    told = problems.as_row(facts, reason)
+    place = next((one for one in facts.places if one.config.id == reason.destination), None)
+    name, source = told["destination"], "" if place is None else facts.source(place.config.source)
+    if reason.state is State.dead and reason.kept:
+        see = address("/problems/dead", destination=name, code=reason.code)
+    else:
+        state = None if reason.state is State.skipped else reason.state.name
+        see = address("/problems/skips", destination=name, code=reason.code, state=state)
+    return {**told, "to": to_fix(told["fixAt"], name, source), "see": see}
+
+
+def mark_of(text: str) -> Mark | None:
+    """A page's `before`; None if it is none."""
+    parts = text.split("_")
+    if len(parts) != len(Mark._fields) or not all(map(is_number, parts)):
+        return None
+    return Mark(*map(int, parts))
+
+
+def is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
+def _span(visit: Visit) -> str:
+    text = visit.text("span")
+    return text if text in problems.SPANS else "24h"
+
+
+def _parked(facts: Facts, summary: problems.ParkedSummary) -> dict[str, Any]:
+    name = facts.destination_name(summary.destination)
+    return {
+        "destination": name,
+        "keys": summary.keys,
+        "events": summary.events,
+        "by": summary.by,
+        "exact": summary.exact,
+        "to": address("/problems/parked", destination=name),
+    }
+
+
+def _held(facts: Facts, chosen_: Place | None) -> Any:
+    """Destinations that send nothing now: (name, words, tone, address)."""
+    for place in places_of(facts):
+        config = place.config
+        if chosen_ is not None and chosen_.config.id != config.id:
+            continue
+        change, health = config.changes[-1], facts.health(config.id)
+        to = address("/destinations/{}", [config.name])
+        if change.state is DestinationState.paused:
+            tone = "bad" if change.by == "settings" else "warn"
+            yield config.name, f"is paused: {change.reason or 'by hand'}", tone, to
+        elif change.state is DestinationState.on and health is not None and health.breaker != "closed":
+            yield config.name, f"does not answer: {health.last_failure_reason or health.last_failure_code}", "bad", to
+
+
+PAGES = [
+    shows("/problems", page),
+    shows("/problems/skips", skips),
+    shows("/problems/trend", trend),
+]
