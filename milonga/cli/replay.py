@@ -212,7 +212,7 @@ def tell(found: Rehearsed, wanted: Selection) -> None:
             typer.echo(f"  {clean(field, 200)}  ({n:,})")
         if len(found.fields) > MOST_FIELDS:
             typer.echo(f"  and {len(found.fields) - MOST_FIELDS:,} more: --json")
-    for example in (one for several in found.examples.values() for one in several):
+    for example in found.examples.get("changed", []):
         typer.echo("\n" + clean(f"For example {example['messageId']} ({example['type']}):"))
         for change in example["changes"]:
             typer.echo(f"  {clean(change['field'], 200)}: {_value(change, 'before')} -> {_value(change, 'now')}")

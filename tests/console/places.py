@@ -36,6 +36,16 @@ PAGES = {
     "source-discarded": "/sources/web/discarded",
     "source-keys": "/sources/web/keys",
     "source-settings": "/sources/web/settings",
+    "problems": "/problems",
+    "problems-7d": "/problems?destination=totango&span=7d",
+    "problems-skips": "/problems/skips",
+    "problems-reason": "/problems/skips?destination=totango&code=missing_group_id",
+    "problems-dead": "/problems/dead",
+    "problems-dead-none": "/problems/dead?destination=totango&account=none",
+    "problems-letter": "/problems/dead/letter/1-0-91",
+    "problems-parked": "/problems/parked",
+    "replays": "/replays",
+    "replays-new": "/replays/new?destination=totango",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 

@@ -91,7 +91,8 @@ def _ask(asked: Asked[NoQuery, Any], kind: str, *, whole: bool = False) -> dict[
     lines = _lines(facts, place.config.id, asked.body)
     while page := list(islice(lines, wishes.LINES)):
         keys += len(page)
-        commands.append(wishes.parked(facts, kind, place, page, whole=whole, by=by))
+        first = [(one.text, one.first) for one in page]
+        commands.append(wishes.parked(facts, kind, place, first, whole=whole, by=by))
     return {"asked": keys, "commands": commands}
 
 

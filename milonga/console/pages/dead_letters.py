@@ -25,7 +25,7 @@ from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES, read_stamped
 from milonga.spec.stored import Stamped
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 
 ON_A_PAGE: Final = 50
 FIELDS: Final = ("code", "type", "account", "user", "messageId")  #: of the filter, by their names in an address
@@ -67,7 +67,7 @@ def place_of(facts: Facts, number: int) -> Place:
     """Of a destination that is there. UserError"""
     found = next((place for place in places_of(facts) if place.config.id == number), None)
     if found is None:
-        raise UserError("The destination was removed, and its dead letters with it.")
+        raise NotThere("The destination was removed, and its dead letters with it.")
     return found
 
 
@@ -75,12 +75,12 @@ def letter_at(facts: Facts, text: str) -> DeadLetter:
     """`destination-partition-offset`. UserError if there is none, or not any more."""
     parts = text.split("-")
     if len(parts) != 3 or not all(is_number(part) for part in parts):
-        raise UserError("There is no such dead letter.")
+        raise NotThere("There is no such dead letter.")
     number, partition, offset = map(int, parts)
     place_of(facts, number)
     found = None if facts.delivery is None else facts.delivery.dead(number, Position(partition, offset))
     if found is None:
-        raise UserError("This dead letter is gone: somebody has resent or discarded it.")
+        raise NotThere("This dead letter is gone: somebody has resent or discarded it.")
     return found
 
 

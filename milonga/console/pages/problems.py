@@ -153,7 +153,7 @@ def _parked(facts: Facts, summary: problems.ParkedSummary) -> dict[str, Any]:
     name = facts.destination_name(summary.destination)
     return {
         "destination": name,
-        "keys": summary.keys,
+        "parked": summary.keys,
         "events": summary.events,
         "by": summary.by,
         "exact": summary.exact,

@@ -19,7 +19,7 @@ from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.commands import milliseconds
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.roles import Role
 
 ON_A_PAGE: Final = 30
@@ -76,7 +76,7 @@ def stop(visit: Visit) -> Response:
 def _set(visit: Visit, state: ReplayState, says: str) -> Response:
     text = visit.path["number"]
     if not is_number(text):
-        raise UserError("There is no such replay.")
+        raise NotThere("There is no such replay.")
     with visit.facts() as facts:
         asked = wishes.set_replay(facts, int(text), state, by=visit.by)
     found = wait(visit, [asked])
@@ -206,7 +206,7 @@ def _run(visit: Visit) -> DryRun:
     text = visit.path["id"]
     found = visit.services.dry_runs.one(int(text)) if is_number(text) else None
     if found is None:
-        raise UserError("There is no such dry run any more: they are kept for an hour. Begin another one.")
+        raise NotThere("There is no such dry run any more: they are kept for an hour. Begin another one.")
     return found
 
 

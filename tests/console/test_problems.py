@@ -1,0 +1,257 @@
+"""Problems: what was not delivered is found by its reason, and put right from the pages."""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from html import unescape
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser
+
+from milonga.destinations.totango.fake import pretend
+from milonga.facts.explain import by_message_id
+from milonga.facts.facts import open_facts
+from milonga.outcomes.reader import OutcomeReader
+from milonga.workspace.model import DestinationState
+from milonga.workspace.roles import Role
+from milonga.workspace.store import Workspace
+from tests.chromium import chromium
+from tests.console.harness import Answer, Console, console_of
+from tests.receiving import Receiving
+from tests.running import Client, eventually, track
+
+KEY = "k-problems"
+REFUSED = '<b onclick="alert(1)">refused</b>'  #: name of the events that the receiver refuses
+WAITING = 110  #: events behind one key that is parked
+VIEWER, EDITOR = Role.viewer, Role.editor
+
+
+@pytest.fixture(scope="module")
+def totango() -> Iterator[Receiving]:
+    with Receiving(pretend) as receiving:
+        receiving.behave(status=400, match={"sdr_a": REFUSED})
+        yield receiving
+
+
+@pytest.fixture(scope="module")
+def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Iterator[Console]:
+    """
+    Four dead letters and two events without an account at `totango`; a line of WAITING events that is parked at
+    `paused`; `quiet`, to which nothing went.
+    """
+    with console_of(tmp_path_factory.mktemp("problems")) as running:
+        on, paused = DestinationState.on, DestinationState.paused
+        settings = {"serviceId": "SP-1-01", "endpoint": f"{totango.url}/pixel.gif/"}
+        with Workspace.open(running.data) as workspace:
+            workspace.add_source("web", KEY)
+            workspace.add_source("other")
+            workspace.add_destination("totango", "web", "totango", settings, on, {0: 0})
+            workspace.add_destination("totango", "web", "paused", settings, on, {0: 0})
+            workspace.change_state("paused", paused, "cli", "until Monday", {0: 0})
+            workspace.add_destination("totango", "other", "quiet", settings, on, {0: 0})
+        with Client(running.milonga.port, KEY) as client:
+            client.send([track(n, f"u-{n}", f"a-{n}") | {"event": REFUSED} for n in range(1, 5)])
+            client.send([{"type": "track", "userId": "u", "event": "Job", "messageId": f"m-job-{n}"} for n in (1, 2)])
+            client.send([track(n, "ada", "acme") for n in range(100, 100 + WAITING)])
+        reader = OutcomeReader(running.data / "outcomes")
+        eventually(lambda: sum(reader.totals().values()) >= 8 + WAITING, "all have come to their end at totango")
+        eventually(lambda: "1 parked key" in text(running.get("/problems/parked")), "its line is parked")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def text(answer: Answer) -> str:
+    """What a page says, without its marks."""
+    assert answer.status in (200, 404), answer.text
+    main = answer.text.partition("<main")[2]
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", main)).split())
+
+
+def said(console: Console, path: str, **form: Any) -> str:
+    """What the page that comes next says of a change."""
+    answer = console.post(path, form, EDITOR)
+    assert answer.status == 303, answer.text
+    cookie = re.search(r"milonga_said=([^;]*)", answer.headers["set-cookie"])
+    assert cookie is not None
+    with_words = console.ask("GET", answer.headers["location"], EDITOR, headers={})
+    assert with_words.status == 200
+    return cookie[1].replace("%20", " ").replace("%2C", ",")
+
+
+def told(console: Console, message_id: str) -> Any:
+    """The story of an event at totango."""
+    with open_facts(console.data) as facts:
+        (stored,) = by_message_id(facts, message_id)
+        story: Any = facts.tell(stored)
+    return next(at for at in story["destinations"] if at["destination"] == "totango")
+
+
+def letters(console: Console) -> list[str]:
+    """Ids of dead letters, newest first."""
+    return re.findall(r"/problems/dead/letter/([0-9-]+)", console.get("/problems/dead").text)
+
+
+# Looking
+
+
+def test_reasons_are_told_with_how_many_and_what_to_do(console: Console) -> None:
+    page = text(console.get("/problems"))
+    assert "missing_group_id" in page
+    assert "http_400" in page
+    assert "paused is paused: until Monday" in page
+    assert "1 key of paused is parked" in page
+    assert "Totango takes what belongs to an account" in page or "groupId" in page
+    of_totango = text(console.get("/problems?destination=totango&span=30d"))
+    assert "http_400" in of_totango
+    assert "until Monday" not in of_totango
+
+
+def test_where_nothing_is_wrong_nothing_needs_anybody(console: Console) -> None:
+    for path in ("/problems", "/problems/dead", "/problems/parked", "/problems/skips"):
+        page = text(console.get(f"{path}?destination=quiet"))
+        assert "Nothing needs you" in page or "Nothing was skipped" in page, path
+
+
+def test_a_reason_has_its_newest_examples_and_a_chart(console: Console) -> None:
+    page = console.get("/problems/skips?destination=totango&code=missing_group_id")
+    assert page.text.count('href="/events/0-') == 2
+    assert "m-job-1" in text(page)
+    chart = console.get("/problems/trend?destination=totango&code=missing_group_id").json
+    assert sum(chart["series"][0]["values"]) == 2
+    assert len(chart["times"]) == len(chart["series"][0]["values"])
+    assert "None in this time" in console.get("/problems/skips?destination=quiet&code=missing_group_id").text
+    assert console.get("/problems/skips?destination=nobody&code=x").status == 404
+
+
+def test_dead_letters_are_found_by_what_they_are_about(console: Console) -> None:
+    every = letters(console)
+    assert len(every) >= 2
+    one = console.get("/problems/dead?destination=totango&account=a-4")
+    assert len(re.findall(r"/problems/dead/letter/", one.text)) == 1
+    assert "No dead letter fits" in text(console.get("/problems/dead?user=nobody"))
+    assert "No dead letter fits" in text(console.get("/problems/dead?code=http_500"))
+    assert REFUSED in unescape(one.text)
+    assert REFUSED not in one.text
+
+
+def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
+    every = letters(console)
+    lines = console.get("/problems/dead/export?format=jsonl&destination=totango")
+    assert len(lines.text.splitlines()) == len(every)
+    assert json.loads(lines.text.splitlines()[0])["event"]["event"] == REFUSED
+    assert "dead-letters.jsonl" in lines.headers["content-disposition"]
+    table = list(csv.DictReader(io.StringIO(console.get("/problems/dead/export?format=csv&account=a-4").text)))
+    assert [row["user"] for row in table] == ["u-4"]
+    assert console.get("/problems/dead/export?destination=nobody").status == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/problems/dead/resend", "/problems/dead/discard", "/problems/dead/letter/1-0-1/edit"),
+        *("/problems/dead/letter/1-0-1/check", "/problems/parked/retry", "/problems/parked/release"),
+        *("/problems/parked/skip", "/replays/look", "/replays/1/stop", "/replays/dry-runs/1/start"),
+    ],
+)
+def test_a_viewer_changes_nothing(console: Console, path: str) -> None:
+    before = letters(console)
+    form = {"scope": "all", "destination": "totango", "event": "{}"}
+    assert console.post(path, form, VIEWER).status == 403
+    assert console.ask("POST", path, EDITOR, b"scope=all", {"Origin": console.url}).status == 403, "without the token"
+    assert letters(console) == before
+
+
+def test_a_viewer_is_offered_no_change(console: Console) -> None:
+    for path in ("/problems/dead", "/problems/parked", f"/problems/dead/letter/{letters(console)[0]}"):
+        main = console.get(path, VIEWER).text.partition("<main")[2]
+        assert '<form method="post"' not in main
+        assert "<textarea" not in main
+    assert console.get("/replays/new", VIEWER).status == 403
+
+
+# Putting right
+
+
+def test_a_dead_letter_is_resent_from_the_table(console: Console, totango: Receiving, browser: Browser) -> None:
+    with console.visiting(browser, EDITOR) as page:
+        page.goto(f"{console.url}/problems/dead?account=a-1")
+        totango.behave_well()
+        page.get_by_role("checkbox", name="track").check()
+        page.get_by_role("button", name="Resend chosen").click()
+        page.get_by_text("1 dead letter resent.").wait_for()
+    eventually(lambda: told(console, "m-1")["state"] == "delivered", "delivered")
+    totango.behave(status=400, match={"sdr_a": REFUSED})
+
+
+def test_a_dead_letter_is_edited_and_resent(console: Console, totango: Receiving, browser: Browser) -> None:
+    totango.behave(status=400, match={"sdr_a": REFUSED})
+    (at,) = re.findall(r"/problems/dead/letter/([0-9-]+)", console.get("/problems/dead?account=a-2").text)
+    with console.visiting(browser, EDITOR) as page:
+        page.goto(f"{console.url}/problems/dead/letter/{at}")
+        editor = page.get_by_label("As it is to be sent")
+        event = json.loads(editor.input_value())
+        assert event["event"] == REFUSED
+        editor.fill(json.dumps(event).replace('"type"', "type"))
+        page.get_by_role("button", name="Resend edited").click()
+        page.get_by_text("Expected JSON").wait_for()
+        assert "Expected JSON" in page.locator("#event-text-wrong").inner_text()
+        editor = page.get_by_label("As it is to be sent")
+        assert "type" in editor.input_value(), "what was typed is still there"
+        editor.fill(json.dumps({**event, "event": "Paid", "userId": "grace"}, indent=2))
+        page.get_by_role("button", name="Check").click()
+        page.get_by_text("It is an event").wait_for()
+        assert "grace" in page.locator("#becomes").inner_text()
+        page.get_by_role("button", name="Resend edited").click()
+        page.get_by_text("1 dead letter edited and resent.").wait_for()
+    eventually(lambda: "Paid" in [seen.params.get("sdr_a") for seen in totango.accepted()], "it went as it was edited")
+    eventually(lambda: told(console, "m-2")["state"] == "delivered", "delivered")
+    edited = told(console, "m-2")["edited"]
+    assert (edited["by"], edited["event"]["userId"]) == ("user:the-editor", "grace")
+    gone = console.get(f"/problems/dead/letter/{at}")
+    assert gone.status == 404
+    assert "is gone" in text(gone)
+    with Workspace.open(console.data) as workspace:
+        assert [row.by for row in workspace.audit.page(what="command.edit")] == ["user:the-editor"]
+
+
+def test_a_dead_letter_is_thrown_away_only_after_a_question(console: Console, browser: Browser) -> None:
+    with console.visiting(browser, EDITOR) as page:
+        page.goto(f"{console.url}/problems/dead?account=a-3")
+        page.get_by_role("checkbox", name="track").check()
+        page.once("dialog", lambda dialog: dialog.dismiss())
+        page.get_by_role("button", name="Discard chosen").click()
+        assert page.get_by_role("checkbox", name="track").is_checked()
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Discard chosen").click()
+        page.get_by_text("1 dead letter discarded.").wait_for()
+        page.get_by_text("No dead letter fits").wait_for()
+
+
+def test_what_was_not_chosen_or_is_gone_is_told(console: Console) -> None:
+    assert said(console, "/problems/dead/resend", scope="chosen") == "No dead letter was chosen."
+    assert said(console, "/problems/dead/discard", letter=["1-0-999", "x-y", "9"]) == "0 dead letters discarded."
+    assert console.post("/problems/dead/letter/1-0-999/edit", {"event": "{}"}, EDITOR).status == 404
+    assert said(console, "/problems/parked/retry", destination="paused", key=["0-1 nothing", "", "["]) == (
+        "No key was chosen."
+    )
+
+
+def test_a_parked_key_is_skipped_by_its_first_event_or_as_a_whole_line(console: Console) -> None:
+    page = console.get("/problems/parked?destination=paused", EDITOR)
+    assert f"{WAITING}" in text(page)
+    key = unescape(re.findall(r'name="key" value="([^"]*)"', page.text)[0])
+    form = {"destination": "paused", "scope": "chosen", "key": key}
+    assert said(console, "/problems/parked/skip", **form) == "1 event skipped."
+    assert said(console, "/problems/parked/skip", **form) == "0 events skipped.", "another one is first by now"
+    assert "1 key tried again now." in said(console, "/problems/parked/retry", **form)
+    assert "1 key released." in said(console, "/problems/parked/release", destination="paused", scope="all")
+    assert said(console, "/problems/parked/skip?whole=1", **form) == f"{WAITING - 1} events skipped."
+    eventually(lambda: "Nothing needs you" in text(console.get("/problems/parked?destination=paused")), "none is left")
