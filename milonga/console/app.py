@@ -88,7 +88,10 @@ def _endpoint(page: Page, services: Services, door: Door, makers: anyio.Capacity
         # What a page fetches by itself while nobody looks at it keeps no session alive.
         touch = page.stream is None and not (visit.fragment and request.method == "GET")
         look = partial(door.visitor, visit.session, touch=touch)
-        visitor = visit.visitor = await anyio.to_thread.run_sync(look, limiter=makers)
+        try:
+            visitor = visit.visitor = await anyio.to_thread.run_sync(look, limiter=makers)
+        except UserError as error:
+            return _not_now(visit, error)
         if page.needs is not None and visitor is None:
             return _log_in_first(visit)
         if page.needs is not None and not visit.may(page.needs):
@@ -140,8 +143,16 @@ def _answer(page: Page, visit: Visit) -> Response:
     try:
         return page.answer(visit)
     except UserError as error:
+        if visit.visitor is None:
+            return _not_now(visit, error)
         status = 404 if isinstance(error, NotThere) else 409 if isinstance(error, Clash) else 422
         return _problem(visit, status, str(error))
+
+
+def _not_now(visit: Visit, error: UserError) -> Response:
+    """The words of the workspace are for people who are in, not for strangers: they name files."""
+    log.error("console.cannot_look_up", path=visit.request.url.path[:200], error=str(error))
+    return _problem(visit, 503, "The console cannot look up who you are at the moment. Try again in a few seconds.")
 
 
 def _ours(visit: Visit, visitor: Visitor, form: FormData) -> bool:

@@ -3,13 +3,18 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.requests import Request
+from structlog.testing import capture_logs
 
 from milonga.console import app
 from milonga.console.attempts import Attempts
+from milonga.console.config import Config
 from milonga.console.door import WorkspaceDoor
+from milonga.console.visit import Visitor
+from milonga.workspace.errors import UserError
 from milonga.workspace.roles import Role
 from milonga.workspace.sessions import IDLE
 from milonga.workspace.store import Workspace
@@ -72,6 +77,34 @@ def test_a_stream_ends_once_its_viewer_may_see_it_no_more(answers: list[bool], m
 
     count = len(answers) - 1
     assert asyncio.run(watched(count)) == [str(n) for n in range(count)]
+
+
+class Locked:
+    """A door whose workspace cannot be read."""
+
+    def visitor(self, cookie: str | None, *, touch: bool = True) -> Visitor | None:
+        raise UserError("/var/lib/secret-place/workspace.db has been locked by another process. Try again.")
+
+
+@pytest.mark.parametrize("path", ["/", "/login"])
+def test_what_the_workspace_says_in_its_trouble_is_not_told_to_strangers(tmp_path: Path, path: str) -> None:
+    console = app.make_app(Config(data=tmp_path, events_url=""), Locked())
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"localhost")]}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with capture_logs() as logs:
+        asyncio.run(console(scope, receive, send))
+    text = b"".join(message.get("body", b"") for message in sent).decode()
+    assert sent[0]["status"] == 503
+    assert "Try again in a few seconds" in text
+    assert "secret-place" not in text
+    assert "secret-place" in logs[0]["error"]
 
 
 def test_a_look_keeps_no_session_alive_but_a_visit_does(tmp_path: Path) -> None:
