@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -107,8 +107,9 @@ class DryRun:
 
 
 class DryRuns:
-    def __init__(self, data: Path) -> None:
-        self._data = data
+    def __init__(self, data: Path, command: Callable[[Path, Wanted], Iterable[str]] | None = None) -> None:
+        """command: the words of the process; for tests"""
+        self._data, self._command = data, command or _command
         self._lock = threading.Lock()
         self._runs: dict[int, DryRun] = {}
         self._last = 0
@@ -127,7 +128,7 @@ class DryRuns:
             out = tempfile.TemporaryFile()  # noqa: SIM115 - it outlives this call
             try:
                 process = subprocess.Popen(  # noqa: S603 - our own command; what a person chose are single arguments
-                    list(_command(self._data, wanted)),
+                    list(self._command(self._data, wanted)),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=subprocess.PIPE,

@@ -9,13 +9,17 @@ from milonga.console.table import shows
 from milonga.console.visit import Visit, address
 from milonga.facts import problems
 from milonga.facts.facts import Facts, Place
+from milonga.index.catalogue import WithoutAccount
 from milonga.outcomes.examples import NEWEST, Mark
 from milonga.outcomes.model import State
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 
 MOST: Final = 40  #: reasons on one page
 EXAMPLES: Final = 25
+HOUR: Final = 3_600_000  #: milliseconds
+NO_ACCOUNT: Final = "missing_group_id"
 SAYS: Final = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 STATES: Final = {state.name: state for state in problems.UNDELIVERED}
 TABS: Final = (("Reasons", ""), ("Skips", "/skips"), ("Dead letters", "/dead"), ("Parked keys", "/parked"))
@@ -103,9 +107,15 @@ def _one(visit: Visit, facts: Facts, place: Place, code: str, span: str) -> Resp
         "stopped": next_.stopped,
         "chart": address("/problems/trend", destination=place.config.name, code=code, state=state.name, span=span),
         "replay_to": address("/replays/new", destination=place.config.name),
-        "nameable": None,
+        "nameable": _nameable(visit, place, span) if code == NO_ACCOUNT else None,
     }
     return visit.page("problems/one.html", values)
+
+
+def _nameable(visit: Visit, place: Place, span: str) -> WithoutAccount:
+    """How many events without an account had a user whom an earlier group call had put into one."""
+    now = milliseconds()
+    return visit.services.index.without_account(now - problems.SPANS[span] * HOUR, now, place.config.source)
 
 
 def trend(visit: Visit) -> Response:

@@ -61,6 +61,16 @@ def _chosen(visit: Visit, facts: Facts) -> Place | None:
     return Place(facts.workspace.destination(name)) if name else None
 
 
+def one(visit: Visit) -> Response:
+    text = visit.path["number"]
+    with visit.facts() as facts:
+        found = None if facts.delivery is None or not is_number(text) else facts.delivery.replays.one(int(text))
+        if found is None:
+            raise NotThere("There is no such replay; of those that have ended, the newest thousand are kept.")
+        values = {"one": {**as_row(facts, found), "goes_on": found.state in GOES_ON}}
+    return visit.page("replays/one-part.html" if visit.fragment else "replays/one.html", values)
+
+
 def hold(visit: Visit) -> Response:
     return _set(visit, ReplayState.paused, "is held. What is on its way arrives.")
 
@@ -274,6 +284,7 @@ PAGES = [
     shows("/replays", page),
     shows("/replays/new", new, Role.editor),
     changes("/replays/look", look),
+    shows("/replays/{number}", one),
     shows("/replays/dry-runs/{id}", dry_run),
     changes("/replays/dry-runs/{id}/cancel", cancel),
     changes("/replays/dry-runs/{id}/start", start),
