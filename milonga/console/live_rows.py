@@ -6,6 +6,7 @@ from milonga.console.live import Row
 from milonga.console.rendering import render
 
 EXCERPT: Final = 300  #: characters of a discarded event in its row
+LONGEST: Final = 200  #: characters of a name or an id there: it is whole where the event is looked at
 
 
 def row_as_html(row: Row) -> bytes:
@@ -18,11 +19,14 @@ def shown(row: Row) -> dict[str, Any]:
         "place": "" if row.position is None else f"{row.position.partition}-{row.position.offset}",
         "at": row.at,
         "type": row.type or "",
-        "name": row.name,
-        "user": row.user,
-        "account": row.account,
-        "messageId": row.message_id,
+        "name": _cut(row.name),
+        "user": _cut(row.user),
+        "account": _cut(row.account),
         "code": row.code,
         "reason": "" if row.discard is None else row.discard.reason,
         "excerpt": "" if row.discard is None else row.discard.excerpt.decode(errors="replace")[:EXCERPT],
     }
+
+
+def _cut(text: str | None) -> str | None:
+    return text if text is None or len(text) <= LONGEST else f"{text[:LONGEST]}…"

@@ -24,6 +24,7 @@ const MOST = 500 // rows that stay
 const SILENCE = 40_000 // without a sign of life; the server gives one every 15 s
 const AGAIN = 3_000 // until the next try, where the browser itself does not try
 const CALM = 3_000 // without shedding, until it is over
+const UNSEEN = 20_000 // in a tab that nobody looks at; a browser has few connections for all its tabs
 
 interface Missed {
   shed: number
@@ -46,6 +47,7 @@ class Live {
   private watchdog = 0
   private calming = 0
   private again = 0
+  private sleeping = 0
 
   constructor(private readonly place: HTMLElement) {
     this.rows = this.part('rows')
@@ -65,7 +67,12 @@ class Live {
     this.place.addEventListener('click', (event) => this.choose(event))
     window.addEventListener('pagehide', () => this.close())
     window.addEventListener('pageshow', (event) => {
-      if (event.persisted && this.state !== 'paused') this.connect()
+      if (event.persisted) this.wake()
+    })
+    document.addEventListener('visibilitychange', () => {
+      clearTimeout(this.sleeping)
+      if (document.hidden) this.sleeping = setTimeout(() => this.close(), UNSEEN)
+      else this.wake()
     })
     this.connect()
   }
@@ -95,6 +102,11 @@ class Live {
       this.say('lost')
       if (source.readyState === EventSource.CLOSED) this.later()
     })
+  }
+
+  /** What came meanwhile is fetched, as after a lost connection. */
+  private wake(): void {
+    if (this.source === null && this.state !== 'paused' && this.state !== 'over') this.connect()
   }
 
   private close(): void {
