@@ -97,6 +97,30 @@ def test_nothing_of_it_runs(console: Console, browser: Browser, name: str) -> No
     assert [url for url in asked if not url.startswith((console.url, "data:"))] == []
 
 
+def test_nothing_of_it_runs_in_rows_that_come_by_themselves_or_beside_them(console: Console, browser: Browser) -> None:
+    with Workspace.open(console.data) as workspace:
+        key = workspace.add_source("watched").write_keys[0]
+    asked: list[str] = []
+    dialogs: list[str] = []
+    with console.visiting(browser, Role.administrator) as page:
+        page.add_init_script(WATCH)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("dialog", answering(dialogs))
+        page.goto(f"{console.url}/sources/watched/live")
+        rows = page.locator("[data-live-rows] tr")
+        with Client(console.milonga.port, key) as client:
+            client.send(events()[:30])
+        eventually(lambda: rows.count() >= 20, "rows come by themselves")
+        for place in range(0, 20, 4):
+            with page.expect_response("**/live/0-*"):
+                page.locator("[data-live-rows] tr[data-place]").nth(place).click()
+            every_part(page)
+        assert page.evaluate(f"window.{MARK}") is None
+        assert page.evaluate("window.violations") == []
+    assert dialogs == []
+    assert [url for url in asked if not url.startswith((console.url, "data:"))] == []
+
+
 def answering(dialogs: list[str]) -> Callable[[Dialog], None]:
     def answer(dialog: Dialog) -> None:
         dialogs.append(dialog.message)
