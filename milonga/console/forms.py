@@ -11,7 +11,7 @@ sources. Two rules keep it from losing anything:
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -244,7 +244,7 @@ def _control(field: Field, settings: Struct) -> Control:
         least=_bound(told, "ge", "gt"),
         most=_bound(told, "le", "lt"),
         whole=isinstance(told, msgspec.inspect.IntType),
-        choices=_choices(told),
+        choices=_choices(field.type) if kind == "choice" else (),
         required=field.required,
         advanced=bool(extra.get("advanced")),
         warning="" if kind == "secret" else _odd(field, text),
@@ -306,10 +306,12 @@ def _in_words(default: str) -> str:
     return {ON: "on", OFF: "off", "{}": "", "[]": ""}.get(default, default.replace("\n", ", "))
 
 
-def _choices(told: msgspec.inspect.Type) -> tuple[Choice, ...]:
-    if not isinstance(told, msgspec.inspect.LiteralType):
-        return ()
-    return tuple(Choice(str(value), str(value) or "(empty)") for value in told.values)
+def _choices(type_: Any) -> tuple[Choice, ...]:
+    """Of a Literal, in the order in which it is declared; None is no choice of its own."""
+    if get_origin(type_) is Literal:
+        return tuple(Choice(str(value), str(value) or "(empty)") for value in get_args(type_))
+    inner = get_args(type_)[:1] if get_origin(type_) is Annotated else get_args(type_)
+    return tuple(choice for one in inner for choice in _choices(one))
 
 
 def _bound(told: msgspec.inspect.Type, *names: str) -> str:

@@ -75,7 +75,7 @@ def test_totangos_form_has_the_hosted_products_labels_and_fitting_controls() -> 
         ("Track Named Pages to Totango", "switch"),
         ("Connection mode", "choice"),
     ]
-    assert [one.value for one in form.control("region").choices] == ["", "eu", "eu1", "us"]
+    assert [one.value for one in form.control("region").choices] == ["", "us", "eu1", "eu"]
     assert form.control("serviceId").required
     assert [one.name for one in form.lacking] == ["serviceId"]
     assert [one.name for one in form.controls if one.advanced] == ["endpoint", "collector"]
