@@ -18,7 +18,7 @@ from milonga.workspace.errors import UserError
 from milonga.workspace.roles import Role
 from milonga.workspace.sessions import IDLE
 from milonga.workspace.store import Workspace
-from milonga.workspace.throttle import OF_NAME
+from milonga.workspace.throttle import OF_ADDRESS, OF_NAME
 
 
 def request_from(address: str, *forwarded: str) -> Request:
@@ -54,6 +54,14 @@ def test_waits_are_counted_by_a_clock_that_nobody_sets() -> None:
     assert attempts.wait("ada", here) == 0.0
     attempts.succeeded("ada", here)
     assert attempts.wait("ada", here) == 0.0
+
+
+def test_an_address_that_tries_name_after_name_must_wait_and_no_other() -> None:
+    attempts = Attempts(("192.0.2.1",), clock=lambda: 1_000.0)
+    here, there = request_from("192.0.2.1", "203.0.113.5"), request_from("192.0.2.1", "203.0.113.6")
+    waits = [attempts.wait(f"name-{n}", here) for n in range(OF_ADDRESS.free + 1)]
+    assert waits == [0.0] * OF_ADDRESS.free + [1.0]
+    assert attempts.wait("name-0", there) == 0.0
 
 
 async def endless() -> AsyncIterator[str]:
