@@ -46,6 +46,10 @@ PAGES = {
     "problems-parked": "/problems/parked",
     "replays": "/replays",
     "replays-new": "/replays/new?destination=totango",
+    "preview": "/preview",
+    "preview-picked": "/preview?event=0-2&destination=totango",
+    "preview-skipped": "/preview?event=0-92",
+    "preview-webhook": "/preview?example=group&destination=warehouse",
 }
 """Name of the picture -> address, in the furnished workspace (tests/console/furnished.py). An administrator sees it."""
 

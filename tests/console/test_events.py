@@ -1,16 +1,13 @@
-"""Events in the console: found again, and the story of one, over HTTP and in Chromium."""
+"""Events in the console: found again, and the story of one, over HTTP; in Chromium with the previews."""
 
 import html
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, expect
 
 from milonga.privacy.regulation import Kind
-from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import Console
 from tests.running import eventually
@@ -22,12 +19,6 @@ REFUSED, SKIPPED = "/events/0-91", "/events/0-92"  #: in the furnished workspace
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with furnished(tmp_path_factory.mktemp("events")) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def text_of(console: Console, path: str) -> str:
@@ -130,19 +121,6 @@ def test_what_is_no_event_is_told_so(console: Console) -> None:
     assert console.get("/events/0-1e9").status == 404
     assert console.get("/events/1-1").status == 404
     assert console.get(REFUSED, role=None).status == 303
-
-
-def test_a_person_finds_an_event_and_reads_it(console: Console, browser: Browser) -> None:
-    with console.visiting(browser, Role.viewer) as page:
-        page.goto(f"{console.url}/events")
-        page.get_by_label("Name, exactly").fill("Refused Purchase")
-        page.get_by_role("button", name="Search").click()
-        page.get_by_role("link", name="Refused Purchase").click()
-        expect(page.get_by_role("heading", name="Refused Purchase", level=1)).to_be_visible()
-        page.get_by_text("As a command to copy").first.click()
-        expect(page.get_by_text("--data-urlencode 'sdr_a=Refused Purchase'").first).to_be_visible()
-        page.get_by_role("link", name="Raw", exact=True).click()
-        expect(page.get_by_text("Byte for byte as the sender wrote it")).to_be_visible()
 
 
 def test_of_an_erased_event_the_page_says_when_and_by_what(console: Console) -> None:
