@@ -1,5 +1,5 @@
 """
-Passwords as argon2id: costly on purpose, so few at a time, whoever asks. Both calls take some tenths of a second and
+Passwords as argon2id: costly on purpose, so few at a time, whoever asks. Both calls take tenths of a second and
 let other threads work meanwhile: from an event loop, call them in a thread.
 """
 
