@@ -117,10 +117,14 @@ def page(visit: Visit) -> Response:
             "newest": None if beyond is None else visit.here(beyond=None),
             "stopped": found is not None and found.stopped,
             "exports": [(one, address("/problems/dead/export", format=one, **asked_for(visit))) for one in MEDIA_TYPES],
-            "off": [one.config.name for one in places_of(facts) if one.config.state.value == "off"],
+            "off": sorted(_off(facts) & {row["destination"] for row in rows}),
             "server_runs": facts.server_runs,
         }
     return visit.page("problems/dead.html", values)
+
+
+def _off(facts: Facts) -> set[str]:
+    return {one.config.name for one in places_of(facts) if one.config.state.value == "off"}
 
 
 def _codes(facts: Facts, numbers: set[int]) -> dict[str, int]:
