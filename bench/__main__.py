@@ -18,6 +18,7 @@ import msgspec
 
 from bench import append, clients
 from bench.browser import browser
+from bench.console import console
 from bench.delivering import delivery
 from bench.draining import drain
 from bench.erasing import erasing
@@ -60,6 +61,7 @@ BENCHES: Final[dict[str, Callable[[Run], Found]]] = {
     "isolation": isolation,
     "parked": parked,
     "erasing": erasing,
+    "console": console,
     "start": start,
     "memory": memory,
     "browser": browser,

@@ -56,7 +56,7 @@ def stamped(samples: list[Sample], source: int, count: int, first: int = 0) -> l
 
 def numbered(number: int, account: str, user: str) -> Sample:
     """A track whose event's name is its number, so that a receiver can tell which it is."""
-    return _made(number, "t", account, user, str(number))
+    return sample_of(number, "t", account, user, str(number))
 
 
 def stamp_now(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
@@ -81,10 +81,14 @@ def stamp_now(sample: Sample, id_: bytes, source: int, now: int) -> Stamped:
 def _sample(number: int, letter: str) -> Sample:
     account = f"account-{number * 7 % ACCOUNTS:04}"
     user = f"user-{number // ACCOUNTS % USERS_OF_ONE}@{account}.example"
-    return _made(number, letter, account, user, "Report exported")
+    return sample_of(number, letter, account, user, "Report exported")
 
 
-def _made(number: int, letter: str, account: str, user: str, name: str) -> Sample:
+def sample_of(number: int, letter: str, account: str, user: str, name: str) -> Sample:
+    """
+    letter  t, p, i or g: track, page, identify, group
+    name    of a track
+    """
     event: dict[str, Any] = {
         "userId": user,
         "messageId": _HOLE,

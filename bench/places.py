@@ -1,0 +1,109 @@
+"""What is asked of the console and the API: every page, and every list, with something in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import urlencode
+
+from bench.furnishing import DEAD, HOOK, step_of
+from bench.serving import DESTINATION, SOURCE
+from milonga.api.table import PREFIX, ROUTES
+from milonga.console.pages import all_pages
+
+ACCOUNT, USER = "account-00001", "user-1@account-00001.example"
+QUIET: Final = "account-19998"  #: seldom heard of
+CHARTS: Final = ("arrivals", "endings", "latency")
+
+
+class Places:
+    """
+    Of a furnished directory of so many events.
+
+    missing  paths of which nobody said what to ask for
+    """
+
+    def __init__(self, events: int) -> None:
+        self._events, self._missing = events, list[str]()
+        dead = step_of(DEAD, events)
+        self._names: Mapping[str, Mapping[str, str]] = {
+            "": {
+                "kind": "totango",
+                "destination": DESTINATION,
+                "source": SOURCE,
+                "position": f"0-{events // 3}",
+                "place": f"0-{events // 3}",
+                "id": f"1-0-{dead}",
+            },
+            "/sources/": {"name": SOURCE},
+            "/destinations/": {"name": DESTINATION},
+        }
+
+    def pages(self) -> Iterator[str]:
+        known: Mapping[str, Sequence[str]] = {
+            "/": ["/", "/?range=14d"],
+            "/charts/{what}": [f"/charts/{what}?range={span}" for what in CHARTS for span in ("1h", "14d")],
+            "/destinations": ["/destinations"],
+            "/destinations/{name}": [f"/destinations/{DESTINATION}", f"/destinations/{HOOK}"],
+            "/sources/{name}": [f"/sources/{SOURCE}", f"/sources/{SOURCE}?range=14d"],
+            "/events": [
+                "/events",
+                *(f"/events?{urlencode(one)}" for one in self._searches()),
+                f"/events?before=0-{self._events // 2}",
+            ],
+            "/problems/skips": [
+                "/problems/skips",
+                f"/problems/skips?destination={DESTINATION}&span=7d",
+                f"/problems/skips?destination={DESTINATION}&code=missing_group_id&span=7d",
+            ],
+            "/problems/trend": [f"/problems/trend?destination={DESTINATION}&code=missing_group_id&span=7d"],
+            "/problems/dead": [
+                "/problems/dead",
+                f"/problems/dead?destination={DESTINATION}&code=http_400",
+                f"/problems/dead?account={QUIET}",
+            ],
+            "/problems/parked": ["/problems/parked", f"/problems/parked?destination={DESTINATION}"],
+            "/accounts": ["/accounts", "/accounts?q=123", "/accounts?text=123"],
+            "/account": [f"/account?id={ACCOUNT}", f"/account?id={QUIET}"],
+            "/catalogue": ["/catalogue", f"/catalogue?source={SOURCE}"],
+        }
+        for page in all_pages():
+            if page.method == "GET" and page.stream is None:
+                yield from known.get(page.path) or self._filled(page.path, page.path)
+
+    def lists(self) -> Iterator[str]:
+        for route in ROUTES:
+            if route.method == "GET":
+                for path in self._filled(route.path, f"{PREFIX}{route.path}"):
+                    yield f"{PREFIX}{path}"
+                    for query in self._searches():
+                        if route.path == "/events" or (
+                            route.path == "/stories" and query.keys() <= {"user", "account"}
+                        ):
+                            yield f"{PREFIX}{path}?{urlencode(query)}"
+
+    def _searches(self) -> list[dict[str, str]]:
+        return [
+            {"account": ACCOUNT},
+            {"account": QUIET},
+            {"user": USER},
+            {"account": ACCOUNT, "name": "Report 90 exported"},
+            {"name": "Report 7 exported"},
+            {"name": "Nothing is called so"},
+            {"type": "group"},
+        ]
+
+    def _filled(self, path: str, called: str) -> tuple[str, ...]:
+        """The path with a name for each of its braces; nothing if one is not known."""
+        names = dict(self._names[""])
+        for begin, more in self._names.items():
+            if begin and path.startswith(begin):
+                names |= more
+        try:
+            return (path.format_map(names),)
+        except KeyError:
+            self._missing.append(called)
+            return ()
+
+    @property
+    def missing(self) -> list[str]:
+        """After both were asked for."""
+        return list(dict.fromkeys(self._missing))
