@@ -1,23 +1,23 @@
 """Events by what they have in common, for the search and for picking one: a page at a time, newest first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import Struct
 
 from milonga.console.links import position_of
 from milonga.console.visit import Visit
-from milonga.eventlog.api import Offset, Stored
-from milonga.eventlog.lookup import AFTER_ALL
+from milonga.eventlog.api import Position, Stored
 from milonga.facts.events import as_row
-from milonga.facts.facts import Facts
-from milonga.facts.search import Wanted, find
-from milonga.facts.summary import ends_of
+from milonga.facts.facts import Facts, Place
+from milonga.facts.summary import Ended, ends_of
+from milonga.index.search import Query
+from milonga.index.standing import Standing
+from milonga.index.terms import NO_ACCOUNT
 from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES
 
 PAGE: Final = 50  #: rows
-SCAN: Final = 20_000  #: events looked through for one page
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -30,6 +30,7 @@ class Asked(Struct, frozen=True, kw_only=True):
     no_account: bool = False
     source: str = ""
     message: str = ""
+    module: str = ""
 
     @property
     def anything(self) -> bool:
@@ -41,11 +42,13 @@ class Rows(Struct, frozen=True):
     rows       as milonga.facts.events has them, with `ends`: (destination, state, code) of each
     older      the parameter `before` that goes on from here; "" if there is nothing more
     looked_to  unix milliseconds, if the search was cut short there
+    standing   how far the index is that was searched; None if none was
     """
 
     rows: Sequence[dict[str, Any]]
     older: str = ""
     looked_to: int | None = None
+    standing: Standing | None = None
 
 
 def asked(visit: Visit) -> Asked:
@@ -59,38 +62,39 @@ def asked(visit: Visit) -> Asked:
         no_account=bool(visit.text("noAccount")),
         source=visit.text("source"),
         message=visit.text("message"),
+        module=visit.text("module"),
     )
 
 
 def look(visit: Visit, facts: Facts, wanted: Asked, limit: int = PAGE) -> Rows:
     """UserError if there never was such a source."""
-    place = position_of(visit.text("before"))
-    before: Offset = AFTER_ALL if place is None else place.offset
-    sources = frozenset(facts.sources_called(wanted.source)) if wanted.source else None
-    found = find(
-        facts.log,
-        Wanted(
-            type=cast("EventType | None", wanted.type or None),
-            name=wanted.name or None,
-            user=wanted.user or None,
-            account=wanted.account or None,
-            no_account=wanted.no_account,
-            sources=sources,
-            message_id=wanted.message or None,
-        ),
-        limit + 1,
-        SCAN,
-        before,
+    query = Query(
+        type=cast("EventType | None", wanted.type or None),
+        name=wanted.name or None,
+        module=wanted.module or None,
+        user=wanted.user or None,
+        account=NO_ACCOUNT if wanted.no_account else wanted.account or None,
+        message_id=wanted.message or None,
+        sources=frozenset(facts.sources_called(wanted.source)) if wanted.source else None,
     )
-    events = found.events[:limit]
-    more = len(found.events) > limit or found.until is not None
-    last = events[-1].position if events else None
-    older = f"{last.partition}-{last.offset}" if more and last is not None else ""
-    return Rows(_rows(facts, events), older, found.until)
+    found = visit.services.index.search(query, limit, position_of(visit.text("before")))
+    rows = event_rows(facts, found.events, ends_of(facts, found.events))
+    return Rows(rows, as_parameter(found.before), found.looked_to, found.standing)
 
 
-def _rows(facts: Facts, events: Sequence[Stored]) -> list[dict[str, Any]]:
-    ends = ends_of(facts, events)
+def as_parameter(position: Position | None) -> str:
+    """ "" if there is nothing more."""
+    return "" if position is None else f"{position.partition}-{position.offset}"
+
+
+def event_rows(
+    facts: Facts, events: Sequence[Stored], ends: Mapping[Position, Sequence[tuple[Place, Ended]]]
+) -> list[dict[str, Any]]:
+    """
+    As milonga.facts.events has them, with `ends`: (destination, state, code) of each.
+
+    ends  of these events (milonga.facts.summary.ends_of)
+    """
     return [
         {
             **as_row(facts, stored),

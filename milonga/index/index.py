@@ -14,16 +14,17 @@ from typing import Final, TypeVar
 import apsw
 import structlog
 
-from milonga.eventlog.api import START, Position
+from milonga.eventlog.api import START, Position, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.index.accounts import Account, Accounts, account, accounts
 from milonga.index.catalogue import Catalogue, WithoutAccount, catalogue, without_account
 from milonga.index.files import Files, Piece
 from milonga.index.memory import open_to_read
-from milonga.index.search import Found, Query, search
-from milonga.index.standing import Standing
+from milonga.index.search import Found, Query, fits, search
+from milonga.index.standing import FRESH, Standing
 from milonga.index.tail import PART
+from milonga.index.terms import seen_in
 from milonga.index.work import Work, alone, forget_damaged, now_ms
 
 AGAIN: Final = 10.0  #: seconds until all is tried again after it went wrong
@@ -139,15 +140,38 @@ class EventIndex:
         return found
 
     def search(self, query: Query, limit: int = 50, before: Position | None = None) -> Found:
-        """Newest first; `before` as a former answer gave it."""
+        """
+        Newest first; `before` as a former answer gave it. What is so new that the index does not have it is looked
+        through in the log itself, unless there is much of it.
+        """
         upto = AFTER_ALL if before is None else before.offset
         with self._asking:
             standing = self.standing
-            pieces = self._pieces(upto)
+            fresh = self._newer(standing, query, upto)
+            known = min(upto, standing.upto + 1) if self._work is not None else upto
+            if len(fresh) > limit:
+                return Found(fresh[:limit], fresh[limit - 1].position, True, None, standing)
             events, next_, complete, looked_to = search(
-                pieces, self._log, query, limit, before=upto, fetch=self._lookup.at_each, clock=time.monotonic
+                self._pieces(known),
+                self._log,
+                query,
+                limit - len(fresh),
+                before=known,
+                fetch=self._lookup.at_each,
+                clock=time.monotonic,
             )
-        return Found(events, None if next_ is None else Position(0, next_), complete, looked_to, standing)
+        return Found(fresh + events, None if next_ is None else Position(0, next_), complete, looked_to, standing)
+
+    def _newer(self, standing: Standing, query: Query, before: int) -> list[Stored]:
+        """What fits of the events that the index does not have yet; nothing if they are more than FRESH."""
+        if self._work is None:
+            return []
+        for many in (20, FRESH):
+            page = self._lookup.newest(many, before)
+            newer = [event for event in page if event.position.offset > standing.upto]
+            if len(newer) < many:
+                return [event for event in newer if fits(seen_in(event), query)]
+        return []
 
     def account(self, id_: str) -> Account | None:
         """None if it is neither in the log nor remembered."""

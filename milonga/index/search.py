@@ -111,7 +111,7 @@ def search(
                         if not fits(seen_in(event), query):
                             continue
                         if len(found) == limit:
-                            return found, found[-1].position.offset, True, None
+                            return found, event.position.offset + 1, True, None
                         found.append(event)
         except UNREADABLE:
             piece.cannot_be_read()

@@ -111,6 +111,19 @@ def test_it_goes_on_where_it_was_and_follows_as_events_come(tmp_path: Path) -> N
         assert (index.standing.behind, index.standing.is_fresh) == (0, True)
 
 
+def test_what_has_just_come_is_found_before_the_index_has_it(tmp_path: Path) -> None:
+    async def append_and_ask(index: EventIndex) -> None:
+        log = await open_log(tmp_path)
+        await log.append([event(number).stamped() for number in range(60, 90)])
+        found = await asyncio.to_thread(pages, index, Query(user="bob"), 7)
+        assert [offset - 1 for offset in found] == all_of(is_bobs, 90)[::-1]
+        await log.close()
+
+    run(append(tmp_path, 0, 60))
+    with made(tmp_path) as index:
+        run(append_and_ask(index))
+
+
 def test_what_the_log_drops_goes_from_the_index_but_accounts_are_remembered(tmp_path: Path) -> None:
     async def drop() -> None:
         log = await open_log(tmp_path)

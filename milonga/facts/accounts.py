@@ -1,0 +1,185 @@
+"""
+How one account stands: what became of its newest events at each destination, and in words why it may be silent. For a
+person who looks after the account, not the pipeline.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from milonga.eventlog.api import Position, Stored
+from milonga.facts.facts import Facts, Place
+from milonga.facts.summary import HOUR, Ended, refused
+from milonga.index.accounts import Account
+from milonga.outcomes.words import PIPELINE, why_skipped
+from milonga.workspace.model import DestinationState
+
+NEWEST: Final = 200  #: events that are looked at
+DAY: Final = 24 * HOUR
+OLD: Final = 7 * DAY  #: milliseconds after which a group call is long ago
+
+
+class End(Struct, frozen=True):
+    """State and code of an outcome, how many events have it, and why in words ("" if there is nothing to say)."""
+
+    state: str
+    code: str
+    events: int
+    why: str
+
+
+class Standing(Struct, frozen=True):
+    """
+    How events of an account stand at one destination.
+
+    ends          the most frequent first
+    delivered     the newest of them that was delivered; None if none was
+    """
+
+    place: Place
+    ends: list[End]
+    delivered: Stored | None
+
+    @property
+    def problems(self) -> int:
+        return sum(end.events for end in self.ends if end.state in ("dead", "expired", "retrying"))
+
+
+def standings(
+    facts: Facts, events: Sequence[Stored], ends: Mapping[Position, Sequence[tuple[Place, Ended]]]
+) -> list[Standing]:
+    """
+    events  newest first
+    ends    of them (milonga.facts.summary.ends_of)
+    """
+    counts, delivered, places = dict[int, Counter[Ended]](), dict[int, Stored](), dict[int, Place]()
+    for stored in events:
+        for place, end in ends[stored.position]:
+            number = place.config.id
+            places[number] = place
+            counts.setdefault(number, Counter())[end] += 1
+            if end[0] == "delivered":
+                delivered.setdefault(number, stored)
+    return [
+        Standing(
+            places[number],
+            [End(state, code, n, _why(state, code)) for (state, code), n in counted.most_common()],
+            delivered.get(number),
+        )
+        for number, counted in sorted(counts.items())
+    ]
+
+
+def _why(state: str, code: str) -> str:
+    if code in PIPELINE:
+        return PIPELINE[code][0]
+    match state:
+        case "skipped":
+            return why_skipped(code)
+        case "never":
+            return "It came before the destination was added, or while it was off."
+        case "unknown":
+            return "What became of it is not kept any more."
+        case "retrying":
+            return "The destination did not take it; it is tried again."
+        case "dead":
+            return "The destination refused it for good."
+    return ""
+
+
+class Finding(Struct, frozen=True):
+    """
+    tone         bad, warn, good, or "" for what is only good to know
+    destination  whose page has the next step; "" without
+    letters      its dead letters are the next step
+    """
+
+    title: str
+    words: str
+    tone: str = ""
+    destination: str = ""
+    letters: bool = False
+
+
+def findings(facts: Facts, account: Account, stand: Sequence[Standing], now: int) -> list[Finding]:
+    """What a person should know first, the worst first. `now` in unix milliseconds."""
+    found = [*_silence(facts, account, now)]
+    for one in stand:
+        if one.place.removed_at is None:
+            found += _at(one)
+    found += _naming(account, now)
+    order = {"bad": 0, "warn": 1, "": 2, "good": 3}
+    return sorted(found, key=lambda one: order[one.tone])
+
+
+def _silence(facts: Facts, account: Account, now: int) -> Iterator[Finding]:
+    age = now - account.last_at
+    if age < HOUR:
+        return
+    said = " ".join(refused(facts))
+    words = (
+        "Either nobody of this account used the product since then, or their events no longer say that they belong to "
+        "it: look whether its newest users have events without an account."
+    )
+    yield Finding(f"Nothing has arrived for {_long(age)}", f"{words} {said}".strip(), "warn" if age >= DAY else "")
+
+
+def _at(one: Standing) -> Iterator[Finding]:
+    name, state = one.place.config.name, one.place.config.state
+    total = sum(end.events for end in one.ends)
+    delivered = sum(end.events for end in one.ends if end.state == "delivered")
+    waiting = sum(end.events for end in one.ends if end.state in ("waiting", "retrying"))
+    if state is DestinationState.off:
+        yield Finding(
+            f"{name} is off", "Nothing is sent there, and what arrives meanwhile is not kept for it.", "warn", name
+        )
+    elif state is DestinationState.paused:
+        words = f"What arrives waits for it: {waiting:,} of the events looked at."
+        yield Finding(f"{name} is paused", words, "warn", name)
+    elif waiting and any(end.state == "retrying" for end in one.ends):
+        yield Finding(
+            f"{name} does not take all of it just now", f"{waiting:,} events wait or are tried again.", "warn", name
+        )
+    lost = [end for end in one.ends if end.state in ("dead", "expired")]
+    if lost:
+        n = sum(end.events for end in lost)
+        words = f"{_because(lost[0])} Ended so: {_events(lost[0].events)}."
+        yield Finding(f"{_events(n)} did not reach {name}", words, "bad", name, lost[0].state == "dead")
+    skipped = [end for end in one.ends if end.state == "skipped"]
+    n = sum(end.events for end in skipped)
+    if skipped and not delivered and not waiting and n * 2 > total:
+        words = f"{_because(skipped[0])} Ended so: {_events(skipped[0].events)}."
+        yield Finding(f"{name} gets nothing of this account", words, "bad", name)
+
+
+def _naming(account: Account, now: int) -> Iterator[Finding]:
+    if account.named_at is None:
+        yield Finding(
+            "No group call has named it",
+            "Totango knows such an account by its id alone: without name, plan or any other attribute. Call group() "
+            "with its traits, for instance when somebody signs in.",
+            "warn",
+        )
+    elif now - account.named_at > OLD:
+        yield Finding(
+            f"Its last group call was {_long(now - account.named_at)} ago",
+            "Name, plan and other attributes are as of then. A call at each sign-in keeps them fresh.",
+        )
+
+
+def _because(end: End) -> str:
+    return f"{end.why.rstrip('.')} ({end.code})." if end.why else f"{end.code}."
+
+
+def _events(n: int) -> str:
+    return "1 event" if n == 1 else f"{n:,} events"
+
+
+def _long(milliseconds: int) -> str:
+    for size, unit in ((DAY, "day"), (HOUR, "hour")):
+        if milliseconds >= size:
+            n = milliseconds // size
+            return f"{n} {unit}" if n == 1 else f"{n:,} {unit}s"
+    return "less than an hour"
