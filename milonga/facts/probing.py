@@ -6,6 +6,7 @@ from typing import Any
 from milonga.delivery.probing import WITHIN, Found, probe
 from milonga.outcomes.words import instant
 from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.rows import kind_named
 from milonga.workspace.settings import by_names, changed
@@ -42,3 +43,8 @@ def as_json(found: Found) -> dict[str, Any]:
         "certificateEnds": None if found.until is None else instant(found.until * 1000),
         "seconds": round(found.seconds, 3),
     }
+
+
+def refused(error: UserError) -> dict[str, Any]:
+    """The same for settings that cannot be."""
+    return as_json(Found(reached=False, code="settings", says=str(error)))

@@ -48,6 +48,11 @@ def config(console: Console, name: str) -> DestinationConfig:
         return workspace.destination(name)
 
 
+def destinations(console: Console) -> tuple[DestinationConfig, ...]:
+    with Workspace.open(console.data) as workspace:
+        return workspace.destinations()
+
+
 def setting(console: Console, name: str, which: str) -> Any:
     return getattr(config(console, name).settings, which)
 
@@ -145,6 +150,19 @@ def test_what_was_typed_comes_back_with_what_is_wrong_and_never_a_secret(console
     done = console.post(at, {**again, "name": "unfinished", "state": "off", "sdrToken": ""})
     assert done.status == 303
     assert (config(console, "unfinished").state, setting(console, "unfinished", "default_plan")) == (OFF, "My own")
+
+
+def test_a_connection_can_be_tested_before_there_is_a_destination(console: Console, totango: Receiving) -> None:
+    at = "/destinations/new/totango"
+    sent = form(console.get(at, Role.editor), at)
+    before = totango.received()
+    for headers in ({"HX-Request": "true"}, {}):
+        answer = console.post(f"{at}/test", {**sent, "name": "nowhere", "endpoint": totango.url}, headers=headers)
+        assert "is reachable, at 127.0.0.1" in words(answer)
+    assert form(answer, at)["name"] == ["nowhere"]
+    assert "Not tested" in words(console.post(f"{at}/test", {"region": "mars"}, headers={"HX-Request": "true"}))
+    assert totango.received() == before
+    assert all(one.name != "nowhere" for one in destinations(console))
 
 
 def test_a_name_that_is_taken_and_a_source_that_is_none_are_told(console: Console) -> None:

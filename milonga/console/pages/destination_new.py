@@ -10,11 +10,14 @@ from milonga.console.forms import Form, form_of, read
 from milonga.console.settings import fields_posted
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
+from milonga.delivery.probing import probe
 from milonga.destinations.contract import Destination
 from milonga.facts.directory import log_end
+from milonga.facts.probing import as_json, refused
 from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
+from milonga.workspace.settings import changed, fields_of
 from milonga.workspace.store import Workspace
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -27,11 +30,15 @@ def catalogue(visit: Visit) -> Response:
         for one in workspace.destinations():
             counts[one.kind] = counts.get(one.kind, 0) + 1
         kinds = [
-            (kind, counts[kind.kind], address("/destinations/new/{}", [kind.kind], source=source or None))
+            (kind, _needs(kind), counts[kind.kind], address("/destinations/new/{}", [kind.kind], source=source or None))
             for kind in workspace.kinds.values()
         ]
         values = {"kinds": kinds, "sources": bool(workspace.sources())}
     return visit.page("destinations/catalogue.html", values)
+
+
+def _needs(kind: Destination) -> str:
+    return " and ".join(field.label for field in fields_of(kind.settings) if field.required)
 
 
 def new(visit: Visit) -> Response:
@@ -65,8 +72,34 @@ def add(visit: Visit) -> Response:
         return _form(visit, workspace, kind, form.refused(form.problem) if wrong else form, name, wrong)
 
 
+def try_connection(visit: Visit) -> Response:
+    """With what is typed; nothing is stored."""
+    with visit.workspace() as workspace:
+        kind = _kind(visit, workspace)
+        given, form = read(fields_posted(visit), kind.settings())
+        found = None if [one for one in form.errors if not one.given] else _tested(visit, kind, given)
+        if visit.fragment:
+            return visit.page("destinations/tested.html", {"found": found, "form": form})
+        name = visit.text("name", 100).strip()
+        return _form(visit, workspace, kind, form, name, {}, found)
+
+
+def _tested(visit: Visit, kind: Destination, given: dict[str, object]) -> dict[str, Any]:
+    try:
+        settings = changed(kind.settings(), given, kind.label)
+    except UserError as error:
+        return refused(error)
+    return as_json(probe(kind, settings, allow_private=visit.config.allow_private))
+
+
 def _form(
-    visit: Visit, workspace: Workspace, kind: Destination, form: Form, name: str, wrong: dict[str, str]
+    visit: Visit,
+    workspace: Workspace,
+    kind: Destination,
+    form: Form,
+    name: str,
+    wrong: dict[str, str],
+    found: dict[str, Any] | None = None,
 ) -> Response:
     sources = [one.name for one in workspace.sources()]
     source = visit.text("source", 64) or (sources[0] if len(sources) == 1 else "")
@@ -79,6 +112,7 @@ def _form(
         "source": source,
         "state": "off" if visit.text("state") == "off" else "on",
         "wrong": wrong,
+        "found": found,
     }
     return visit.page("destinations/new.html", values, status=200 if form.good and not wrong else 422)
 
@@ -118,4 +152,5 @@ PAGES = [
     shows("/destinations/new", catalogue),
     shows("/destinations/new/{kind}", new, Role.editor),
     changes("/destinations/new/{kind}", add),
+    changes("/destinations/new/{kind}/test", try_connection),
 ]

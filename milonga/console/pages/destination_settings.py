@@ -13,7 +13,7 @@ from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
 from milonga.facts.directory import log_end
 from milonga.facts.facts import Facts
-from milonga.facts.probing import tested
+from milonga.facts.probing import refused, tested
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.settings import missing
@@ -97,7 +97,7 @@ def _tested(visit: Visit, facts: Facts, config: DestinationConfig, typed: Any) -
     try:
         return tested(facts.workspace, config, typed, allow_private=visit.config.allow_private)
     except UserError as error:
-        return {"reached": False, "says": str(error), "toDo": "", "unproven": "", "seconds": 0.0, "code": "settings"}
+        return refused(error)
 
 
 # -- history
