@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from milonga.console.destinations import home
 from milonga.console.visit import address
 from milonga.eventlog.api import Position
+from milonga.workspace.model import DestinationConfig
 
 _PLACE: Final = re.compile(r"([0-9]{1,9})-([0-9]{1,18})")
 
@@ -28,31 +30,37 @@ def _field(page: str, name: str) -> str:
     return f"{page}#s-{name}" if name else page
 
 
-def to_fix(place: Mapping[str, Any] | None, destination: str, source: str) -> tuple[str, str] | None:
+def to_fix(
+    place: Mapping[str, Any] | None, config: DestinationConfig, source: str, position: Position | None = None
+) -> tuple[str, str] | None:
     """
     (words, address) of where a reason is put right; None if there is no such page.
 
-    place  as milonga.outcomes.where has it
+    place     as milonga.outcomes.where has it
+    source    name of the event's
+    position  of the event
     """
     if place is None:
         return None
-    name = place["name"]
+    name, at = place["name"], home(config)
     match place["page"]:
         case "settings":
-            return f"Settings of {destination}", _field(address("/destinations/{}/settings", [destination]), name)
+            return f"Settings of {config.name}", _field(f"{at}/settings", name)
         case "delivery":
-            return f"Delivery settings of {destination}", _field(
-                address("/destinations/{}/delivery", [destination]), name
-            )
+            return f"Delivery settings of {config.name}", _field(f"{at}/delivery", name)
         case "filters":
-            return f"Filters of {destination}", address("/destinations/{}/filters", [destination])
+            return f"Filters of {config.name}", f"{at}/filters"
         case "destination":
-            return f"Destination {destination}", address("/destinations/{}", [destination])
-        case "problems":
-            return "Dead letters", address("/problems", destination=destination)
+            return f"Destination {config.name}", at
+        case "problems" if position is not None:
+            return "The dead letter: resend, edit or discard it", to_letter(config.id, position)
         case "replays":
-            return "Replays", "/replays"
+            return f"Replay to {config.name}", address("/replays/new", destination=config.name)
         case "setup":
             return f"Set-up of source {source}", address("/sources/{}/setup", [source])
         case _:
             return None
+
+
+def to_letter(destination: int, position: Position) -> str:
+    return f"/problems/dead/letter/{destination}-{position.partition}-{position.offset}"

@@ -7,7 +7,9 @@ from msgspec import Struct
 
 from milonga.console.links import position_of
 from milonga.console.visit import Visit
-from milonga.eventlog.api import Position, Stored
+from milonga.eventlog.api import Offset, Position, Stored
+from milonga.eventlog.lookup import AFTER_ALL
+from milonga.facts import explain
 from milonga.facts.events import as_row
 from milonga.facts.facts import Facts, Place
 from milonga.facts.summary import Ended, ends_of
@@ -42,7 +44,7 @@ class Rows(Struct, frozen=True):
     rows       as milonga.facts.events has them, with `ends`: (destination, state, code) of each
     older      the parameter `before` that goes on from here; "" if there is nothing more
     looked_to  unix milliseconds, if the search was cut short there
-    standing   how far the index is that was searched; None if none was
+    standing   how far the index is that was searched; None if it was the log itself
     """
 
     rows: Sequence[dict[str, Any]]
@@ -68,6 +70,9 @@ def asked(visit: Visit) -> Asked:
 
 def look(visit: Visit, facts: Facts, wanted: Asked, limit: int = PAGE) -> Rows:
     """UserError if there never was such a source."""
+    before = position_of(visit.text("before"))
+    if not wanted.anything:
+        return _newest(facts, limit, AFTER_ALL if before is None else before.offset)
     query = Query(
         type=cast("EventType | None", wanted.type or None),
         name=wanted.name or None,
@@ -77,9 +82,20 @@ def look(visit: Visit, facts: Facts, wanted: Asked, limit: int = PAGE) -> Rows:
         message_id=wanted.message or None,
         sources=frozenset(facts.sources_called(wanted.source)) if wanted.source else None,
     )
-    found = visit.services.index.search(query, limit, position_of(visit.text("before")))
-    rows = event_rows(facts, found.events, ends_of(facts, found.events))
+    found = visit.services.index.search(query, limit, before)
+    events = found.events
+    if wanted.message and not events and not found.standing.is_fresh:
+        events = explain.by_message_id(facts, wanted.message)[:limit]
+    rows = event_rows(facts, events, ends_of(facts, events))
     return Rows(rows, as_parameter(found.before), found.looked_to, found.standing)
+
+
+def _newest(facts: Facts, limit: int, before: Offset) -> Rows:
+    """What nobody asked anything of needs no index, and lags behind nothing."""
+    events = facts.log.newest(limit + 1, before)
+    page = events[:limit]
+    older = as_parameter(page[-1].position if len(events) > limit else None)
+    return Rows(event_rows(facts, page, ends_of(facts, page)), older)
 
 
 def as_parameter(position: Position | None) -> str:

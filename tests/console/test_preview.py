@@ -14,6 +14,7 @@ from milonga.workspace.store import Workspace
 from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import PATIENCE, Answer, Console
+from tests.running import eventually
 
 TRACK: dict[str, Any] = {"type": "track", "userId": "ada", "event": "Saved", "context": {"groupId": "acme"}}
 HTMX = {"HX-Request": "true"}
@@ -23,6 +24,8 @@ ID = 1  #: of the destination totango in the furnished workspace
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with furnished(tmp_path_factory.mktemp("preview")) as running:
+        found = "/events/0-91"
+        eventually(lambda: found in running.get("/events?message=m-refused").text, "the index has all events")
         yield running
 
 

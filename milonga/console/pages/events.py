@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from milonga.console.destinations import home
 from milonga.console.links import position_of, to_account, to_event, to_fix
 from milonga.console.rendering import pretty
 from milonga.console.searching import PAGE, Asked, Rows, asked, look
@@ -57,6 +58,7 @@ def event(visit: Visit) -> Response:
         if not isinstance(found, Stored):
             return _gone(visit, facts, position, found)
         story = facts.tell(found)
+        places = {place.config.id: place for place in facts.places}
         values = {
             "story": story,
             "is_raw": visit.text("view") == "raw",
@@ -67,7 +69,13 @@ def event(visit: Visit) -> Response:
             "newer": _beside(facts, position, 1),
             "older": _beside(facts, position, -1),
             "unfinished": any(at["state"] in UNFINISHED for at in story["destinations"]),
-            "fixes": [to_fix(at.get("fixAt"), at["destination"], story["source"]) for at in story["destinations"]],
+            "fixes": {
+                at["id"]: to_fix(at.get("fixAt"), places[at["id"]].config, story["source"], position)
+                for at in story["destinations"]
+            },
+            "homes": {
+                number: home(place.config, removed=place.removed_at is not None) for number, place in places.items()
+            },
             "curl": curl,
             "to_event": to_event,
             "to_account": to_account,

@@ -119,7 +119,7 @@ def _values(facts: Facts, found: Tried) -> dict[str, Any]:
     return {
         "tried": found,
         "destinations": [(one.name, one.name) for one in _destinations(facts)],
-        "fix": None if skip is None or config is None else to_fix(skip["fixAt"], config.name, source),
+        "fix": None if skip is None or config is None else to_fix(skip["fixAt"], config, source),
         "curl": curl,
     }
 
