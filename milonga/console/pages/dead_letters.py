@@ -173,7 +173,7 @@ def _one(visit: Visit, facts: Facts, letter: DeadLetter, *, text: str = "", wron
             for one in tries[-10:]
         ],
         "answer": tries[-1].answer.decode(errors="replace") if tries else "",
-        "to": to_fix({"page": "settings", "name": ""}, place.config.name, facts.source(place.config.source)),
+        "to": to_fix({"page": "settings", "name": ""}, place.config, facts.source(place.config.source)),
         "is_off": place.config.state.value == "off",
     }
     return visit.page("problems/letter.html", values, status=422 if wrong else 200)

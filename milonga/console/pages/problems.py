@@ -139,7 +139,10 @@ def row(facts: Facts, reason: problems.Reason) -> dict[str, Any]:
     else:
         state = None if reason.state is State.skipped else reason.state.name
         see = address("/problems/skips", destination=name, code=reason.code, state=state)
-    return {**told, "to": to_fix(told["fixAt"], name, source), "see": see}
+    to = None
+    if place is not None and place.removed_at is None:
+        to = to_fix(told["fixAt"], place.config, source)
+    return {**told, "to": to, "see": see}
 
 
 def mark_of(text: str) -> Mark | None:
