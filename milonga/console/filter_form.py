@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from milonga.filters.condition import compiled, tried
-from milonga.filters.rule import Filter
+from milonga.filters.rule import LONGEST_WHEN, Filter
 from milonga.filters.scan import NotACondition
 
 DEEDS: Final = (
@@ -93,6 +93,8 @@ def problem_of(when: str) -> str:
     """What is wrong with a condition, with its place; "" if nothing is."""
     if not when.strip():
         return ""
+    if len(when) > LONGEST_WHEN:
+        return f"It has {len(when):,} characters, {LONGEST_WHEN:,} at most."
     try:
         tried(compiled(when))
     except NotACondition as error:

@@ -1,5 +1,6 @@
 """What filters would make of the newest events of a destination's source: counted, with examples. Sends nothing."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any, Final
@@ -22,6 +23,7 @@ from milonga.workspace.rows import kind_named
 EVENTS: Final = 500  #: tried at most
 LOOKED_AT: Final = 5_000  #: newest events among which those of the source are looked for
 PAGE: Final = 250
+SECONDS: Final = 2.0  #: then what was tried until now is told: a costly condition must not hold up other pages
 EXAMPLES: Final = 3  #: of each filter, and of what goes on
 
 
@@ -48,7 +50,7 @@ def on_recent(
     tallies = {one.name: _Tally() for one in filters}
     ends: Counter[str] = Counter()
     examples: dict[str, list[dict[str, Any]]] = {}
-    oldest = None
+    oldest, until = None, time.monotonic() + SECONDS
     for stored in _newest(facts, config.source):
         event, oldest = read_stamped(stored.event), stored.event.stamp.received_at
         result = gate.refused(event, kind.label, heeds_all=heeds_all) or _through(gate, event, tallies)
@@ -56,6 +58,8 @@ def on_recent(
         ends[code] += 1
         if len(shown := examples.setdefault(code, [])) < EXAMPLES:
             shown.append(_example(stored, event))
+        if time.monotonic() > until:
+            break
     return {
         "events": ends.total(),
         "since": None if oldest is None else instant(oldest),

@@ -134,3 +134,21 @@ def test_a_connection_is_tested_and_a_filter_checked_while_one_types(
         page.on("dialog", lambda dialog: dialog.accept())
         page.get_by_role("button", name="Remove").click()
         expect(page.get_by_text("no-tests was removed.")).to_be_visible()
+
+
+def test_a_form_that_nobody_touched_changes_nothing_whatever_it_holds(console: Console, browser: Browser) -> None:
+    odd = {
+        "url": "https://x.example/in?key=4711&a=b",
+        "headers": {"X-Team": 'gro"wth <b>', "X-Two": "2"},
+        "signingSecrets": "whsec_" + "a" * 40,
+        "rateLimit": 0.5,
+    }
+    plan = {"serviceId": "SP-1-01", "defaultPlan": '\n first\nsecond & "third" ', "region": "eu"}
+    with Workspace.open(console.data) as workspace:
+        workspace.add_destination("webhook", "web", "odd-hook", odd, DestinationState.off, {0: 0})
+        workspace.add_destination("totango", "web", "odd-plan", plan, DestinationState.off, {0: 0})
+    with console.visiting(browser) as page:
+        for at in ("odd-hook/settings", "odd-hook/delivery", "odd-plan/settings"):
+            page.goto(f"{console.url}/destinations/{at}")
+            page.get_by_role("button", name="Save").click()
+            expect(page.get_by_text("Nothing was changed: these are its settings already.")).to_be_visible()

@@ -2,7 +2,9 @@
 
 import html
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -382,6 +384,8 @@ def test_what_is_wrong_with_a_filter_is_told_where_it_is(console: Console) -> No
     assert "is no name for a filter" in words(answer)
     part = console.post(f"{at}/check", {"when": "event = 1"}, headers={"HX-Request": "true"})
     assert "<mark>=</mark>" in part.text
+    part = console.post(f"{at}/check", {"when": "a" * 5_000}, headers={"HX-Request": "true"})
+    assert "5,000 characters, 1,000 at most" in words(part)
     part = console.post(f"{at}/check", {"when": 'properties.plan == "x"'}, headers={"HX-Request": "true"})
     assert "It asks for properties.plan" in words(part)
     assert config(console, "misfiltered").delivery.filters == ()
@@ -432,6 +436,19 @@ def test_a_name_that_leads_elsewhere_in_an_address_has_its_pages_by_its_number(c
     number = config(console, "new").id
     assert f'href="/destinations/~{number}"' in console.get("/destinations").text
     assert console.get(f"/destinations/~{number}/settings").status == 200
+
+
+def test_one_of_a_kind_that_is_gone_can_still_be_looked_at_and_switched_off(console: Console) -> None:
+    at = added(console, "orphan")
+    with closing(sqlite3.connect(console.data / "workspace.db")) as db, db:
+        db.execute("UPDATE destination SET kind = 'gone' WHERE name = 'orphan'")
+    assert console.get(at, Role.editor).status == 200
+    assert console.get(f"{at}/history", Role.editor).status == 200
+    for tab in ("/settings", "/delivery", "/filters"):
+        answer = console.get(at + tab, Role.editor)
+        assert answer.status == 422
+        assert "is of kind gone, which this Milonga does not have" in words(answer)
+    assert console.post(f"{at}/remove", {"typed": "orphan"}).status == 303
 
 
 def test_a_viewer_sees_all_of_it_and_is_offered_no_change(console: Console) -> None:

@@ -10,10 +10,9 @@ from milonga.console.forms import Form, form_of, read
 from milonga.console.settings import fields_posted
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
-from milonga.delivery.probing import probe
 from milonga.destinations.contract import Destination
 from milonga.facts.directory import log_end
-from milonga.facts.probing import as_json, refused
+from milonga.facts.probing import of_settings, refused
 from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
@@ -87,9 +86,9 @@ def try_connection(visit: Visit) -> Response:
 def _tested(visit: Visit, kind: Destination, given: dict[str, object]) -> dict[str, Any]:
     try:
         settings = changed(kind.settings(), given, kind.label)
+        return of_settings(kind, settings, allow_private=visit.config.allow_private)
     except UserError as error:
         return refused(error)
-    return as_json(probe(kind, settings, allow_private=visit.config.allow_private))
 
 
 def _form(
