@@ -295,7 +295,7 @@ JOIN parked p ON p.destination = g.destination AND p.partition = g.partition AND
 
 
 def parked(facts: Facts, destination: int | None = None) -> list[ParkedSummary]:
-    """Of each destination that has any."""
+    """Of each destination that has any, but what only waits for its turn in a replay."""
     if facts.delivery is None:
         return []
     here = [place.config.id for place in facts.places if place.removed_at is None]
@@ -311,6 +311,8 @@ def _parked(reader: DeliveryReader, numbers: list[int]) -> Iterator[ParkedSummar
             rows = list(reader.rows(_BY_CODE, (number, PARKED_LOOKED_AT)))
         except apsw.SQLError:
             rows = []
+        if not rows and reader.replays.first_unfinished(number) is not None:
+            continue
         by = sorted((ParkedReason(*row) for row in rows), key=lambda one: -one.keys)
         looked = sum(one.keys for one in by)
         yield ParkedSummary(number, keys, reader.parked_count(number), by, exact=looked < PARKED_LOOKED_AT)

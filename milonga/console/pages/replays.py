@@ -108,11 +108,11 @@ def _form(visit: Visit, given: dict[str, str], wrong: dict[str, str]) -> Respons
     with visit.facts() as facts:
         places = places_of(facts)
         kinds = facts.workspace.kinds
-        notes = [
-            (place.config.name, kind.before_replay)
-            for place in places
-            if (kind := kinds.get(place.config.kind)) is not None and kind.before_replay
-        ]
+        notes: dict[str, list[str]] = {}
+        for place in places:
+            kind = kinds.get(place.config.kind)
+            if kind is not None and kind.before_replay:
+                notes.setdefault(kind.before_replay, []).append(place.config.name)
         kept = facts.log.since()
         values = {
             "given": given,
