@@ -86,14 +86,16 @@ def letters(
     beyond: LetterMark | None = None,
     limit: int = 50,
     newest_first: bool = True,
+    look_at: int | None = None,
 ) -> LetterPage:
     """
     destination  its id; None: of all
+    look_at      so many at most; None: LOOKED_AT
     beyond       a page's `next`; None: from the beginning
     """
     found: list[DeadLetter] = []
     looked, mark = 0, beyond
-    while looked < LOOKED_AT:
+    while looked < (look_at or LOOKED_AT):
         page = list(_page(reader, wanted, destination, mark, newest_first))
         for letter in page:
             if len(found) == limit:

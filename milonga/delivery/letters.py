@@ -24,6 +24,8 @@ from milonga.workspace.model import Command, DestinationState
 
 AT_ONCE: Final = 100  #: letters that are looked at in one turn of the loop
 
+LOOK_AT: Final = 1_000  #: and so many for those that fit: some 10 milliseconds
+
 RESEND, DISCARD, EDIT = "resend", "discard", "edit"  #: kinds of commands
 KINDS: Final = (RESEND, DISCARD, EDIT)
 
@@ -126,7 +128,15 @@ class Letters:
         until = asked_at + 1 if wanted.until is None else min(wanted.until, asked_at + 1)
         wanted, mark = replace(wanted, until=until), None
         while True:
-            page = letters(self._reader, wanted, wish.destination, beyond=mark, limit=AT_ONCE, newest_first=False)
+            page = letters(
+                self._reader,
+                wanted,
+                wish.destination,
+                beyond=mark,
+                limit=AT_ONCE,
+                newest_first=False,
+                look_at=LOOK_AT,
+            )
             yield page.letters
             if page.next is None:
                 return

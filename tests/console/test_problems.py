@@ -121,9 +121,13 @@ def test_where_nothing_is_wrong_nothing_needs_anybody(console: Console) -> None:
 
 
 def test_a_reason_has_its_newest_examples_and_a_chart(console: Console) -> None:
-    page = console.get("/problems/skips?destination=totango&code=missing_group_id")
+    page_of_reason = "/problems/skips?destination=totango&code=missing_group_id"
+    page = console.get(page_of_reason)
     assert page.text.count('href="/events/0-') == 2
     assert "m-job-1" in text(page)
+    eventually(
+        lambda: "0 of 2 could have had an account" in text(console.get(page_of_reason)), "the index has looked at them"
+    )
     chart = console.get("/problems/trend?destination=totango&code=missing_group_id").json
     assert sum(chart["series"][0]["values"]) == 2
     assert len(chart["times"]) == len(chart["series"][0]["values"])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
+from msgspec import UNSET
 from starlette.responses import Response, StreamingResponse
 
 from milonga.console.asked import wait
@@ -166,6 +167,7 @@ def _one(visit: Visit, facts: Facts, letter: DeadLetter, *, text: str = "", wron
         "died_at": letter.died_at,
         "text": text or pretty(letter.event.body),
         "wrong": wrong,
+        "batch": pretty(bytes(shared)) if (shared := letter.event.stamp.batch_context) is not UNSET else "",
         "parts_sent": sorted(letter.parts),
         "edited": None if edited is None else {"by": edited.by, "at": instant(edited.at)},
         "tries": [
@@ -234,6 +236,8 @@ def _carry_out(visit: Visit, kind: str, what: str) -> Response:
             place = chosen(visit, facts)
             wanted = wanted_of(visit)
             for one_ in places_of(facts) if place is None else [place]:
+                if not _codes(facts, {one_.config.id}):
+                    continue
                 try:
                     asked.append(ask(facts, one_, wanted=wanted, by=visit.by))
                 except UserError as error:
