@@ -62,12 +62,16 @@ def key_warnings(name: str, keys: Iterable[WriteKey], now: int | None = None) ->
     """
     at = milliseconds() if now is None else now
     return [
-        f"Write key {one.key} of {name} {_ends(one, at)}, and was used {in_words(at - (one.used_at or 0))} ago: change "
-        "what sends with it over to the newest, or give it more time: "
-        f"milonga sources keys end {name} {one.key} --in 14d"
+        f"Write key {one.key} of {name} {ending(one, at)}: change what sends with it over to the newest, or give it "
+        f"more time: milonga sources keys end {name} {one.key} --in 14d"
         for one in keys
         if one.ends_in_use(at)
     ]
+
+
+def ending(one: WriteKey, now: int) -> str:
+    """Of a key that ends in use: `ends in 3 days, and was used 5 minutes ago`."""
+    return f"{_ends(one, now)}, and was used {in_words(now - (one.used_at or 0))} ago"
 
 
 def _ends(one: WriteKey, now: int) -> str:

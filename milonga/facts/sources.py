@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from milonga.collector.refusals import HELP
+from milonga.collector.refusals import HELP, KEY_SHOWN
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.facts.facts import Facts
-from milonga.facts.keys import key_warnings
+from milonga.facts.keys import ending
 from milonga.outcomes.words import instant
 from milonga.workspace.model import DestinationConfig, Source
 from milonga.workspace.settings import shown
@@ -112,8 +112,10 @@ def _troubles(
     if not source.settings.enabled:
         words = "What it is sent is answered with 200, counted as discarded (source_disabled), and not kept."
         yield one("warn", "It is switched off", words, "settings")
-    for said in key_warnings(source.name, facts.workspace.write_keys.of(source.name), now):
-        yield one("warn", "A write key that ends is in use", said, "keys")
+    for key in facts.workspace.write_keys.of(source.name):
+        if key.ends_in_use(now):
+            words = f"{key.key[:KEY_SHOWN]}… {ending(key, now)}. Change what sends with it over to the newest one."
+            yield one("warn", "A write key that ends is in use", words, "keys")
     seen = row["accepted"] + row["discarded"]
     if row["discarded"] > seen // 20:
         words = "They were not as Segment's specification asks. Samples of them are kept, with the reason."
