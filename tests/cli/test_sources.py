@@ -322,3 +322,16 @@ def test_the_docs_name_every_setting_of_a_source_with_its_default() -> None:
     assert [name for name, _ in rows] == [field.name for field in fields]
     for (_, default), field in zip(rows, fields, strict=True):
         assert default.startswith("none" if field.default == () else f"`{text(field.default)}`"), field.name
+
+
+def test_the_docs_show_every_line_that_sdks_are_set_up_with_and_how_each_names_the_account() -> None:
+    shown = (ROOT / "docs/compatibility.md").read_text().replace("\n", " ")
+    for one in setup.sdks("KEY", setup.address_of("https://events.example.com")):
+        assert one.kind != "server" or one.account in shown, one.sdk
+        if one.kind != "other":
+            told = re.sub(
+                r", port: 443|analytics.write_key = \"KEY\"; |^createClient\((?=Conf)|^new Analytics\((?=new Conf)",
+                "",
+                one.text,
+            )
+            assert told.rstrip(")") in shown, one.sdk
