@@ -63,10 +63,11 @@ def console(run: Run) -> Found:
     """`--stored 10000000` for the size that the figures in bench/README.md are of; --folder keeps the directory."""
     data, made = furnished(run.folder.parent, run.stored, run.cores.all)
     built = once(build, run.cores.all, data, patience=INDEX_PATIENCE)
-    places = Places(run.stored)
+    user, cookie, token = _admit(data)
+    places = Places(run.stored, user)
     with Milonga(data, *OPTIONS, console=True) as server:
         server.start()
-        visitor = Visitor(server, *_admit(data))
+        visitor = Visitor(server, cookie, token)
         eventually(visitor.is_there, "the console answers")
         pages = [visitor.get(path) for path in places.pages()]
         lists = [visitor.get(path) for path in places.lists()]
@@ -97,15 +98,15 @@ def build(data: Path) -> dict[str, float]:
     return {"seconds": took, "memory": most, "size": size}
 
 
-def _admit(data: Path) -> tuple[str, str]:
-    """The cookie of an administrator's session, and a token of that role."""
+def _admit(data: Path) -> tuple[str, str, str]:
+    """A new administrator: name, cookie of the session, and a token of that role."""
     with Workspace.open(data) as workspace:
         name = f"bench-{time.time_ns()}"
         _, link = workspace.users.add(name, Role.administrator)
         stored = hashed("a few words will do")
         user = workspace.users.use_link(link, stored)
         _, token = workspace.tokens.create(name, Role.administrator, days=1)
-        return workspace.sessions.begin(user, stored, "127.0.0.1", "bench"), token
+        return name, workspace.sessions.begin(user, stored, "127.0.0.1", "bench"), token
 
 
 class Visitor:

@@ -21,7 +21,8 @@ class Places:
     missing  paths of which nobody said what to ask for
     """
 
-    def __init__(self, events: int) -> None:
+    def __init__(self, events: int, user: str) -> None:
+        """user  of the console"""
         self._events, self._missing = events, list[str]()
         dead = step_of(DEAD, events)
         self._names: Mapping[str, Mapping[str, str]] = {
@@ -35,9 +36,11 @@ class Places:
             },
             "/sources/": {"name": SOURCE},
             "/destinations/": {"name": DESTINATION},
+            "/users": {"name": user, "user": user},
         }
 
     def pages(self) -> Iterator[str]:
+        older = f"0-{self._events // 2}"
         known: Mapping[str, Sequence[str]] = {
             "/": ["/", "/?range=14d"],
             "/charts/{what}": [f"/charts/{what}?range={span}" for what in CHARTS for span in ("1h", "14d")],
@@ -47,7 +50,8 @@ class Places:
             "/events": [
                 "/events",
                 *(f"/events?{urlencode(one)}" for one in self._searches()),
-                f"/events?before=0-{self._events // 2}",
+                f"/events?before={older}",
+                f"/events?account={ACCOUNT}&before={older}",
             ],
             "/problems/skips": [
                 "/problems/skips",
@@ -61,8 +65,8 @@ class Places:
                 f"/problems/dead?account={QUIET}",
             ],
             "/problems/parked": ["/problems/parked", f"/problems/parked?destination={DESTINATION}"],
-            "/accounts": ["/accounts", "/accounts?q=123", "/accounts?text=123"],
-            "/account": [f"/account?id={ACCOUNT}", f"/account?id={QUIET}"],
+            "/accounts": ["/accounts", "/accounts?q=account-0123", "/accounts?q=nothing", "/accounts?unnamed=1"],
+            "/account": [f"/account?id={ACCOUNT}", f"/account?id={QUIET}", f"/account?id={ACCOUNT}&before={older}"],
             "/catalogue": ["/catalogue", f"/catalogue?source={SOURCE}"],
         }
         for page in all_pages():
