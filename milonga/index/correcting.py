@@ -19,11 +19,11 @@ def correct(memory: Memory, pieces: Sequence[Piece], first: Offset, last: Offset
     calls        offsets of its group calls that have a user
     """
     accounts, names = memory.concerned(first, last)
-    gone = [(kind, text) for kind, text in names if not _is_anywhere(pieces, kind, text)]
+    gone = [(kind, text) for kind, text in names if not is_anywhere(pieces, kind, text)]
     memory.correct(first, last, _as_told(pieces, accounts, first, last), gone, calls)
 
 
-def _is_anywhere(pieces: Sequence[Piece], kind: int, text: str) -> bool:
+def is_anywhere(pieces: Sequence[Piece], kind: int, text: str) -> bool:
     dim = Dim.module if kind == MODULE else Dim.called
     return any(piece.has(dim, text) for piece in pieces)
 
@@ -33,12 +33,18 @@ def _as_told(
 ) -> Iterator[tuple[str, AccountNews | None]]:
     """By the log as it is now; what it does not reach back to stays as it was."""
     for old in accounts:
-        found = account(old.id, pieces, None)
-        if found is None:
-            yield old.id, None
-            continue
-        naming = (found.named_at or 0, found.named_offset, found.name)
-        if not first <= old.named_offset <= last:
-            naming = (old.named_at, old.named_offset, old.name)
-        first_at = min(old.first_at, found.first_at)
-        yield old.id, AccountNews(first_at, found.last_at, found.last_offset, *naming)
+        news = told_anew(pieces, old.id)
+        if news is not None:
+            news.first_at = min(old.first_at, news.first_at)
+            if not first <= old.named_offset <= last:
+                news.named_at, news.named_offset, news.name = old.named_at, old.named_offset, old.name
+        yield old.id, news
+
+
+def told_anew(pieces: Sequence[Piece], id_: str) -> AccountNews | None:
+    """What the log tells of an account; None for nothing."""
+    found = account(id_, pieces, None)
+    if found is None:
+        return None
+    naming = (found.named_at or 0, found.named_offset, found.name)
+    return AccountNews(found.first_at, found.last_at, found.last_offset, *naming)

@@ -54,6 +54,7 @@ class EventIndex:
         """As milonga.index.work.Work has it."""
         self._folder, self._log = data / FOLDER, data / "log"
         self._bell, self._clock, self._reserve, self._rest, self._part = bell, clock, reserve, rest, part
+        self._workspace = data / "workspace.db"
         self._files = Files(self._folder, self._log, self._examine)
         self._lookup = EventLookup(self._log)
         self._asking = threading.Lock()
@@ -117,6 +118,7 @@ class EventIndex:
             reserve=self._reserve,
             rest=self._rest,
             part=self._part,
+            workspace=self._workspace,
         )
         self._work, self._trouble = work, ""
         try:

@@ -8,7 +8,7 @@ It names no user: which ones a group call has named is kept as digests, for as l
 
 import os
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,11 +20,11 @@ from milonga.eventlog.api import START, Offset
 from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.index import sketch
 from milonga.index.news import DAY, EXAMPLES, HOUR, AccountNews, NameNews, News
-from milonga.index.rows import rows
+from milonga.index.rows import one, rows
 from milonga.index.stretch import Unknown
 
 NAME: Final = "memory.db"
-FORMAT: Final = 1
+FORMAT: Final = 2
 APPLICATION_ID: Final = 0x4D696C6D  #: what `file` shows of it ("Milm")
 
 DAYS: Final = 400  #: for which an account or a name is remembered after it was last seen; and counts without account
@@ -54,6 +54,7 @@ CREATE TABLE day (
 CREATE TABLE unnamed (
   hour INTEGER, source INTEGER, events INTEGER NOT NULL, with_user INTEGER NOT NULL, nameable INTEGER NOT NULL,
   PRIMARY KEY (hour, source)) WITHOUT ROWID;
+CREATE TABLE regulation (id INTEGER PRIMARY KEY);  -- whose users nothing here is called by any more
 CREATE TABLE example (offset INTEGER PRIMARY KEY, source INTEGER NOT NULL, named INTEGER NOT NULL);
 """
 
@@ -122,13 +123,14 @@ class Memory:
         meta = dict[Any, Any](rows(self._db, "SELECT key, value FROM meta"))
         self.upto: Offset = meta["upto"]
         self._salt: bytes = meta["salt"]
+        self._wal_holds = False  #: something that was deleted
         self._names: dict[tuple[int, int], int] = {}
         self._count_names()
 
     @staticmethod
     def forget_all(path: Path) -> None:
-        for one in with_companions(path):
-            one.unlink(missing_ok=True)
+        for file in with_companions(path):
+            file.unlink(missing_ok=True)
 
     def _open(self) -> apsw.Connection:
         db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
@@ -174,11 +176,13 @@ class Memory:
         """apsw.Error if nothing of it was kept."""
         with self._db:
             self._add_unnamed(news)
-            self._db.executemany(UPSERT_ACCOUNT, (_account_row(id_, one) for id_, one in news.accounts.items()))
+            self._db.executemany(UPSERT_ACCOUNT, (_account_row(id_, told) for id_, told in news.accounts.items()))
             self._add_names(news.names)
             self._db.executemany(UPSERT_USER, news.users.items())
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'upto'", (news.upto,))
         self.upto = news.upto
+        if self._wal_holds:
+            self._empty_wal()
 
     def _add_unnamed(self, news: News) -> None:
         """Before `news.users` are added: an earlier group call counts, not a later one."""
@@ -189,8 +193,8 @@ class Memory:
                 news.unnamed[asked.hour, asked.source].nameable += 1
                 examples.append((asked.offset, asked.source, named))
         news.asked.clear()
-        rows = ((*key, one.events, one.with_user, one.nameable) for key, one in news.unnamed.items())
-        self._db.executemany(UPSERT_UNNAMED, rows)
+        counts = ((*key, told.events, told.with_user, told.nameable) for key, told in news.unnamed.items())
+        self._db.executemany(UPSERT_UNNAMED, counts)
         if examples:
             newest = sorted(examples)[-EXAMPLES:]
             self._db.executemany("INSERT OR REPLACE INTO example VALUES (?, ?, ?)", newest)
@@ -272,27 +276,68 @@ class Memory:
         gone         names of which nothing is left
         calls        offsets of group calls of users that are left in it
         """
-        changed = False
         with self._db:
-            for id_, news in accounts:
-                before = self._db.execute("SELECT * FROM account WHERE id = ?", (id_,)).fetchone()
-                if news is not None and before == _account_row(id_, news):
-                    continue
-                changed = True
-                self._db.execute("DELETE FROM account WHERE id = ?", (id_,))
-                if news is not None:
-                    self._db.execute(UPSERT_ACCOUNT, _account_row(id_, news))
-            for kind, text in gone:
-                changed = True
-                self._db.execute("DELETE FROM name WHERE kind = ? AND text = ?", (kind, text))
-                self._db.execute("DELETE FROM day WHERE kind = ? AND text = ?", (kind, text))
+            changed = self._replace(accounts, gone)
             for (offset,) in self._rows("SELECT offset FROM named_user WHERE offset BETWEEN ? AND ?", first, last):
                 if offset not in calls:
                     changed = True
                     self._db.execute("DELETE FROM named_user WHERE offset = ?", (offset,))
         if changed:
-            self._db.execute("VACUUM")  # moving rows between pages leaves copies
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._scrub()
+
+    def _replace(self, accounts: Iterable[tuple[str, AccountNews | None]], gone: Iterable[tuple[int, str]]) -> bool:
+        """As `correct` has it. Whether anything changed."""
+        changed = False
+        for id_, news in accounts:
+            before = self._db.execute("SELECT * FROM account WHERE id = ?", (id_,)).fetchone()
+            if news is not None and before == _account_row(id_, news):
+                continue
+            changed = True
+            self._db.execute("DELETE FROM account WHERE id = ?", (id_,))
+            if news is not None:
+                self._db.execute(UPSERT_ACCOUNT, _account_row(id_, news))
+        for kind, text in gone:
+            changed = True
+            self._db.execute("DELETE FROM name WHERE kind = ? AND text = ?", (kind, text))
+            self._db.execute("DELETE FROM day WHERE kind = ? AND text = ?", (kind, text))
+        return changed
+
+    def _scrub(self) -> None:
+        """Nothing is left in the file of what was deleted."""
+        self._db.execute("VACUUM")  # moving rows between pages leaves copies
+        self._empty_wal()
+
+    def _empty_wal(self) -> None:
+        """While somebody reads, it cannot be: then with the next that is added."""
+        self._wal_holds = bool(one(self._db, "PRAGMA wal_checkpoint(TRUNCATE)"))
+
+    # Deleted users, see milonga.index.deleted
+
+    @property
+    def regulations(self) -> frozenset[int]:
+        """Those whose users nothing here is called by any more."""
+        return frozenset(row[0] for row in self._rows("SELECT id FROM regulation"))
+
+    def accounts(self) -> Iterator["Remembered"]:
+        """All of them."""
+        for row in self._db.execute("SELECT id, name, first_at, named_at, named_offset FROM account"):
+            yield Remembered(*row)
+
+    def names(self) -> list[tuple[int, str]]:
+        return [(row[0], row[1]) for row in self._rows("SELECT DISTINCT kind, text FROM name WHERE text != ''")]
+
+    def forget_deleted(
+        self,
+        regulations: Iterable[int],
+        accounts: Iterable[tuple[str, AccountNews | None]],
+        gone: Iterable[tuple[int, str]],
+    ) -> None:
+        """accounts, gone  as `correct` has them"""
+        with self._db:
+            changed = self._replace(accounts, gone)
+            self._db.executemany("INSERT OR IGNORE INTO regulation VALUES (?)", ((id_,) for id_ in regulations))
+        if changed:
+            self._scrub()
 
     def _rows(self, query: str, *values: int) -> list[tuple[Any, ...]]:
         return rows(self._db, query, values)

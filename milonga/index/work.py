@@ -26,6 +26,7 @@ from milonga.eventlog.room import Room
 from milonga.eventlog.segment import list_segments, path_of
 from milonga.index.building import Building, Gone
 from milonga.index.correcting import correct
+from milonga.index.deleted import deleted_since, forget
 from milonga.index.files import Files
 from milonga.index.memory import NAME as MEMORY
 from milonga.index.memory import Memory
@@ -65,6 +66,7 @@ class Work:
         reserve: int | None = None,
         rest: float = 1.0,
         part: int = PART,
+        workspace: Path | None = None,
     ) -> None:
         """
         folder, log_folder  `<data>/index` and `<data>/log`
@@ -73,8 +75,10 @@ class Work:
         reserve  bytes of the disk to leave free; None: by its size
         rest     seconds of rest for each second of work, while there is much to catch up on
         part     events that are kept in memory
+        workspace  path of workspace.db, which knows of deleted users
         """
         self._folder, self._log, self._clock, self._rest, self._part = folder, log_folder, clock, rest, part
+        self._workspace = workspace
         self._reader = SqliteLogReader(log_folder, bell=bell)
         self._files = Files(folder, log_folder)
         self._room = Room(folder, reserve)
@@ -264,6 +268,7 @@ class Work:
 
     def _look(self) -> None:
         self._looked = time.monotonic()
+        deleted = None if self._workspace is None else deleted_since(self._workspace, self._memory.regulations)
         firsts = list_segments(self._log)
         self._drop_gone(set(firsts))
         if self._live is not None and not self._live.is_current():
@@ -281,6 +286,8 @@ class Work:
                 self._to_repair.add(first)
         if firsts and self._segment == firsts[-1] and self._live is None and not self._is_closed(firsts[-1]):
             self._enter(firsts[-1], firsts)  # what was read of it does not hold any more
+        if deleted is not None and not (self._to_repair or self._repair or self._waiting):
+            forget(self._memory, deleted, lambda: list(self._files.pieces(self.tails())))
 
     def _is_made(self, first: Offset) -> bool:
         """It is being made at the moment."""
@@ -333,6 +340,7 @@ class Work:
 
     def _let_go(self, first: Offset, why: str) -> bool:
         log.info("index.made_again", stretch=first, why=why)
+        self._tell(self.standing.trouble)  # it is not settled any more
         remove(closed_path(self._folder, first))
         self._identities.pop(first, None)
         return False

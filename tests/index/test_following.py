@@ -18,7 +18,8 @@ from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 from milonga.index.index import EventIndex
 from milonga.index.search import Query
-from milonga.privacy.regulation import Deletion
+from milonga.privacy.regulation import Deletion, Kind
+from milonga.workspace.store import Workspace
 from tests.running import eventually
 
 from ..eventlog.segments import settled
@@ -62,6 +63,12 @@ async def append(data: Path, first: int, last: int) -> None:
     for begin in range(first, last, 50):
         await log.append([event(number).stamped() for number in range(begin, min(begin + 50, last))])
     await settled(data / "log")
+    await log.close()
+
+
+async def append_told(data: Path, events: list[Told]) -> None:
+    log = await open_log(data)
+    await log.append([one.stamped() for one in events])
     await log.close()
 
 
@@ -163,6 +170,7 @@ def test_an_erased_user_vanishes_from_every_file(tmp_path: Path, beside: bool) -
             eventually(lambda: not holds(tmp_path / "index", b"ada-lovelace"), "nothing is left of her")
             eventually(lambda: index.standing.settled, "all is made again")
             check_erased(index)
+            eventually(lambda: not holds(tmp_path / "index", b"Countess"), "nothing is left of her account")
     if not beside:
         run(erase())
         with made(tmp_path) as index:
@@ -181,6 +189,39 @@ def check_erased(index: EventIndex) -> None:
     assert [usage.text for usage in acme.newest_users] == ["bob"]
     assert {one.text for one in index.catalogue().activities.shown} == {"Paid"}
     assert index.without_account(NOW - 1, NOW + 10_000).nameable == len(all_of(lambda one: one.account is None, 250))
+
+
+def test_an_account_called_like_a_deleted_user_is_forgotten_though_the_log_has_dropped_it(tmp_path: Path) -> None:
+    async def drop() -> None:
+        log = await open_log(tmp_path)
+        await log.trim(0, 204)
+        await log.close()
+
+    def ask(*users: str) -> None:
+        """As the two halves of a server would carry it out: nothing of it is in the log or with delivery."""
+        with Workspace.open(tmp_path) as workspace:
+            id_ = workspace.regulations.create(Kind.delete_internal, users).id
+            workspace.regulations.begin([id_], {0: 350})
+            workspace.regulations.delivery_done([id_], {})
+            workspace.regulations.log_done([id_], {}, [])
+            workspace.regulations.finish([id_])
+
+    old = [
+        Told(type="group", account="ada-lovelace", user="x", name="Herself", message="o-1", at=NOW),
+        Told(type="track", account="acme", user="x", name="Mailed ada-lovelace again", message="o-2", at=NOW),
+    ]
+    run(append_told(tmp_path, old))
+    run(append(tmp_path, 0, 348))
+    with made(tmp_path) as index:
+        run(drop())
+        eventually(lambda: len(list((tmp_path / "index").glob("*[0-9].db"))) == 1, "two files are gone")
+        assert "ada-lovelace" in [one.id for one in index.accounts().accounts]
+        ask("ada-lovelace")
+        eventually(lambda: "ada-lovelace" not in [one.id for one in index.accounts().accounts], "it is forgotten")
+        assert "acme" in [one.id for one in index.accounts().accounts]
+        assert "Mailed ada-lovelace again" not in [one.text for one in index.catalogue().activities.shown]
+        assert "Paid" in [one.text for one in index.catalogue().activities.shown]
+        eventually(lambda: not holds(tmp_path / "index", b"Herself"), "nothing is left in any file")
 
 
 def damage(path: Path) -> None:
