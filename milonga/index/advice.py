@@ -2,7 +2,7 @@
 What practice says about the modules and activities that were seen, in plain words. Pure.
 
 Totango counts by these names: usage of a module over time, users per activity, health by both. So names are few, stay
-the same, and mean something to whoever reads them. Sources: docs/totango.md, "Limits" and "Module"; Segment's page on
+the same, and mean something to whoever reads them. Sources: docs/totango.md, "Values" and "Module"; Segment's page on
 Totango for how many.
 """
 
