@@ -179,7 +179,7 @@ def _fix(facts: Facts, place: Place | None, reason: Reason) -> str:
     """What its destination says to an example, with the settings of today, if those still skip it."""
     if place is None or (kind := facts.workspace.kinds.get(place.config.kind)) is None:
         return ""
-    for outcome in examples(facts.outcomes, reason.destination, reason.state, reason.code, limit=3).outcomes:
+    for outcome in examples(facts.outcomes, reason.destination, reason.state, reason.code, limit=2).outcomes:
         stored = facts.log.at(outcome.position)
         if not isinstance(stored, Stored) or stored.event.stamp.is_erased:
             continue

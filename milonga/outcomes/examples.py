@@ -76,7 +76,10 @@ def examples(
     code  None: whatever it is
     """
     numbers = segments(reader.folder)
-    upto = bisect_right(numbers, before.ended_at // 1000 + LATE, key=lambda number: _created_at(reader.folder, number))
+    upto = len(numbers)
+    if before != NEWEST:
+        latest = before.ended_at // 1000 + LATE
+        upto = bisect_right(numbers, latest, key=lambda number: _created_at(reader.folder, number))
     found: list[tuple[Any, ...]] = []
     stopped, oldest = False, 0
     newest_first = numbers[: max(upto, 1)][::-1]

@@ -16,7 +16,7 @@ from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 
-MOST: Final = 40  #: reasons on one page
+MOST: Final = 25  #: reasons on one page: each takes some milliseconds
 EXAMPLES: Final = 25
 HOUR: Final = 3_600_000  #: milliseconds
 NO_ACCOUNT: Final = "missing_group_id"
