@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from milonga.api.problem import Problem
 from milonga.api.resources import (
+    accounts,
     catalog,
     commands,
     dead,
@@ -33,6 +34,7 @@ ROUTES: Final[tuple[Route, ...]] = (
     *catalog.ROUTES,
     *events.ROUTES,
     *outcomes.ROUTES,
+    *accounts.ROUTES,
     *dead.ROUTES,
     *parked.ROUTES,
     *replays.ROUTES,

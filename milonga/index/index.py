@@ -35,6 +35,14 @@ T = TypeVar("T")
 log = structlog.get_logger("milonga.index")
 
 
+_made: dict[Path, "EventIndex"] = {}  # by folder
+
+
+def made_here(data: Path) -> "EventIndex | None":
+    """The index of this data directory, if this process makes it."""
+    return _made.get((data / FOLDER).resolve())
+
+
 class EventIndex:
     """
     Of one data directory. Only one process may `start` it, beside any number that ask; those without the process that
@@ -68,11 +76,14 @@ class EventIndex:
 
     def start(self) -> None:
         """Its thread works until `stop`."""
+        _made[self._folder.resolve()] = self
         self._thread = threading.Thread(target=self._make, name="index", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Return when its thread has ended."""
+        if _made.get(self._folder.resolve()) is self:
+            del _made[self._folder.resolve()]
         self._stopping.set()
         self._stop_work()
         if self._thread is not None:

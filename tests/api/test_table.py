@@ -107,6 +107,11 @@ ANSWERS = {
     "listTokens": "/tokens",
     "listAudit": "/audit",
     "getHealth": "/health",
+    "listAccounts": "/accounts?unnamed=true",
+    "listModules": "/modules",
+    "listActivities": "/activities?source=web",
+    "getAdvice": "/advice",
+    "countWithoutAccount": "/counts/without-account?days=30",
     "listParkedKeys": "/parked-keys?destination=totango",
 }
 
