@@ -631,7 +631,7 @@ class AccountInFull(Account, frozen=True, kw_only=True, rename="camel"):
 
 
 class SeenName(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A module or an activity. days: events of the last 14 days (UTC), today last; accounts: how many it was seen in."""
+    """A module or an activity. days: events of the last 14 days (UTC), today last; accounts: how many had it."""
 
     name: str
     events: int
