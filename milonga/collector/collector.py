@@ -91,7 +91,6 @@ class Collector:
         self._log = log
         self._ledger = ledger
         self._source_of = source_of
-        self._ended = ended
         self._allows_origin = allows_origin
         self._clock = clock
         self._new_id = new_id
@@ -104,7 +103,9 @@ class Collector:
         self.room = Room(max_held)
         self._aside = Aside()
         self.suppressed = NOBODY  #: to be set whenever it changes
-        self.away = TurningAway(monotonic=monotonic, proxies=self.proxies, accept_unknown=accept_unknown, notice=notice)
+        self.away = TurningAway(
+            monotonic=monotonic, proxies=self.proxies, accept_unknown=accept_unknown, notice=notice, ended=ended
+        )
         self.counts, self._count = self.away.counts, self.away.count
 
     async def handle(self, route: Route, request: Request) -> Answer:

@@ -26,6 +26,7 @@ class TurningAway:
     monotonic       seconds that never go back
     proxies         what is believed about the sender
     accept_unknown  answer an unknown write key as Segment does: with 200
+    ended           the source that had this write key until it ended, or None
     notice          told of everything that `counts` counts
     """
 
@@ -36,8 +37,10 @@ class TurningAway:
         proxies: Proxies,
         accept_unknown: bool,
         notice: Callable[[What, int], None] | None,
+        ended: Callable[[str], Source | None],
     ) -> None:
         self._monotonic, self._proxies, self._accept_unknown, self._notice = monotonic, proxies, accept_unknown, notice
+        self._ended = ended
         self._refusals = Refusals(monotonic)
         self._tell_again = -inf
         self.counts = Counts()
@@ -63,8 +66,10 @@ class TurningAway:
 
     def unknown_key(self, key: str, request: Request) -> Answer:
         self.count("unknown_write_key")
-        self._refusals.add("unknown_write_key", sender=f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
-        return answers.OK if self._accept_unknown else answers.UNKNOWN_WRITE_KEY
+        source = self._ended(key)
+        answer = answers.UNKNOWN_WRITE_KEY if source is None else answers.WRITE_KEY_ENDED
+        self._refusals.add(answer.code, source, f"{shown(key, KEY_SHOWN)} from {self._sender(request)}")
+        return answers.OK if self._accept_unknown else answer
 
     def too_many(self, source: Source, answer: Answer) -> Answer:
         """The source's rate limit is reached."""

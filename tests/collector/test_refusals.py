@@ -15,7 +15,7 @@ from milonga.collector.refusals import HELP, HOUR, LATEST, LONGEST, Refusals, sh
 from milonga.eventlog.api import Refusal
 from milonga.identity.new_accounts import NewAccounts
 from milonga.spec.limits import MAX_REQUEST
-from tests.collector.parts import BASIC, EVENT, NOW, Bench, Front, RecordingLedger, send, talk, track
+from tests.collector.parts import BASIC, EVENT, NOW, Bench, Front, RecordingLedger, send, source, talk, track
 
 SITE = "https://www.example.com"
 EVIL = "https://evil.example"
@@ -72,6 +72,17 @@ def test_an_unknown_key_is_counted_and_its_beginning_told_with_the_sender() -> N
     assert "milonga sources list" in warning["help"]
     assert "secret" not in repr(warning)
     assert bench.ledger.refusals == [Refusal(source=0, at=int(NOW * 1000), code="unknown_write_key", count=2)]
+
+
+def test_a_key_that_has_ended_is_told_so_and_counted_for_its_source() -> None:
+    for accept, status in ((False, 401), (True, 200)):
+        bench = Bench(accept_unknown=accept, ended={"old": source(7, "new")}.get)
+        for body, key in ((track(), "old"), (track(writeKey="old"), None)):
+            answer = bench.post("/v1/t", body, key=key)
+            assert answer.status == status
+            assert accept or answer.code == "write_key_ended"
+        assert told(bench) == [(7, "write_key_ended", 2)]
+        assert bench.log.events == []
 
 
 def test_what_is_answered_with_200_and_thrown_away_is_counted_too() -> None:
