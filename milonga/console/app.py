@@ -1,5 +1,6 @@
 """The console as one application: its pages, the public API, and what lives beside them."""
 
+import asyncio
 import hmac
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
@@ -34,6 +35,7 @@ AT_ONCE: Final = 4  #: pages that are made side by side; more wait their turn
 STRANGERS: Final = 2  #: of those that need no role, which are apart: whoever floods them keeps nobody else waiting
 LOOK: Final = 20.0  #: seconds between two looks whether whoever follows a stream may still do so
 MOST_FIELDS: Final = 2_000  #: of one form
+FORM_TIME: Final = 30.0  #: seconds for a form to arrive
 YEAR: Final = 31_536_000  #: seconds
 
 Part = TypeVar("Part", str, bytes, str | bytes)  #: of a stream
@@ -98,7 +100,10 @@ def _endpoint(page: Page, services: Services, door: Door, makers: anyio.Capacity
             return _not_allowed(visit, page)
         if page.method == "POST":
             try:
-                visit.form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=1_500_000)
+                async with asyncio.timeout(FORM_TIME):
+                    visit.form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=1_500_000)
+            except TimeoutError:
+                return _problem(visit, 408, "This form did not arrive in time. Send it again.")
             except (TooMuch, MultiPartException):
                 return _problem(visit, 413, "That is too much for one form. Send less of it.")
             except ClientDisconnect:

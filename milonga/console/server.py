@@ -10,10 +10,10 @@ from typing import Final
 import uvicorn
 from starlette.applications import Starlette
 
+from milonga.console import connection
 from milonga.console.services import Services
 
 GOODBYE: Final = 3  #: seconds that answers under way get at the end
-MOST: Final = 500  #: connections and answers under way; beyond them 503
 
 
 class _Server(uvicorn.Server):
@@ -31,10 +31,10 @@ async def serve(app: Starlette, listener: socket.socket, stop: asyncio.Event, tl
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        http="httptools",
+        http=connection.Connection,
         ws="none",
         lifespan="on",
-        limit_concurrency=MOST,
+        limit_concurrency=connection.MOST,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GOODBYE,
     )
