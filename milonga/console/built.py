@@ -27,9 +27,11 @@ def asset(name: str) -> str:
     return f"/static/{manifest().get(name, name)}"
 
 
-@cache
 def content(name: str) -> bytes | None:
-    """Of a file by its name with the hash; None for every other name."""
-    if name not in manifest().values():
-        return None
+    """Of a file by its name with the hash; None for every other name, of which nothing is remembered."""
+    return _read(name) if name in manifest().values() else None
+
+
+@cache
+def _read(name: str) -> bytes:
     return (files("milonga.console") / "static" / name).read_bytes()

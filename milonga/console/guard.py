@@ -84,7 +84,7 @@ class Guard:
 def bare_name(host: str) -> str:
     """Of a Host header, without the port, lower case; "" if it is none."""
     try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".") if host.isascii() else ""
+        return (urlsplit(f"//{host}").hostname or "").rstrip(".") if host.isascii() and "@" not in host else ""
     except ValueError:
         return ""
 
@@ -93,7 +93,10 @@ def strange_origin(headers: Headers) -> str:
     """Who asks, if it is a page that is not ours; "" if it is ours, or no browser. Browsers always say so on a POST."""
     origin = headers.get("origin")
     if origin is not None:
-        return "" if urlsplit(origin).netloc.lower() == headers.get("host", "").lower() else origin
+        try:
+            return "" if urlsplit(origin).netloc.lower() == headers.get("host", "").lower() else origin
+        except ValueError:
+            return origin
     site = headers.get("sec-fetch-site", "same-origin")
     return "" if site in ("same-origin", "none") else site
 

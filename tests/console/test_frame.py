@@ -2,12 +2,14 @@
 
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import pytest
 
+from milonga.console import built
 from milonga.console.pages import all_pages
 from milonga.workspace.roles import Role
 from tests.console.harness import Console, console_of
@@ -50,6 +52,7 @@ def test_a_name_that_is_not_ours_is_not_answered(console: Console) -> None:
     assert console.get("/", headers={"Host": f"evil.example:{port}"}).status == 421
     assert console.get("/", headers={"Host": f"localhost:{port}"}).status == 200
     assert console.get("/", headers={"Host": "127.0.0.1.evil.example"}).status == 421
+    assert console.get("/", headers={"Host": "evil.example@localhost"}).status == 421
 
 
 def test_none_of_its_paths_is_on_the_port_that_takes_events(console: Console) -> None:
@@ -65,6 +68,19 @@ def test_what_is_built_is_kept_by_browsers_for_ever(console: Console) -> None:
         answer = console.get(path, role=None)
         assert answer.status == 200
         assert "immutable" in answer.headers["cache-control"]
+
+
+def test_nothing_is_remembered_of_names_that_are_no_file() -> None:
+    name = "".join(("none-of-ours", ".js"))
+    before = sys.getrefcount(name)
+    assert built.content(name) is None
+    assert sys.getrefcount(name) == before
+
+
+@pytest.mark.parametrize("origin", ["null", "http://[", "http://evil.example", "http://127.0.0.1:8081@evil.example"])
+def test_a_page_that_is_not_ours_changes_nothing(origin: str, console: Console) -> None:
+    answer = console.post("/login", {"name": "x", "password": "y"}, None, {"Origin": origin})
+    assert (answer.status, answer.text[:8]) == (403, "Refused:")
 
 
 def test_a_body_that_is_too_long_is_refused(console: Console) -> None:
