@@ -15,7 +15,7 @@ from milonga.workspace.keys import MINUTE, KeyRing
 
 log = structlog.get_logger("milonga")
 
-EVERY: Final = 5.0  #: seconds between two looks; a key is written once a minute at most
+EVERY: Final = 2.0  #: seconds between two looks; a key is written once a minute at most
 
 
 async def note_use_of_keys(data: Path, followed: Followed) -> None:
