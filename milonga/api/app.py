@@ -115,13 +115,13 @@ class Api:
         return caller
 
     async def _run(self, work: Callable[[], bytes], route: Route) -> bytes:
-        """In a thread. What takes too long goes on there, and the answer is thrown away."""
+        """In a thread. What takes too long is not begun any more, or goes on there and its answer is thrown away."""
         loop = asyncio.get_running_loop()
         done = loop.run_in_executor(self._slow if route.slow else self._threads, work)
         try:
             return await asyncio.wait_for(asyncio.shield(done), ANSWER_TIME)
         except TimeoutError:
-            done.add_done_callback(lambda future: future.cancelled() or future.exception())
+            done.cancel()
             raise Problem(
                 503,
                 "too_slow",

@@ -15,6 +15,8 @@ from milonga.api.route import Listed
 T = TypeVar("T")
 K = TypeVar("K")
 
+LARGEST: Final = 2**62  #: number in a cursor; a database takes no larger one
+
 _BAD: Final = "This is no cursor of this list. Take it from `pagination.next` of the page before, or leave it out."
 
 
@@ -29,9 +31,13 @@ def place(given: str, type_: type[K]) -> K | None:
         return None
     try:
         raw = urlsafe_b64decode(given.encode("ascii") + b"=" * (-len(given) % 4))
-        return msgspec.json.decode(raw, type=type_)
+        found = msgspec.json.decode(raw, type=type_)
     except (ValueError, UnicodeError, msgspec.MsgspecError, RecursionError):
         raise bad() from None
+    numbers = found if isinstance(found, tuple) else (found,)
+    if any(isinstance(one, int) and abs(one) > LARGEST for one in numbers):
+        raise bad()
+    return found
 
 
 def bad() -> Problem:

@@ -1,14 +1,19 @@
 """What the API answers to whom, over HTTP: limits, refusals told kindly, pages, changes."""
 
+import asyncio
 import contextlib
 import socket
+import threading
+from base64 import urlsafe_b64encode
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from milonga.api import app
-from milonga.api.table import PREFIX
+from milonga.api.problem import Problem
+from milonga.api.table import PREFIX, ROUTES
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.api.serving import Answer, Served
@@ -163,7 +168,12 @@ def test_a_search_that_was_cut_short_goes_on_where_it_was(api: Served) -> None:
     assert last["pagination"]["next"] is None
 
 
-@pytest.mark.parametrize("cursor", ["nonsense", "MTIz", "W10", "bnVsbA", "é", "%00", "A" * 4_096, "WzEsMiwtM10"])
+TOO_LARGE = urlsafe_b64encode(b"[1,9223372036854775808]").rstrip(b"=").decode()
+
+
+@pytest.mark.parametrize(
+    "cursor", ["nonsense", "MTIz", "W10", "bnVsbA", "é", "%00", "A" * 4_096, "WzEsMiwtM10", TOO_LARGE]
+)
 def test_a_cursor_that_no_page_gave_is_refused(cursor: str, api: Served) -> None:
     for path in ("/events", "/audit"):
         answer = api.ask("GET", f"{path}?cursor={cursor.replace('é', '%C3%A9')}")
@@ -343,6 +353,40 @@ def test_requests_beyond_what_one_token_may_have_under_way_are_told_to_wait(
 def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
     monkeypatch.setattr(app, "ANSWER_TIME", 0.0)
     problem(api.ask("GET", "/sources"), 503, "too_slow")
+
+
+def test_what_was_given_up_before_it_began_is_not_done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    api = app.Api(tmp_path)
+    route = next(one for one in ROUTES if one.slow)
+    go_on = threading.Event()
+    done: list[str] = []
+
+    def long() -> bytes:
+        go_on.wait(60)
+        return b""
+
+    def short() -> bytes:
+        done.append("done")
+        return b""
+
+    async def ask() -> None:
+        monkeypatch.setattr(app, "ANSWER_TIME", 0.05)
+        long_ones = [asyncio.ensure_future(api._run(long, route)) for _ in range(app.SLOW_THREADS)]
+        await asyncio.sleep(0)  # they take the threads
+        with pytest.raises(Problem, match="longer than"):
+            await api._run(short, route)
+        await asyncio.wait(long_ones)
+        assert all(isinstance(one.exception(), Problem) for one in long_ones)
+        monkeypatch.setattr(app, "ANSWER_TIME", 60.0)
+        go_on.set()
+        await api._run(lambda: b"", route)  # behind whatever still waits
+
+    try:
+        asyncio.run(ask())
+    finally:
+        go_on.set()
+        api.close()
+    assert not done
 
 
 def test_a_path_that_is_no_text_is_told_so(api: Served) -> None:
