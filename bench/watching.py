@@ -71,11 +71,12 @@ def watched(run: Run, server: Milonga, host: str, port: int, cookie: str) -> Ite
     paced_beside: list[Took] = []
     taken: list[float] = []
     pin(server.pid, run.cores.measured)
-    for pid in (server.delivery_pid(), server.console_pid()):
-        if pid is not None:
-            pin(pid, run.cores.others)
-    most = Load(port=server.port, seconds=SECONDS, watch=(server.pid,))
-    steady = Load(port=server.port, seconds=SECONDS, watch=(server.pid,), per_second=PACE)
+    console = server.console_pid() or 0
+    for pid in (server.delivery_pid() or 0, console):
+        pin(pid, run.cores.others)
+    watch = (server.pid, console)
+    most = Load(port=server.port, seconds=SECONDS, watch=watch)
+    steady = Load(port=server.port, seconds=SECONDS, watch=watch, per_second=PACE)
     with (
         Child(generate, run.cores.others) as generator,
         Child(look_on, run.cores.others, host, port, STREAM, cookie) as viewers,
@@ -92,12 +93,21 @@ def watched(run: Run, server: Milonga, host: str, port: int, cookie: str) -> Ite
     without = f"the same without viewers; {run.shared}"
     yield row("single events beside 20 live viewers", [one.rate for one in beside], "events/s",
               limit=[one.rate for one in alone], limit_is=without)  # fmt: skip
-    yield row("  per CPU second of the collector", _per_cpu(beside), "events/s", limit=_per_cpu(alone))
+    yield row(
+        "  per CPU second of the collector", _per_cpu(beside, server.pid), "events/s", limit=_per_cpu(alone, server.pid)
+    )
     yield row("  p99", [one.p99 for one in beside], "ms", limit=[one.p99 for one in alone])
     yield row(f"at {PACE:,}/s, p50", [one.p50 for one in paced_beside], "ms", limit=[one.p50 for one in paced])
     yield row(f"at {PACE:,}/s, p99", [one.p99 for one in paced_beside], "ms", limit=[one.p99 for one in paced])
+    share, usual = (_share(rounds, console) for rounds in (paced_beside, paced))
+    yield row("  the console's part of a core", share, "%", limit=usual)
     yield row("a viewer gets", taken, "kB/s")
 
 
-def _per_cpu(rounds: list[Took]) -> list[float]:
-    return [one.events / max(0.01, sum(one.cpu.values())) for one in rounds]
+def _per_cpu(rounds: list[Took], pid: int) -> list[float]:
+    return [one.events / max(0.01, one.cpu[pid]) for one in rounds]
+
+
+def _share(rounds: list[Took], pid: int) -> list[float]:
+    """Index and all; percent."""
+    return [one.cpu[pid] / one.seconds * 100 for one in rounds]
