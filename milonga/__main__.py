@@ -20,13 +20,13 @@ def run() -> None:
         if usual[number] is not signal.SIG_IGN or number is signal.SIGINT:
             signal.signal(number, _end if lasting else signal.SIG_DFL)
 
-    from milonga.cli.main import app
+    from milonga.cli.main import made_for
 
     try:
         if not lasting:
             for number in ENDING:
                 signal.signal(number, usual[number])
-        app()
+        made_for(sys.argv[1:])()
     except KeyboardInterrupt:
         sys.exit(128 + signal.SIGINT)
     finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
-from milonga.cli.main import app
+from milonga.cli import main
 from milonga.delivery.breaker import TRANSITIONS, Policy
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.settings import fields_of
@@ -63,7 +63,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_named_in_the_docs_exist(page: Path) -> None:
-    top = get_command(app)
+    top = get_command(main.made(main.COMMANDS))
     known = {name: getattr(command, "commands", {}) for name, command in top.commands.items()}  # type: ignore[attr-defined]
     for words in re.findall(r"(?:^|`|\| ?)milonga ([a-z]+)(?: ([a-z]+))?", page.read_text(), re.MULTILINE):
         noun, verb = words

@@ -1,55 +1,60 @@
-"""The `milonga` command. One file per noun; this one only puts them together."""
+"""
+The `milonga` command. One file per noun; this one only puts them together, and reads of them what is asked for: a
+command, and each process of `milonga serve`, should not wait for what the others need.
+"""
 
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated, Final
 
 import typer
 
 from milonga import __version__
-from milonga.cli import (
-    audit,
-    backup,
-    check,
-    dead,
-    demo,
-    destinations,
-    events,
-    explain,
-    fake,
-    parked,
-    regulations,
-    replay,
-    replays,
-    serve,
-    sources,
-    tokens,
-    translate,
-    users,
-)
 from milonga.cli.reaching import ServerOption, TokenOption, choose, only_here
 
-ONLY_HERE = ("serve", "demo", "check", "backup", "restore", "translate", "fake")
+COMMANDS: Final = {
+    "serve": "serve.command",
+    "demo": "demo.command",
+    "sources": "sources.app",
+    "destinations": "destinations.app",
+    "events": "events.app",
+    "explain": "explain.command",
+    "dead": "dead.app",
+    "parked": "parked.app",
+    "replay": "replay.command",
+    "replays": "replays.app",
+    "regulations": "regulations.app",
+    "users": "users.app",
+    "tokens": "tokens.app",
+    "audit": "audit.audit",
+    "check": "check.command",
+    "backup": "backup.backup",
+    "restore": "backup.restore",
+    "translate": "translate.translate",
+    "fake": "fake.fake",
+}
+"""Name -> module here, and what it has for it."""
+ONLY_HERE: Final = ("serve", "demo", "check", "backup", "restore", "translate", "fake")
 """Commands about a data directory, or none, of this machine."""
 
-app = typer.Typer(no_args_is_help=True)
-app.command("serve")(serve.command)
-app.command("demo")(demo.command)
-app.add_typer(sources.app, name="sources")
-app.add_typer(destinations.app, name="destinations")
-app.add_typer(events.app, name="events")
-app.command("explain")(explain.command)
-app.add_typer(dead.app, name="dead")
-app.add_typer(parked.app, name="parked")
-app.command("replay")(replay.command)
-app.add_typer(replays.app, name="replays")
-app.add_typer(regulations.app, name="regulations")
-app.add_typer(users.app, name="users")
-app.add_typer(tokens.app, name="tokens")
-app.command("audit")(audit.audit)
-app.command("check")(check.command)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
-app.command("translate")(translate.translate)
-app.command("fake")(fake.fake)
+
+def made_for(words: Sequence[str]) -> typer.Typer:
+    """words: of the command line. All commands, unless they begin with one"""
+    return made(words[:1] if words and words[0] in COMMANDS else COMMANDS)
+
+
+def made(names: Iterable[str]) -> typer.Typer:
+    """`milonga` with these commands."""
+    app = typer.Typer(no_args_is_help=True)
+    app.callback()(milonga)
+    for name in names:
+        module, _, attribute = COMMANDS[name].partition(".")
+        found = getattr(import_module(f"milonga.cli.{module}"), attribute)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -58,7 +63,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def milonga(
     context: typer.Context,
     server: ServerOption = "",

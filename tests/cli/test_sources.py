@@ -13,7 +13,7 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
-from milonga.cli.main import app
+from milonga.cli import main
 from milonga.cli.showing import text
 from milonga.facts import setup
 from milonga.workspace.model import SourceSettings
@@ -31,7 +31,7 @@ class Done(NamedTuple):
 def milonga(*words: str, env: Mapping[str, str] | None = None) -> Done:
     """In this process, which is ten times quicker; `in_a_process` is the real thing."""
     clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("MILONGA_")}
-    result = CliRunner().invoke(app, words, env={**clean, **(env or {})}, prog_name="milonga")
+    result = CliRunner().invoke(main.made(main.COMMANDS), words, env={**clean, **(env or {})}, prog_name="milonga")
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return Done(result.exit_code, result.stdout, result.stderr)

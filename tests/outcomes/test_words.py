@@ -8,7 +8,7 @@ import pytest
 from typer.main import get_group
 
 import milonga
-from milonga.cli.main import app
+from milonga.cli import main
 from milonga.outcomes.words import PIPELINE, SKIPPED, instant, sentence, typed, why_skipped
 
 DESTINATIONS = Path(milonga.__file__).parent / "destinations"
@@ -23,7 +23,7 @@ def test_every_reason_to_skip_has_words() -> None:
 def test_words_never_name_what_does_not_exist() -> None:
     named = {name for pair in PIPELINE.values() for words in pair for name in re.findall("`milonga ([a-z]+)", words)}
     assert named >= {"replay", "dead"}
-    assert named <= set(get_group(app).commands)
+    assert named <= set(get_group(main.made(main.COMMANDS)).commands)
 
 
 def test_an_unknown_code_is_told_all_the_same() -> None:

@@ -8,7 +8,7 @@ import apsw
 import pytest
 from typer.testing import CliRunner
 
-from milonga.cli.main import app
+from milonga.cli import main
 from milonga.workspace.database import NAME
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
@@ -61,7 +61,7 @@ def test_whatever_page_is_damaged_every_command_does_it_or_refuses_in_words(data
         shutil.copytree(data, spoiled)
         spoil(spoiled, page)
         for words in COMMANDS:
-            done = CliRunner().invoke(app, [*words, "--data", str(spoiled)])
+            done = CliRunner().invoke(main.made(main.COMMANDS), [*words, "--data", str(spoiled)])
             assert done.exception is None or isinstance(done.exception, SystemExit), (page, words, done.exception)
             assert done.exit_code in (0, 1), (page, words, done.output)
             if "damaged" in done.output:
@@ -87,7 +87,7 @@ def test_a_server_does_not_start_on_it_and_loses_nothing(data: Path) -> None:
     other = data / "delivery.db"
     other.write_bytes(b"whatever it holds")
     (data / NAME).write_bytes(b"no database at all" * 500)
-    done = CliRunner().invoke(app, ["serve", "--data", str(data), "--port", "0"])
+    done = CliRunner().invoke(main.made(main.COMMANDS), ["serve", "--data", str(data), "--port", "0"])
     assert done.exit_code == 1
     assert "is damaged or no Milonga workspace" in done.output
     assert other.read_bytes() == b"whatever it holds"
