@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from milonga import __version__
-from milonga.cli.reaching import ServerOption, TokenOption, choose, only_here
+from milonga.cli.choosing import ServerOption, TokenOption, choose, only_here
 
 COMMANDS: Final = {
     "serve": "serve.command",

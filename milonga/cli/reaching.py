@@ -3,69 +3,26 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
-from typing import Annotated, Final, NoReturn, TypeAlias
+from typing import Final, NoReturn
 
 import typer
-from msgspec import Struct
 
 from milonga.api.client import Answer, Local, Reach, Remote
 from milonga.api.problem import Problem
 from milonga.api.remote import Server, server_at
+from milonga.cli.choosing import Choice, chosen
 from milonga.cli.common import data_typed, fail, note, nothing_yet, told
 from milonga.cli.terminal import clean
 from milonga.facts.directory import must_exist
 from milonga.workspace.store import Workspace
 
-ServerOption: TypeAlias = Annotated[
-    str,
-    typer.Option(
-        "--server",
-        envvar="MILONGA_URL",
-        metavar="URL",
-        help="A server elsewhere, by the address of its console, instead of a data directory here (docs/api.md).",
-    ),
-]
-TokenOption: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--token-file",
-        envvar="MILONGA_TOKEN_FILE",
-        metavar="FILE",
-        help="With --server: holds its API token, which may stand in MILONGA_TOKEN instead.",
-    ),
-]
 VARIABLE: Final = "MILONGA_TOKEN"  #: of the environment
-
-
-class Choice(Struct, frozen=True):
-    """
-    What --server says.
-
-    typed  on the command line, rather than in the environment
-    """
-
-    url: str
-    token_file: Path | None
-    typed: bool
-
-
-_chosen: ContextVar[Choice | None] = ContextVar("server", default=None)
-
-
-def choose(context: typer.Context, url: str, token_file: Path | None) -> None:
-    """What the command line says before the command."""
-    source = context.get_parameter_source("server")
-    typed = source is not None and source.name == "COMMANDLINE"
-    if typed and not url.strip():
-        raise typer.BadParameter("It is empty. Name a server, as https://HOST:PORT.", param_hint="--server")
-    _chosen.set(Choice(url, token_file, typed) if url.strip() else None)
 
 
 def remote() -> Server | None:
     """Whom to ask, if it is a server elsewhere. Wrong use (exit 2) for an address that is none."""
-    choice = _chosen.get()
+    choice = chosen.get()
     if choice is None:
         return None
     if data_typed.get():
@@ -76,13 +33,6 @@ def remote() -> Server | None:
         return server_at(choice.url, _token(choice))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--server") from None
-
-
-def only_here(command: str) -> None:
-    """Say kindly that a command cannot be carried out elsewhere, if it was asked to be."""
-    choice = _chosen.get()
-    if choice is not None and choice.typed:
-        fail(f"`milonga {command}` works on a data directory of this machine: leave --server out, or run it there.")
 
 
 @contextmanager
