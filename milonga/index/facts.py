@@ -128,23 +128,33 @@ class AccountFacts:
     def pack(self, first: Offset) -> bytes:
         """At most MOST_OF_A_KIND of each kind. `first`: of the stretch; there is an event."""
         assert self.all is not None  # noqa: S101 - there is an event
-        began = self.all.first_at
-        hashes = self._more_users
-        rows: list[tuple[Any, ...]] = []
-        for kind in Kind:
-            counts = list(self.of(kind))
-            if len(counts) > MOST_OF_A_KIND:
-                if kind is Kind.user:
-                    hashes = self._hashes()
-                    counts.sort(key=lambda one: -one[1].last_offset)
-                else:
-                    counts.sort(key=lambda one: -one[1].n)
-                del counts[MOST_OF_A_KIND:]
-            rows += ((int(kind), text, *_relative(count, began, first)) for text, count in counts)
+        began, hashes, counts = self.all.first_at, self._more_users, list(self.counts.items())
+        if len(counts) > MOST_OF_A_KIND:
+            hashes, counts = self._bounded(counts)
+        rows = [
+            (kind, text, c.n, c.first_at - began, c.last_at - c.first_at, c.last_offset - first)
+            for (kind, text), c in counts
+        ]
         named = None if self.named is None else (self.name, self.name_offset, *_relative(self.named, began, first))
         users = None if hashes is None else sketch.pack(hashes)
         packed = _encode((began, _relative(self.all, began, first), named, users, rows))
         return zlib.compress(packed, 1) if len(packed) >= WORTH_IT else packed
+
+    def _bounded(
+        self, counts: list[tuple[tuple[int, str], Count]]
+    ) -> tuple[set[int] | None, list[tuple[tuple[int, str], Count]]]:
+        """Hashes of all users, if some are left out; and what is kept."""
+        hashes, kept = self._more_users, list[tuple[tuple[int, str], Count]]()
+        for kind in Kind:
+            some = [one for one in counts if one[0][0] == kind]
+            if len(some) > MOST_OF_A_KIND:
+                if kind is Kind.user:
+                    hashes = self._hashes()
+                    some.sort(key=lambda one: -one[1].last_offset)
+                else:
+                    some.sort(key=lambda one: -one[1].n)
+            kept += some[:MOST_OF_A_KIND]
+        return hashes, kept
 
 
 def unpack(packed: bytes, first: Offset) -> AccountFacts:

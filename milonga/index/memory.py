@@ -214,8 +214,7 @@ class Memory:
                 continue
             if old is None:
                 self._names[kind, source] = known + 1
-            accounts = news.accounts.union(sketch.unpack(old)) if old else news.accounts
-            self._put_name(kind, source, text, news, sketch.pack(accounts))
+            self._put_name(kind, source, text, news, sketch.extended(old or b"", news.accounts))
 
     def _put_name(self, kind: int, source: int, text: str, news: NameNews, accounts: bytes) -> None:
         n = sum(news.days.values())

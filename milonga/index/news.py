@@ -12,7 +12,7 @@ from milonga.eventlog.api import START, Offset
 from milonga.index import sketch
 from milonga.index.terms import Seen
 
-MOST: Final = 10_000  #: events that are gathered
+MOST: Final = 20_000  #: events that are gathered
 HOUR, DAY = 3_600_000, 86_400_000  #: milliseconds
 ASKED: Final = frozenset(("identify", "track", "page"))  #: types that Totango skips for want of an account
 EXAMPLES: Final = 100

@@ -35,6 +35,14 @@ def pack(hashes: Iterable[int]) -> bytes:
     return found.tobytes()
 
 
+def extended(packed: bytes, hashes: Iterable[int]) -> bytes:
+    """With further ones. Mostly they are known already, or too large to count."""
+    old = unpack(packed)
+    known, most = set(old), old[-1] if len(old) >= K else _RANGE
+    new = [one for one in hashes if one < most and one not in known]
+    return pack([*old, *new]) if new else packed
+
+
 def unpack(packed: bytes) -> "array[int]":
     found = array("I")
     found.frombytes(packed)

@@ -122,7 +122,7 @@ class Work:
             live = await self._read_on()
             repaired = await self._repair_on() if live < BATCH else False
             self._room.wrote(2_000 * live)
-            self._remember(idle=not live)
+            self._remember(live)
             await self._tell_standing()
             worked = time.monotonic() - began
             if live >= BATCH or repaired:
@@ -243,9 +243,10 @@ class Work:
             self._repair.discard()
             self._repair = None
 
-    def _remember(self, *, idle: bool) -> None:
+    def _remember(self, live: int) -> None:
+        """live: events that were just read. While there is much to catch up on, many are written at once."""
         now = time.monotonic()
-        is_time = idle or now - self._remembered >= REMEMBER or self._news.events >= MOST
+        is_time = not live or self._news.events >= MOST or (live < BATCH and now - self._remembered >= REMEMBER)
         if is_time and self._news.upto > self._memory.upto:
             self._memory.add(self._news)
             self._news, self._remembered = self._memory.news(), now

@@ -1,0 +1,93 @@
+"""What a person is told of an account that may be silent."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from milonga.eventlog.api import Position, Stored
+from milonga.facts.accounts import Finding, findings, standings
+from milonga.facts.facts import Facts, open_facts
+from milonga.facts.summary import Ended
+from milonga.index.accounts import Account
+from milonga.index.news import DAY, HOUR
+from milonga.spec.stored import Stamped
+from milonga.workspace.model import DestinationState
+from milonga.workspace.store import Workspace
+from tests.events import stamp_of
+
+NOW = 1_800_000_000_000
+FRESH = Account(id="acme", name="Acme", first_at=NOW - DAY, last_at=NOW, last_offset=9, named_at=NOW, events=9)
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Iterator[Facts]:
+    """Of a workspace with a Totango that is on, one that is paused, and one that is off."""
+    with Workspace.open(tmp_path) as workspace:
+        workspace.add_source("web")
+        for state in DestinationState:
+            workspace.add_destination(
+                "totango", "web", state.value, {"serviceId": "SP-1-1"}, DestinationState.on, {0: 0}
+            )
+            if state is not DestinationState.on:
+                workspace.change_state(state.value, state, "cli", "", {0: 0})
+    with open_facts(tmp_path) as found:
+        yield found
+
+
+def told(facts: Facts, account: Account, ends: list[Ended], at: str = "on") -> list[Finding]:
+    """Of an account whose newest events ended so at one destination."""
+    place = next(one for one in facts.places if one.config.name == at)
+    events = [Stored(Position(0, n), Stamped(stamp_of(received_at=NOW - n), b"{}")) for n in range(1, len(ends) + 1)]
+    of_each = {event.position: [(place, end)] for event, end in zip(events, ends, strict=True)}
+    return findings(facts, account, standings(facts, events, of_each), NOW)
+
+
+def test_nothing_is_said_where_all_is_well(facts: Facts) -> None:
+    assert told(facts, FRESH, [("delivered", "")] * 9) == []
+
+
+def test_silence_is_told_and_after_a_day_warned_of(facts: Facts) -> None:
+    old = Account(id="acme", name="", first_at=0, last_at=NOW - 3 * HOUR, last_offset=1, named_at=NOW, events=1)
+    assert [(one.title, one.tone) for one in told(facts, old, [])] == [("Nothing has arrived for 3 hours", "")]
+    older = Account(id="acme", name="", first_at=0, last_at=NOW - 3 * DAY, last_offset=1, named_at=NOW, events=1)
+    assert [(one.title, one.tone) for one in told(facts, older, [])] == [("Nothing has arrived for 3 days", "warn")]
+
+
+def test_an_account_that_no_group_call_named(facts: Facts) -> None:
+    unnamed = Account(id="acme", name="", first_at=0, last_at=NOW, last_offset=1, named_at=None, events=1)
+    assert [one.title for one in told(facts, unnamed, [])] == ["No group call has named it"]
+    long_ago = Account(id="acme", name="", first_at=0, last_at=NOW, last_offset=1, named_at=NOW - 9 * DAY, events=1)
+    assert [one.title for one in told(facts, long_ago, [])] == ["Its last group call was 9 days ago"]
+
+
+def test_a_destination_that_skips_all_of_it_with_the_reason(facts: Facts) -> None:
+    found = told(facts, FRESH, [("skipped", "missing_user_id")] * 3 + [("never", "")])
+    assert [(one.title, one.tone, one.destination) for one in found] == [
+        ("on gets nothing of this account", "bad", "on")
+    ]
+    assert found[0].words == "The event names no known user (missing_user_id). Ended so: 3 events."
+    assert told(facts, FRESH, [("skipped", "missing_user_id")] * 3 + [("delivered", "")]) == []
+
+
+def test_what_was_refused_comes_first_and_leads_to_the_dead_letters(facts: Facts) -> None:
+    unnamed = Account(id="acme", name="", first_at=0, last_at=NOW, last_offset=1, named_at=None, events=1)
+    found = told(facts, unnamed, [("dead", "http_400"), ("delivered", "")])
+    assert [(one.title, one.letters) for one in found] == [
+        ("1 event did not reach on", True),
+        ("No group call has named it", False),
+    ]
+
+
+@pytest.mark.parametrize(("at", "title"), [("paused", "paused is paused"), ("off", "off is off")])
+def test_a_destination_that_does_not_send(facts: Facts, at: str, title: str) -> None:
+    assert [one.title for one in told(facts, FRESH, [("waiting", "")], at)] == [title]
+
+
+def test_outcomes_are_counted_and_the_newest_delivered_one_is_known(facts: Facts) -> None:
+    place = next(one for one in facts.places if one.config.name == "on")
+    ends: list[Ended] = [("waiting", ""), ("delivered", ""), ("skipped", "disabled"), ("delivered", "")]
+    events = [Stored(Position(0, n), Stamped(stamp_of(), b"{}")) for n in range(9, 9 - len(ends), -1)]
+    (one,) = standings(facts, events, {event.position: [(place, end)] for event, end in zip(events, ends, strict=True)})
+    assert [(end.state, end.events) for end in one.ends] == [("delivered", 2), ("waiting", 1), ("skipped", 1)]
+    assert one.delivered is events[1]
