@@ -5,27 +5,17 @@ from typing import Any
 
 from msgspec import Struct
 
-from milonga.workspace.settings import MASK, UNSET, fields_of, shown
+from milonga.workspace.settings import MASK, UNSET, fields_of
 
 
-def merged(given: Mapping[str, Any], kind: type[Struct], current: Struct | None = None) -> dict[str, object]:
+def merged(given: Mapping[str, Any], kind: type[Struct]) -> dict[str, object]:
     """
-    null puts back a default. A value as an answer showed it, with what is hidden in it, changes nothing: whoever sends
-    back what he got must not set a secret to ***.
-
-    current  the settings that he may have got, secrets as they are or as ***
+    null puts back a default. *** for a secret, as answers show it, changes nothing: whoever sends back what he got
+    must not set it to that.
     """
-    told = {} if current is None else shown(current)
-    hides = {
-        called: field
-        for field in fields_of(kind)
-        if field.secret or field.address
-        for called in (field.name, field.attribute)
+    secret = {called for field in fields_of(kind) if field.secret for called in (field.name, field.attribute)}
+    return {
+        name: UNSET if value is None else value
+        for name, value in given.items()
+        if not (name in secret and value == MASK)
     }
-    found: dict[str, object] = {}
-    for name, value in given.items():
-        field = hides.get(name)
-        if field is not None and value is not None and (value == MASK or value == told.get(field.name)):
-            continue
-        found[name] = UNSET if value is None else value
-    return found

@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
-import msgspec
 from msgspec import Struct
 
+from milonga.api.encoding import encoded
 from milonga.api.performing import perform, reading
 from milonga.api.problem import Problem
 from milonga.api.reading import body_of, query_of
 from milonga.api.remote import Server
 from milonga.api.route import MOST, Caller, Route
 from milonga.api.table import BY_NAME, PREFIX
+from milonga.facts.rehearsal import Told
 from milonga.workspace.roles import Role
 
 Values = Mapping[str, object]
@@ -51,16 +52,25 @@ class Reach(Protocol):
 class Local:
     """A data directory of this machine, with all rights: who can read its files needs nobody's leave."""
 
-    def __init__(self, data: Path, caller: Caller | None = None) -> None:
-        self._data, self._caller = data, caller or Caller("cli", Role.administrator)
+    def __init__(self, data: Path, *, tell: Told | None = None, allow_private: bool = False) -> None:
+        """
+        tell           is told how far something slow is, which then may take as long as it takes
+        allow_private  a test of a connection may be to a private address
+        """
+        self._data, self._tell, self._allow_private = data, tell or _nothing, allow_private
+        self._caller = Caller("cli", Role.administrator)
 
     def ask(self, name: str, names: Values = NOTHING, query: Values = NOTHING, body: object = None) -> Answer:
         route = BY_NAME[name]
         asked = query_of(_pairs(query), route.query)
         sent = None if route.body is None else body_of(body, route.body)
-        with reading(self._data, allow_private=True) as data:
+        with reading(self._data, allow_private=self._allow_private, tell=self._tell) as data:
             told = perform(route, data, self._caller, {key: str(one) for key, one in names.items()}, asked, sent)
         return _answer(told)
+
+
+def _nothing(_what: str, _looked: int, _of: int) -> None:
+    """Nobody wants to know."""
 
 
 class Remote:
@@ -73,7 +83,7 @@ class Remote:
         route = BY_NAME[name]
         pairs = _pairs(query)
         path = f"{PREFIX}{_path(route, names)}{f'?{urlencode(pairs)}' if pairs else ''}"
-        sent = None if route.body is None else msgspec.json.encode(body)
+        sent = None if route.body is None else encoded(body)
         return _answer(self._server.ask(route.method, path, sent))
 
 

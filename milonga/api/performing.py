@@ -10,6 +10,7 @@ from milonga.api.problem import Problem, refused
 from milonga.api.route import Asked, Caller, Listed, Reading, Route, Told
 from milonga.eventlog.record import UnknownFormat
 from milonga.facts.facts import Facts, open_facts
+from milonga.facts.rehearsal import Told as Progress
 from milonga.spec.read import NotAnEvent
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
@@ -18,8 +19,8 @@ from milonga.workspace.store import Workspace
 class DataDirectory:
     """A Reading: opened when it is first needed, and only as far as it is."""
 
-    def __init__(self, path: Path, *, allow_private: bool = False) -> None:
-        self.path, self.allow_private = path, allow_private
+    def __init__(self, path: Path, *, allow_private: bool = False, tell: Progress | None = None) -> None:
+        self.path, self.allow_private, self.tell = path, allow_private, tell
         self._open = ExitStack()
 
     @cached_property
@@ -45,9 +46,9 @@ class DataDirectory:
 
 
 @contextmanager
-def reading(path: Path, *, allow_private: bool = False) -> Iterator[DataDirectory]:
+def reading(path: Path, *, allow_private: bool = False, tell: Progress | None = None) -> Iterator[DataDirectory]:
     """For one request, in the thread that carries it out."""
-    data = DataDirectory(path, allow_private=allow_private)
+    data = DataDirectory(path, allow_private=allow_private, tell=tell)
     try:
         yield data
     finally:

@@ -1,13 +1,16 @@
 """Checking what was sent: the query and the body, against the types of the route. Pure."""
 
+import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import Struct
 
 from milonga.api.problem import Problem, misfit
+
+T = TypeVar("T")
 
 MOST_FIELDS = 100  #: parameters of a query
 
@@ -38,6 +41,16 @@ def query_of(pairs: Iterable[tuple[str, str]], kind: type[Struct]) -> Any:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise misfit(error, part="query") from None
+
+
+def query_json(text: str, kind: type[T], field: str) -> T:
+    """Of a parameter that is JSON."""
+    try:
+        found: T = msgspec.convert(json.loads(text), kind)
+    except (ValueError, RecursionError):
+        said = f"{field}: {text[:100]!r} is no JSON of what is wanted here."
+        raise Problem(422, "invalid_query", said, field=field) from None
+    return found
 
 
 def read_body(raw: bytes, kind: Any) -> Any:

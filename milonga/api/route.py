@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeAlias,
 from msgspec import Meta, Struct
 
 from milonga.facts.facts import Facts
+from milonga.facts.rehearsal import Told as Progress
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 
@@ -47,6 +48,10 @@ class Reading(Protocol):
     @property
     def allow_private(self) -> bool:
         """Whether destinations may be on private addresses."""
+
+    @property
+    def tell(self) -> Progress | None:
+        """To be told how far something slow is, which may take as long as it takes; None: somebody waits for it."""
 
     @property
     def gaps(self) -> list[str]:

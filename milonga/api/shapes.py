@@ -38,6 +38,42 @@ class WriteKey(Struct, frozen=True, kw_only=True, rename="camel"):
     write_key: str
 
 
+class KnownKey(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One of a source, and when it was last used, to the minute."""
+
+    write_key: str
+    created_at: Moment | None
+    ends_at: Moment | None
+    used_at: Moment | None
+    in_force: bool
+
+
+class ChangedKey(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The same, of a source."""
+
+    source: str
+    write_key: str
+    created_at: Moment | None
+    ends_at: Moment | None
+    used_at: Moment | None
+    in_force: bool
+
+
+class KeyEnd(Struct, frozen=True, kw_only=True, rename="camel"):
+    """When one that is exchanged ends."""
+
+    write_key: str
+    ends_at: Moment
+
+
+class RotatedKeys(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The new one, and when the old ones end."""
+
+    source: str
+    write_key: str
+    ends: list[KeyEnd]
+
+
 class RemovedKey(Struct, frozen=True, kw_only=True, rename="camel"):
     """It lets nobody in any more."""
 
@@ -221,11 +257,12 @@ class Setting(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class DestinationKind(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A kind of destination, with its settings."""
+    """A kind of destination, with its settings. before_replay: what to know before events go there once more."""
 
     kind: str
     label: str
     summary: str
+    before_replay: str
     settings: list[Setting]
 
 

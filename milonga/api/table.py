@@ -15,6 +15,7 @@ from milonga.api.resources import (
     events,
     filters,
     health,
+    keys,
     outcomes,
     parked,
     people,
@@ -29,6 +30,7 @@ DESCRIPTION: Final = "openapi.json"  #: this table, as tools read it
 
 ROUTES: Final[tuple[Route, ...]] = (
     *sources.ROUTES,
+    *keys.ROUTES,
     *destinations.ROUTES,
     *filters.ROUTES,
     *catalog.ROUTES,

@@ -3,25 +3,21 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final, cast
+from typing import Annotated, Any, cast
 
 import typer
-from msgspec import Struct
 
-from milonga.cli.asking import answers
+from milonga.api.client import Reach, rows
+from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.events import Account, Type, User
+from milonga.cli.reaching import not_elsewhere, reached
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
-from milonga.delivery.editing import NotValid
-from milonga.delivery.letter_list import LetterFilter, count_by_code
-from milonga.eventlog.api import Position
-from milonga.facts import wishes
-from milonga.facts.dead import MOST, as_row, count, letters
+from milonga.delivery.letter_list import LetterFilter
+from milonga.facts.dead import MOST
 from milonga.facts.exporting import MEDIA_TYPES, Format, export
-from milonga.facts.facts import Facts, Place
 from milonga.spec.event import EventType
 from milonga.spec.limits import MAX_REQUEST
-from milonga.spec.read import read_stamped
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
@@ -30,7 +26,6 @@ DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", me
 Ids = Annotated[list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 CodeOption = Annotated[str | None, typer.Option("--code", metavar="CODE", help="Those refused with this code.")]
-BY: Final = "cli"
 
 
 def _format(given: str) -> str:
@@ -60,17 +55,17 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List dead letters, the oldest death first."""
-    with facts_of(data) as facts:
-        rows = [as_row(facts, letter) for letter in letters(facts, destination, limit)]
-        there = count(facts, destination)
+    with reached(data) as milonga:
+        answer = rows(milonga, "listDeadLetters", {"destination": destination}, limit)
+    found, there = answer.data, answer.page["total"]
     if json:
-        print_json(rows)
-    elif rows:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+        print_json(found)
+    elif found:
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in found])
     else:
         typer.echo("There are no dead letters.")
-    if there > len(rows):
-        note(f"These are {len(rows):,} of {there:,}; --limit for more.")
+    if there > len(found):
+        note(f"These are {len(found):,} of {there:,}; --limit for more.")
 
 
 @app.command()
@@ -81,12 +76,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show a dead letter with its event. Always JSON."""
-    with facts_of(data) as facts:
-        found = [
-            as_row(facts, letter) | {"event": read_stamped(letter.event).received}
-            for letter in letters(facts, destination, MOST)
-            if letter.event.stamp.message_id == message_id
-        ]
+    with reached(data) as milonga:
+        found = _with_id(milonga, message_id, destination, events=True)
     if found or json:
         print_json(found)
     if not found:
@@ -103,10 +94,9 @@ def resend(
     json: JsonOption = False,
 ) -> None:
     """Send again. Each joins at the end of its line: what came later and was delivered stays before it."""
-    with facts_of(data) as facts:
-        chosen = _chosen(facts, ids or [], all_, code, destination)
-        asked = [wishes.resend(facts, one.place, positions=one.at, wanted=one.wanted, by=BY) for one in chosen]
-        _tell(facts, sum(one.count for one in chosen), asked, "resent", json=json)
+    with reached(data) as milonga:
+        chosen, _ = _chosen(milonga, ids or [], all_, code, destination)
+        _tell(milonga, milonga.ask("resendDeadLetters", body=chosen).data, "resent", json=json)
 
 
 @app.command()
@@ -126,19 +116,16 @@ def edit(
     what arrived; `milonga explain` tells both.
     """
     text = _text(file)
-    with facts_of(data) as facts:
-        found = [one for one in letters(facts, destination, MOST) if one.event.stamp.message_id == message_id]
+    with reached(data) as milonga:
+        found = _with_id(milonga, message_id, destination)
         if not found:
             fail(_none([message_id]))
         if len(found) > 1:
-            names = ", ".join(sorted({facts.destination_name(one.destination) for one in found}))
+            names = ", ".join(sorted({one["destination"] for one in found}))
             fail(clean(f"There are {len(found)} dead letters with this message id ({names}): name one, --destination."))
-        place = next(place for place in facts.places if place.config.id == found[0].destination)
-        try:
-            asked = wishes.edit(facts, place, found[0].position, text, died_at=found[0].died_at, by=BY)
-        except NotValid as error:
-            fail(clean(f"{error}. Nothing was changed."))
-        _tell(facts, 1, [asked], "edited and resent", json=json)
+        (one,) = found
+        body = {"destination": one["destination"], **one["position"], "event": text, "diedAt": one["diedAt"]}
+        _tell(milonga, milonga.ask("editDeadLetter", body=body).data, "edited and resent", json=json)
 
 
 @app.command()
@@ -152,12 +139,10 @@ def discard(
     json: JsonOption = False,
 ) -> None:
     """Throw away for good."""
-    with facts_of(data) as facts:
-        chosen = _chosen(facts, ids or [], all_, code, destination)
-        count_ = sum(one.count for one in chosen)
-        ask(f"Throw {many(count_, 'dead letter')} away for good?", yes=yes, for_good=True)
-        asked = [wishes.discard(facts, one.place, positions=one.at, wanted=one.wanted, by=BY) for one in chosen]
-        _tell(facts, count_, asked, "discarded", json=json)
+    with reached(data) as milonga:
+        chosen, count = _chosen(milonga, ids or [], all_, code, destination)
+        ask(f"Throw {many(count, 'dead letter')} away for good?", yes=yes, for_good=True)
+        _tell(milonga, milonga.ask("discardDeadLetters", body=chosen).data, "discarded", json=json)
 
 
 @app.command("export")
@@ -177,6 +162,7 @@ def export_(
 
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
+    not_elsewhere("dead export")
     wanted = LetterFilter(code=code, type=cast("EventType | None", type_), account=account, user=user)
     with facts_of(data) as facts:
         number = None if destination is None else facts.workspace.destination(destination).id
@@ -185,49 +171,40 @@ def export_(
         sys.stdout.buffer.flush()
 
 
-class _Chosen(Struct, frozen=True):
-    """Of one destination: those at these places, or all that fit."""
-
-    place: Place
-    count: int
-    at: list[Position] | None = None
-    wanted: LetterFilter | None = None
+def _with_id(milonga: Reach, message_id: str, destination: str | None, *, events: bool = False) -> list[dict[str, Any]]:
+    query = {"messageId": message_id, "destination": destination, "events": events or None}
+    found: list[dict[str, Any]] = rows(milonga, "listDeadLetters", query, MOST).data
+    return found
 
 
-def _chosen(facts: Facts, ids: Sequence[str], all_: bool, code: str | None, destination: str | None) -> list[_Chosen]:
+def _chosen(
+    milonga: Reach, ids: Sequence[str], all_: bool, code: str | None, destination: str | None
+) -> tuple[dict[str, object], int]:
+    """Which are meant, as the API takes it; how many."""
     if bool(ids) + (all_ or code is not None) != 1:
         raise typer.BadParameter("Name message ids, or --code, or --all.")
-    places = [place for place in facts.places if place.removed_at is None]
-    if destination is not None:
-        number = facts.workspace.destination(destination).id
-        places = [place for place in places if place.config.id == number]
     if not ids:
-        wanted = LetterFilter(code=code)
-        counts = [(place, _count(facts, place, code)) for place in places]
-        return [_Chosen(place, n, wanted=wanted) for place, n in counts if n]
-    found = [letter for letter in letters(facts, destination, MOST) if letter.event.stamp.message_id in ids]
-    missing = set(ids) - {letter.event.stamp.message_id for letter in found}
+        counts = milonga.ask("countDeadLetters", query={"destination": destination}).data
+        count = sum(one["count"] for one in counts if code in (None, one["code"]))
+        return {"all": code is None, "code": code, "destination": destination}, count
+    found = [one for id_ in dict.fromkeys(ids) for one in _with_id(milonga, id_, destination)]
+    missing = set(ids) - {one["messageId"] for one in found}
     if missing:
         fail(_none(sorted(missing)))
-    at = [(place, [one.position for one in found if one.destination == place.config.id]) for place in places]
-    return [_Chosen(place, len(positions), at=positions) for place, positions in at if positions]
+    return {"letters": [{"destination": one["destination"], **one["position"]} for one in found]}, len(found)
 
 
-def _count(facts: Facts, place: Place, code: str | None) -> int:
-    by_code = {} if facts.delivery is None else count_by_code(facts.delivery, place.config.id)
-    return sum(n for one, (n, _, _) in by_code.items() if code in (None, one))
-
-
-def _tell(facts: Facts, count_: int, asked: Sequence[int], what: str, *, json: bool) -> None:
-    told = answers(facts, asked)
+def _tell(milonga: Reach, asked: dict[str, Any], what: str, *, json: bool) -> None:
+    count = asked["asked"]
+    told = answers(milonga, asked["commands"])
     done = None if told is None else sum(int(one["done"]) for one in told)
     if json:
-        print_json({"asked": count_, "resent" if what.endswith("resent") else what: done})
+        print_json({"asked": count, "resent" if what.endswith("resent") else what: done})
     elif done is not None:
         typer.echo(f"{many(done, 'dead letter')} {what}.")
     if done is None:
-        when = "soon: the server is busy" if facts.server_runs else "when `milonga serve` runs"
-        note(f"Asked for; {count_:,} will be {what} {when}.")
+        when = "soon: the server is busy" if runs(milonga) else "when `milonga serve` runs"
+        note(f"Asked for; {count:,} will be {what} {when}.")
 
 
 def _text(file: Path) -> str:

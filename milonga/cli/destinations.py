@@ -1,11 +1,13 @@
 """`milonga destinations`: where events go, with which settings, and whether they do."""
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Any, Final
 
 import typer
 
+from milonga.api.client import Answer, Reach, rows
+from milonga.api.problem import Problem
 from milonga.cli import filters, giving, showing
 from milonga.cli.common import (
     DATA,
@@ -16,25 +18,14 @@ from milonga.cli.common import (
     UnusedDataOption,
     YesOption,
     ask,
-    facts_of,
     fail,
     note,
-    nothing_yet,
-    opened,
-    told,
 )
-from milonga.cli.disk import tell_disk
+from milonga.cli.reaching import nothing_there, reached, say
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
-from milonga.destinations.contract import Destination
-from milonga.facts.destinations import as_row, declared, details, lacks, place_called
-from milonga.facts.directory import log_end
-from milonga.facts.facts import Facts, waiting_events
-from milonga.facts.probing import tested
-from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.model import DestinationState
-from milonga.workspace.rows import kind_named
-from milonga.workspace.settings import UNSET, by_names, changed, fields_of, missing
-from milonga.workspace.store import Workspace, registered
+
+ALL: Final = 100_000  #: more destinations than anybody has
 
 app = typer.Typer(no_args_is_help=True, help="Where events go, with which settings, and whether they do.")
 app.add_typer(filters.app, name="filters")
@@ -62,17 +53,23 @@ def add(
 ) -> None:
     """Add a destination and switch it on. It gets the events that arrive from now on."""
     pairs = giving.pairs(settings or ())
-    state = DestinationState.off if off else DestinationState.on
     name = name or kind
-    with opened(data) as workspace:
-        of = workspace.kinds.get(kind)
-        given = giving.from_elsewhere(of, pairs)
-        if of is not None and not off and _could_be_added(workspace, of, source, name, given):
-            for field in giving.lacking(of, given, all_=True):
-                giving.refuse_without(field, f"Give it: --set {field.name}=... Or add it switched off, with --off.")
-        workspace.add_destination(kind, source, name, given, state, log_end(data), new_key=new_key)
-        giving.warn_of_odd(of, given)
-        _tell(data, workspace, name, f"Added {name} for source {source}.", json=json)
+    with reached(data) as milonga:
+        given = giving.from_elsewhere(_declared(milonga, kind), pairs)
+        body = {
+            "kind": kind,
+            "source": source,
+            "name": name,
+            "settings": given,
+            "state": "off" if off else "on",
+            "newKey": new_key,
+        }
+        try:
+            answer = milonga.ask("createDestination", body=body)
+        except Problem as problem:
+            _lacks(problem, "Give it: --set NAME=... Or add it switched off, with --off.")
+            raise
+    _tell(answer, f"Added {name} for source {source}.", json=json)
 
 
 @app.command("list")
@@ -82,25 +79,24 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List the destinations and how they stand."""
-    if nothing_yet(data):
+    if nothing_there(data):
         if json:
             print_json([])
         return
-    with facts_of(data) as facts:
-        found = [as_row(facts, place) for place in facts.places if all_ or place.removed_at is None]
-        removed = sum(place.removed_at is not None for place in facts.places)
+    with reached(data) as milonga:
+        answer = rows(milonga, "listDestinations", {"removed": all_ or None}, ALL)
+        health = milonga.ask("getHealth")
     if json:
-        print_json(found)
+        print_json(answer.data)
         return
-    if found:
-        showing.print_list(found)
+    if answer.data:
+        showing.print_list(answer.data)
     else:
         typer.echo("There are no destinations. Add one: milonga destinations add KIND --source NAME")
-    if removed and not all_:
-        note(f"{removed:,} removed: --all shows them too.")
-    if not facts.server_runs:
+    say(answer)
+    if not health.data["serverRunning"]:
         note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
-    tell_disk(data)
+    say(health)
 
 
 @app.command()
@@ -110,18 +106,17 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """One destination: its state and why, how it fares, its settings (secrets as ***), its history."""
-    with facts_of(data) as facts:
-        place = place_called(facts, name)
-        told_ = details(facts, place)
+    with reached(data) as milonga:
+        answer = milonga.ask("getDestination", {"destination": name})
+        one = answer.data
+        settings = [] if json else _declared(milonga, one["kind"])
     if json:
-        print_json(told_)
+        print_json(one)
     else:
-        showing.print_details(told_, place.config.settings)
-        if not facts.server_runs and place.removed_at is None:
+        showing.print_details(one, settings)
+        if not one["serverRunning"] and one["removedAt"] is None:
             note(f"{NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
-    for other in facts.places:
-        if other.removed_at is not None and other.config.name == name and other is not place:
-            note(f"A destination of this name was removed: milonga destinations show {other.config.id}")
+    say(answer)
 
 
 @app.command("set")
@@ -138,18 +133,19 @@ def set_(
     pairs = giving.pairs([*(values or ()), *(settings or ())])
     if not pairs and not unset:
         raise typer.BadParameter("Name at least one setting: --set key=value")
-    with opened(data) as workspace:
-        before = workspace.destination(name)
-        of = kind_named(workspace.kinds, before.kind, name)
-        changes = giving.from_elsewhere(of, pairs) | dict.fromkeys(unset or (), UNSET)
-        for field in giving.lacking(of, changes, all_=False) if before.state is not DestinationState.off else ():
-            giving.refuse_without(field, f"Switch it off first: milonga destinations disable {name}")
-        after = workspace.set_settings(name, changes, log_end(data), new_key=new_key)
-        giving.warn_of_odd(of, changes)
-        what = "These are its settings already."
-        if after.settings_version != before.settings_version:
-            what = f"Settings of {name}: version {after.settings_version}."
-        _tell(data, workspace, name, what, json=json, moved=after != before)
+    with reached(data) as milonga:
+        before = milonga.ask("getDestination", {"destination": name}).data
+        changes = giving.from_elsewhere(_declared(milonga, before["kind"]), pairs) | dict.fromkeys(unset or ())
+        try:
+            body = {"settings": changes, "newKey": new_key}
+            answer = milonga.ask("updateDestination", {"destination": name}, body=body)
+        except Problem as problem:
+            _lacks(problem, f"Switch it off first: milonga destinations disable {name}")
+            raise
+    what = "These are its settings already."
+    if answer.data["settingsVersion"] != before["settingsVersion"]:
+        what = f"Settings of {name}: version {answer.data['settingsVersion']}."
+    _tell(answer, what, json=json, moved=_moved(before, answer.data))
 
 
 @app.command()
@@ -162,23 +158,18 @@ def undo(
     json: JsonOption = False,
 ) -> None:
     """Go back to earlier settings, secrets included, as a new version. Said again, it takes itself back."""
-    with opened(data) as workspace:
-        before = workspace.destination(name)
-        version = before.settings_version - 1 if to is None else to
-        if before.state is not DestinationState.off and 0 < version <= before.settings_version:
-            for field in missing(workspace.settings_at(before.id, version)):
-                giving.refuse_without(field, f"Switch it off first: milonga destinations disable {name}")
-        undone = workspace.revert_settings(name, to, log_end(data))
-        after = undone.config
-        what = "These are its settings already."
-        if after.settings_version != before.settings_version:
-            what = f"Settings of {name}: version {after.settings_version}, as version {version}."
-        _tell(data, workspace, name, what, json=json, moved=after != before)
-        for lost in undone.lost:
-            note(
-                f"{lost} of that version cannot be read any more and is as before. If it was another, give it again: "
-                f"milonga destinations set {name} --set {lost}=..."
-            )
+    with reached(data) as milonga:
+        before = milonga.ask("getDestination", {"destination": name}).data
+        version = before["settingsVersion"] - 1 if to is None else to
+        try:
+            answer = milonga.ask("undoSettings", {"destination": name}, body={"to": to})
+        except Problem as problem:
+            _lacks(problem, f"Switch it off first: milonga destinations disable {name}")
+            raise
+    what = "These are its settings already."
+    if answer.data["settingsVersion"] != before["settingsVersion"]:
+        what = f"Settings of {name}: version {answer.data['settingsVersion']}, as version {version}."
+    _tell(answer, what, json=json, moved=_moved(before, answer.data))
 
 
 @app.command("test")
@@ -196,10 +187,10 @@ def try_connection(
 ) -> None:
     """Test the connection: address, TLS, certificate. Sends nothing. Exit 1 if it cannot be reached."""
     pairs = giving.pairs(values or ())
-    with opened(data) as workspace:
-        config = workspace.destination(name)
-        given = giving.from_elsewhere(workspace.kinds.get(config.kind), pairs)
-        found = tested(workspace, config, given, allow_private=allow_private)
+    with reached(data, allow_private=allow_private) as milonga:
+        kind = milonga.ask("getDestination", {"destination": name}).data["kind"]
+        given = giving.from_elsewhere(_declared(milonga, kind), pairs)
+        found = milonga.ask("testConnection", {"destination": name}, body={"settings": given}).data
     if json:
         print_json(found)
     else:
@@ -211,23 +202,23 @@ def try_connection(
 @app.command()
 def enable(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Switch a destination on. From off it begins with the events that arrive from now on."""
-    with opened(data) as workspace:
-        config = workspace.destination(name)
-        for field in lacks(workspace, config) if config.state is DestinationState.off else ():
-            giving.refuse_without(field, f"Set it first: milonga destinations set {name} --set {field.name}=...")
-    _change(data, name, DestinationState.on, "switched on", json=json)
+    with reached(data) as milonga:
+        try:
+            _change(milonga, name, DestinationState.on, "switched on", json=json)
+        except Problem as problem:
+            _lacks(problem, f"Set it first: milonga destinations set {name} --set NAME=...")
+            raise
 
 
 @app.command()
 def disable(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Switch a destination off. Events that wait for it are recorded as skipped."""
-    with facts_of(data) as facts:
-        config = facts.workspace.destination(name)
-        if config.state is not DestinationState.off:
-            if count := _waiting(data, facts, config.id):
+    with reached(data) as milonga:
+        if _state(milonga, name) is not DestinationState.off:
+            if count := _waiting(milonga, name):
                 note(f"{count} will be recorded as skipped (destination_off).")
             ask(f"Switch {name} off?", yes=yes)
-    _change(data, name, DestinationState.off, "switched off", json=json)
+        _change(milonga, name, DestinationState.off, "switched off", json=json)
 
 
 @app.command()
@@ -238,38 +229,34 @@ def pause(
     json: JsonOption = False,
 ) -> None:
     """Stop sending, but keep what arrives until it is resumed."""
-    with opened(data) as workspace:
-        if workspace.destination(name).state is DestinationState.off:
-            fail(f"{name} is off, so nothing waits for it. Switch it on first: milonga destinations enable {name}")
-    _change(data, name, DestinationState.paused, reason, json=json)
+    with reached(data) as milonga:
+        _change(milonga, name, DestinationState.paused, reason, json=json)
 
 
 @app.command()
 def resume(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Go on after a pause, with what has waited first."""
-    with opened(data) as workspace:
-        if workspace.destination(name).state is DestinationState.off:
+    with reached(data) as milonga:
+        if _state(milonga, name) is DestinationState.off:
             fail(f"{name} is off, not paused. Switch it on with: milonga destinations enable {name}")
-    _change(data, name, DestinationState.on, "resumed", json=json)
+        _change(milonga, name, DestinationState.on, "resumed", json=json)
 
 
 @app.command()
 def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Remove a destination, its secrets and its dead letters. What waits for it is not sent."""
-    with facts_of(data) as facts:
-        config = facts.workspace.destination(name)
-        letters = 0 if facts.delivery is None else facts.delivery.dead_count(config.id)
-        if count := _waiting(data, facts, config.id):
+    with reached(data) as milonga:
+        if count := _waiting(milonga, name):
             note(f"{count} will never be sent there.")
-        if letters:
+        if letters := milonga.ask("getDestination", {"destination": name}).data["deadLetters"]:
             going = "1 dead letter goes" if letters == 1 else f"{letters:,} dead letters go"
             note(f"{going} with it: `milonga dead list -d {name}` shows what that is.")
         ask(f"Remove {name}, its settings and its dead letters?", yes=yes, for_good=True)
-        facts.workspace.remove_destination(config.id, log_end(data))
+        gone = milonga.ask("removeDestination", {"destination": name}).data
     if json:
-        print_json({"removed": name, "id": config.id, "deadLetters": letters})
+        print_json(gone)
         return
-    typer.echo(f"Removed {name}. What became of its events stays readable: milonga destinations show {config.id}")
+    typer.echo(f"Removed {name}. What became of its events stays readable: milonga destinations show {gone['id']}")
     typer.echo(IN_FORCE)
 
 
@@ -280,70 +267,74 @@ def kinds(
     json: JsonOption = False,
 ) -> None:
     """The kinds of destination there are, or the settings of one."""
-    with told():
-        there = registered()
+    with reached(data) as milonga:
+        if kind is None:
+            there = rows(milonga, "listDestinationKinds", {}, ALL).data
+        else:
+            settings = milonga.ask("getDestinationKind", {"kind": kind}).data["settings"]
     if kind is None:
         if json:
-            print_json([{"kind": one.kind, "label": one.label, "summary": one.summary} for one in there.values()])
+            print_json([{name: one[name] for name in ("kind", "label", "summary")} for one in there])
         else:
-            rows = [(one.kind, one.label, one.summary) for one in there.values()]
-            print_table(("kind", "label", Column("what it is", least=20)), rows)
-        return
-    if kind not in there:
-        fail(f"A kind {kind!r} does not exist. Kinds: {', '.join(there)}.")
-    own, shared = fields_of(there[kind].settings), fields_of(DeliverySettings)
-    if json:
-        listed = [declared(field, "settings") for field in own]
-        print_json([*listed, *(declared(field, "delivery") for field in shared)])
+            table = [(one["kind"], one["label"], one["summary"]) for one in there]
+            print_table(("kind", "label", Column("what it is", least=20)), table)
+    elif json:
+        print_json(settings)
     else:
-        showing.print_kind(own)
+        showing.print_kind([one for one in settings if one["group"] == "settings"])
         typer.echo("\nDelivery settings, which every destination has:\n")
-        showing.print_kind(shared)
+        showing.print_kind([one for one in settings if one["group"] == "delivery"])
 
 
-def _could_be_added(
-    workspace: Workspace, kind: Destination, source: str, name: str, given: Mapping[str, object]
-) -> bool:
-    """But for what is missing. If not, adding it says why; UserError if it is the settings."""
-    own, shared = by_names(kind.settings, DeliverySettings, given, kind.label)
-    changed(kind.settings(), own, kind.label)
-    changed(DeliverySettings(), shared, kind.label)
-    there = any(one.name == source for one in workspace.sources())
-    return there and all(one.name != name for one in workspace.destinations())
+def _declared(milonga: Reach, kind: str) -> list[dict[str, Any]]:
+    """The settings of a kind; none if there is no such kind: whoever is told to use it says so."""
+    try:
+        found: list[dict[str, Any]] = milonga.ask("getDestinationKind", {"kind": kind}).data["settings"]
+    except Problem as problem:
+        if problem.status != HTTPStatus.NOT_FOUND:
+            raise
+        return []
+    return found
 
 
-def _change(data: Path, name: str, state: DestinationState, reason: str, *, json: bool) -> None:
-    with opened(data) as workspace:
-        moved = workspace.change_state(name, state, "cli", reason, log_end(data))
-        _tell(data, workspace, name, "" if moved else "Nothing to change:", json=json, moved=moved)
+def _lacks(problem: Problem, how: str) -> None:
+    """how  to go on if a required setting is empty"""
+    if problem.code == "missing_setting":
+        giving.refuse_without(problem, how)
 
 
-def _tell(data: Path, workspace: Workspace, name: str, what: str, *, json: bool, moved: bool = True) -> None:
+def _state(milonga: Reach, name: str) -> DestinationState:
+    return DestinationState(milonga.ask("countWaiting", {"destination": name}).data["state"])
+
+
+def _change(milonga: Reach, name: str, state: DestinationState, reason: str, *, json: bool) -> None:
+    before = milonga.ask("getDestination", {"destination": name}).data
+    body = {"state": state.value, "reason": reason}
+    answer = milonga.ask("updateDestination", {"destination": name}, body=body)
+    moved = _moved(before, answer.data)
+    _tell(answer, "" if moved else "Nothing to change:", json=json, moved=moved)
+
+
+def _moved(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    newest = [one["history"][-1:] for one in (before, after)]
+    return newest[0] != newest[1] or len(before["history"]) != len(after["history"])
+
+
+def _tell(answer: Answer, what: str, *, json: bool, moved: bool = True) -> None:
     """How it stands after a change, and what still keeps it from sending."""
-    config = workspace.destination(name)
+    one = answer.data
     if json:
-        facts = Facts(data, workspace)
-        try:
-            print_json(details(facts, place_called(facts, name)))
-        finally:
-            facts.close()
+        print_json(one)
     else:
-        now = config.changes[-1]
-        why = showing.because(now.reason) if now.state is DestinationState.paused else ""
-        typer.echo(f"{what} {config.name} is {now.state}{why.rstrip('.')}.".strip())
+        why = showing.because(one["reason"]) if one["state"] == DestinationState.paused.value else ""
+        typer.echo(f"{what} {one['name']} is {one['state']}{why.rstrip('.')}.".strip())
         if moved:
             typer.echo(IN_FORCE)
-    for field in lacks(workspace, config):
-        note(
-            f"{field.label} ({field.name}) is not set: until then nothing can be sent. "
-            f"milonga destinations set {config.name} --set {field.name}=..."
-        )
+    say(answer)
 
 
-def _waiting(data: Path, facts: Facts, number: int) -> str:
+def _waiting(milonga: Reach, name: str) -> str:
     """`3 waiting events`; "" if there are none."""
-    config = facts.workspace.destination(number)
-    with told():
-        count, exact = waiting_events(facts, config, log_end(data))
-    waiting = many(count, "waiting event")
-    return "" if not count else waiting if exact else f"Up to {waiting}"
+    found = milonga.ask("countWaiting", {"destination": name}).data
+    waiting = many(found["waiting"], "waiting event")
+    return "" if not found["waiting"] else waiting if found["exact"] else f"Up to {waiting}"

@@ -13,11 +13,9 @@ import msgspec
 import structlog
 import typer
 
-from milonga.cli.common import note
-from milonga.eventlog.levels import MB, SAYS, Amount, Level, amount, level, marks
+from milonga.eventlog.levels import SAYS, Amount, Level, amount, level, marks
 from milonga.eventlog.room import Disk, free_of, look
-from milonga.facts.directory import LOG_FOLDER
-from milonga.facts.disk import NAME, DiskOptions, figures, told_of
+from milonga.facts.disk import NAME, DiskOptions, figures
 
 log = structlog.get_logger("milonga")
 
@@ -126,10 +124,3 @@ class Ledge:
             except OSError:
                 pass  # whatever it is, writing will tell
         return self._has_room
-
-
-def tell_disk(data: Path) -> None:
-    """A note if it is not fine."""
-    disk = told_of(data, data / LOG_FOLDER)
-    if disk is not None and disk.level is not Level.fine:
-        note(f"The disk is at level {disk.level.value}: {disk.free // MB:,} MB are free. {SAYS[disk.level]}")

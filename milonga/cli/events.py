@@ -1,25 +1,32 @@
 """`milonga events`: what arrived."""
 
 import asyncio
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
+from msgspec import Struct
 
-from milonga.cli.common import DATA, DataOption, JsonOption, an_id, facts_of, fail, note, told
+from milonga.api.client import Answer, Reach
+from milonga.api.route import MOST
+from milonga.cli.common import DATA, DataOption, JsonOption, an_id, fail, note
+from milonga.cli.reaching import reached, remote, say
 from milonga.cli.terminal import Column, clean, folded, json_text, one_line, print_json, print_table, terminal_width
 from milonga.collector.refusals import HELP
-from milonga.eventlog.api import START, Stored
+from milonga.eventlog.api import START
 from milonga.eventlog.reader import SqliteLogReader
-from milonga.facts import events as rows
 from milonga.facts.directory import LOG_FOLDER
-from milonga.facts.facts import Facts
-from milonga.facts.search import SCAN, Found, Wanted, find
+from milonga.facts.search import SCAN
 from milonga.outcomes.words import instant
-from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.commands import milliseconds
+
+Query: TypeAlias = Mapping[str, object]
+LOOK_AGAIN: Final = 1.0  #: seconds between two looks at a server elsewhere
+AT_ONCE: Final = 500
 
 app = typer.Typer(no_args_is_help=True, help="What arrived, as it is kept in the log.")
 
@@ -71,15 +78,15 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List the newest events, newest first."""
-    with facts_of(data) as facts:
-        wanted = _wanted(facts, type_, name, user, account, no_account, source, message_id)
-        found = find(facts.log, wanted, limit, scan)
-        listed = [rows.as_row(facts, stored) for stored in found.events]
+    wanted = _wanted(type_, name, user, account, no_account, source, message_id)
+    with reached(data) as milonga:
+        found = _search(milonga, wanted, limit, scan)
     if json:
-        print_json(listed)
+        print_json(found.rows)
     else:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in listed])
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in found.rows])
     _say_if_cut(found)
+    say(found.answer)
 
 
 @app.command()
@@ -89,8 +96,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show events with this message id as they arrived, and what the collector found out. Always JSON."""
-    with facts_of(data) as facts:
-        found = [rows.as_received(facts, stored) for stored in facts.log.by_message_id(message_id)]
+    with reached(data) as milonga:
+        found = milonga.ask("listReceived", query={"messageId": message_id}).data
     if found or json:
         print_json(found)
     if not found:
@@ -100,13 +107,14 @@ def show(
 @app.command()
 def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = False) -> None:
     """What was not accepted: how many by code, in all and as far back as counts go, and the newest to look at."""
-    with facts_of(data) as facts:
-        counts, samples, refused = rows.discarded(facts), rows.newest_discarded(facts, limit), rows.refused(facts)
+    with reached(data) as milonga:
+        answer = milonga.ask("countDiscards")
+        samples = milonga.ask("listDiscards", query={"count": limit}).data
+    counts = answer.data
     if json:
         print_json({"counts": counts, "newest": samples})
         return
-    if refused:
-        note(f"Requests refused as a whole: {refused:,}. See `milonga events counts`.")
+    say(answer)
     if not counts:
         typer.echo("Nothing was discarded.")
         return
@@ -129,9 +137,9 @@ def counts(
     json: JsonOption = False,
 ) -> None:
     """How many events each source sent: accepted, dropped as duplicates, discarded; and its refused requests."""
-    since = 0 if hours is None else int(milliseconds() - hours * HOUR)
-    with facts_of(data) as facts:
-        counted = rows.counts(facts, since)
+    since = None if hours is None else instant(int(milliseconds() - hours * HOUR))
+    with reached(data) as milonga:
+        counted = milonga.ask("countSources", query={"from": since}).data
     if json:
         print_json(counted)
         return
@@ -187,57 +195,113 @@ def tail(
     json: JsonOption = False,
 ) -> None:
     """Print the newest events, oldest first, one a line."""
-    with facts_of(data) as facts, suppress(KeyboardInterrupt):
-        wanted = _wanted(facts, type_, name, user, account, no_account, source, message_id)
-        newest = facts.log.newest(1)
-        found = find(facts.log, wanted, limit, scan)
+    wanted = _wanted(type_, name, user, account, no_account, source, message_id)
+    with reached(data) as milonga, suppress(KeyboardInterrupt):
+        newest = milonga.ask("listEvents", query={"count": 1}).data
+        found = _search(milonga, wanted, limit, scan)
         _say_if_cut(found)
-        for stored in reversed(found.events):
-            typer.echo(_line(rows.as_row(facts, stored), json=json))
+        for row in reversed(found.rows):
+            typer.echo(_line(row, json=json))
         if follow:
-            seen = max((one.position.offset for one in (*newest, *found.events)), default=START)
-            asyncio.run(_follow(facts, data, wanted, seen, json=json))
+            seen = max((_offset(row) for row in (*newest, *found.rows)), default=START)
+            _follow(milonga, data, wanted, seen, json=json)
 
 
-async def _follow(facts: Facts, data: Path, wanted: Wanted, seen: int, *, json: bool) -> None:
-    reader = SqliteLogReader(data / LOG_FOLDER)
+def _follow(milonga: Reach, data: Path, wanted: Query, seen: int, *, json: bool) -> None:
+    """Here the log says at once that something arrived; elsewhere it is looked for."""
     while True:
-        for found in await reader.read(0, seen, 500):
-            seen = found.position.offset
-            if isinstance(found, Stored) and wanted.fits(found):
-                typer.echo(_line(rows.as_row(facts, found), json=json))
+        if remote() is None:
+            asyncio.run(_arrival(data, seen))
+        else:
+            time.sleep(LOOK_AGAIN)
+        newest = milonga.ask("listEvents", query={"count": 1}).data
+        upto = max(map(_offset, newest), default=seen)
+        for row in reversed(_between(milonga, wanted, seen, upto) if upto > seen else []):
+            typer.echo(_line(row, json=json))
+            upto = max(upto, _offset(row))
+        seen = max(seen, upto)
+
+
+def _between(milonga: Reach, wanted: Query, seen: int, upto: int) -> list[dict[str, Any]]:
+    """What arrived behind one offset, up to another and perhaps beyond; newest first."""
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    scan = min(SCAN, upto - seen + AT_ONCE)
+    while True:
+        answer = milonga.ask("listEvents", query={**wanted, "count": AT_ONCE, "scan": scan, "cursor": cursor})
+        found += [row for row in answer.data if _offset(row) > seen]
+        cursor = answer.page["next"]
+        last = answer.page["last"]
+        if cursor is None or last is None or last <= seen:
+            return found
+
+
+async def _arrival(data: Path, seen: int) -> None:
+    """Of anything; or some time has gone by."""
+    reader = SqliteLogReader(data / LOG_FOLDER)
+    try:
         await reader.wait(0, seen, 60.0)
+    finally:
+        await reader.close()
+
+
+def _offset(row: dict[str, Any]) -> int:
+    return int(row["position"]["offset"])
 
 
 def _wanted(
-    facts: Facts,
-    type_: EventType | str | None,
+    type_: str | None,
     name: str | None,
     user: str | None,
     account: str | None,
     no_account: bool,
     source: str | None,
     message_id: str | None,
-) -> Wanted:
+) -> Query:
     if no_account and account is not None:
         raise typer.BadParameter("--account and --no-account exclude each other.")
-    with told():
-        sources = None if source is None else frozenset(facts.sources_called(source))
-    return Wanted(
-        type=type_,  # type: ignore[arg-type]  # _event_type has looked
-        name=name,
-        user=user,
-        account=account,
-        no_account=no_account,
-        sources=sources,
-        message_id=message_id,
-    )
+    return {
+        "type": type_,
+        "name": name,
+        "user": user,
+        "account": account,
+        "noAccount": no_account or None,
+        "source": source,
+        "messageId": message_id,
+    }
 
 
-def _say_if_cut(found: Found) -> None:
+class _Found(Struct, frozen=True):
+    """
+    looked  events that were looked at
+    until   back to when, if it was cut short
+    answer  the last one
+    """
+
+    rows: list[dict[str, Any]]
+    looked: int
+    until: str | None
+    answer: Answer
+
+
+def _search(milonga: Reach, wanted: Query, limit: int, scan: int) -> _Found:
+    """Page by page."""
+    found: list[dict[str, Any]] = []
+    looked, cursor = 0, None
+    while True:
+        count, here = min(MOST, limit - len(found)), min(SCAN, scan - looked)
+        answer = milonga.ask("listEvents", query={**wanted, "count": count, "scan": here, "cursor": cursor})
+        found += answer.data
+        looked += answer.page["looked"]
+        cursor = answer.page["next"]
+        if cursor is None or len(found) >= limit or looked >= scan:
+            return _Found(found, looked, answer.page["until"], answer)
+
+
+def _say_if_cut(found: _Found) -> None:
     if found.until is not None:
         note(
-            f"Only the newest {found.looked:,} events were looked through, back to {instant(found.until)}. "
+            f"Only the newest {found.looked:,} events were looked through, back to {found.until}. "
             "--scan N looks further."
         )
 

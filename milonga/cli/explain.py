@@ -4,15 +4,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, facts_of, fail
+from milonga.api.client import Reach
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, fail
+from milonga.cli.reaching import reached, say
 from milonga.cli.summing import tell
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
-from milonga.eventlog.api import Stored
-from milonga.facts.explain import by_message_id, why_not_kept
-from milonga.facts.facts import Facts
-from milonga.facts.search import Wanted
-from milonga.facts.summary import summary, why_nothing, why_silent
-from milonga.workspace.commands import milliseconds
 
 VALUE: Final = " " * 7
 
@@ -37,57 +33,57 @@ def command(
     """Tell the whole story of an event at every destination."""
     if [message_id, user, account].count(None) != 2:
         raise typer.BadParameter("Name one of: MESSAGE_ID, --user ID, --account ID.")
-    with facts_of(data) as facts:
+    with reached(data) as milonga:
         if message_id is not None:
-            _one(facts, message_id, json=json)
+            _one(milonga, message_id, json=json)
         else:
-            _many(facts, Wanted(user=user, account=account), limit, only_summary=only_summary, json=json)
+            _many(milonga, user, account, limit, only_summary=only_summary, json=json)
 
 
-def _one(facts: Facts, message_id: str, *, json: bool) -> None:
-    found = by_message_id(facts, message_id)
+def _one(milonga: Reach, message_id: str, *, json: bool) -> None:
+    answer = milonga.ask("listStories", query={"messageId": message_id})
     if json:
-        print_json([facts.tell(stored) for stored in found])
-    if not found:
-        why = "\n".join(map(clean, why_not_kept(facts, message_id)))
+        print_json(answer.data)
+    if not answer.data:
+        why = "\n".join(map(clean, answer.notes))
         fail(f"No event with message id {clean(message_id)} is kept. {why}")
     if not json:
-        _print(facts, found)
+        _print(answer.data)
+    say(answer)
 
 
-def _many(facts: Facts, wanted: Wanted, limit: int, *, only_summary: bool, json: bool) -> None:
-    log = facts.log
-    if wanted.account is not None:
-        who, found = f"account {wanted.account}", log.by_account(wanted.account, limit)
-    else:
-        who, found = f"user {wanted.user}", log.by_user(wanted.user or "", limit)
+def _many(milonga: Reach, user: str | None, account: str | None, limit: int, *, only_summary: bool, json: bool) -> None:
+    of = {"user": user, "account": account}
+    stories = None if only_summary and json else milonga.ask("listStories", query={**of, "count": limit})
+    told = None if json and stories is not None and stories.data else milonga.ask("getSummary", query=of)
     if json:
-        print_json(summary(facts, wanted) if only_summary else [facts.tell(stored) for stored in found])
-    if not found:
-        reasons = " ".join(why_nothing(facts, wanted)).replace(" \n", "\n")
+        print_json(stories.data if stories is not None else told.data if told is not None else None)
+    if told is not None and not told.data["events"]:
+        who = f"user {user}" if account is None else f"account {account}"
+        reasons = "\n".join(clean(line) for line in " ".join(told.notes).replace(" \n", "\n").splitlines())
         fail(f"No event of {clean(who)} is kept. {reasons}")
-    if json:
+    if json or told is None or stories is None:
         return
-    told = summary(facts, wanted)
-    tell(told)
-    if not facts.server_runs:
+    tell(told.data)
+    if not milonga.ask("getHealth").data["serverRunning"]:
         typer.echo(f"  {NO_SERVER}: nothing is taken in or sent. Start it: `milonga serve`.")
-    for said in why_silent(facts, found[0], milliseconds()):
-        typer.echo(f"  {said}")
+    for said in told.notes:
+        typer.echo(f"  {clean(said)}")
     if only_summary:
         return
-    many = f"{told['events']:,}{' or more' if told['more'] else ''}"
-    rest = "" if told["events"] <= len(found) else "; --limit for more"
-    typer.echo(f"\nThe newest {len(found):,} of {many}{rest}:\n")
-    _print(facts, found)
+    many = f"{told.data['events']:,}{' or more' if told.data['more'] else ''}"
+    rest = "" if told.data["events"] <= len(stories.data) else "; --limit for more"
+    typer.echo(f"\nThe newest {len(stories.data):,} of {many}{rest}:\n")
+    _print(stories.data)
+    say(stories)
 
 
-def _print(facts: Facts, found: list[Stored]) -> None:
+def _print(stories: list[dict[str, Any]]) -> None:
     width = terminal_width()
-    for number, stored in enumerate(found):
+    for number, story in enumerate(stories):
         if number:
             typer.echo("")
-        for line in lines(facts.tell(stored)):
+        for line in lines(story):
             prose = not line.startswith(VALUE)  # what is sent stays as it is
             for part in folded(clean(line), width if prose else None):
                 typer.echo(part)

@@ -1,7 +1,7 @@
 """`milonga destinations filters NAME`: which events a destination gets, and how much of them."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -9,22 +9,17 @@ import typer
 from msgspec import ValidationError, convert, to_builtins
 from typer.core import TyperGroup
 
-from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, facts_of, fail, note, opened
+from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, an_id, fail, note
+from milonga.cli.reaching import reached
 from milonga.cli.terminal import Column, clean, print_json, print_table
-from milonga.facts.directory import log_end
-from milonga.facts.trying import Tried, tried
-from milonga.filters.chain import Dropped, check
+from milonga.filters.chain import check
 from milonga.filters.rule import Filter
-from milonga.filters.words import deed, said
+from milonga.filters.words import deed
 from milonga.identity.account import read_unstamped
-from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import why_skipped
 from milonga.spec.event import Event
-from milonga.spec.read import NotAnEvent, read_stamped
+from milonga.spec.read import NotAnEvent
 from milonga.spec.text import well_formed
-from milonga.workspace.model import DestinationConfig
-from milonga.workspace.rows import kind_named
-from milonga.workspace.store import Workspace
 
 LIST: Final = "list"
 MOST: Final = 4 * 1024 * 1024  #: bytes of events to try
@@ -64,8 +59,8 @@ def filters(
 @app.command(LIST)
 def list_(context: typer.Context, data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the filters, in the order in which they apply."""
-    with opened(data) as workspace:
-        config = workspace.destination(context.obj)
+    with reached(data) as milonga:
+        config = milonga.ask("getDestination", {"destination": context.obj}).data
     _list(config, json=json)
 
 
@@ -173,18 +168,14 @@ def try_(
     """Show what the filters make of an event, one after the other. Sends nothing."""
     if bool(file) == (message is not None):
         raise typer.BadParameter("Name one of: FILE, - for the standard input, --message ID.")
-    with facts_of(data) as facts:
-        config = facts.workspace.destination(context.obj)
-        kind = kind_named(facts.workspace.kinds, config.kind, config.name)
-        if message is not None:
-            events = [read_stamped(stored.event) for stored in facts.log.by_message_id(message)]
-            if not events:
-                fail(f"No event with message id {clean(message)} is in the log. Ids are case-sensitive.")
-        else:
-            events = list(_given(file))
-    told = [tried(event, kind, config) for event in events]
+    with reached(data) as milonga:
+        milonga.ask("getDestination", {"destination": context.obj})
+        given = [{"messageId": message}] if message is not None else [{"event": one.received} for one in _given(file)]
+        told = [
+            one for body in given for one in milonga.ask("tryFilters", {"destination": context.obj}, body=body).data
+        ]
     if json:
-        print_json([one.as_json(config.name) for one in told])
+        print_json(told)
         return
     for number, one in enumerate(told):
         if number:
@@ -220,61 +211,53 @@ def _named(filters: Sequence[Filter], name: str, destination: str) -> Filter:
     return found
 
 
-def _change(destination: str, data: Path, change: Any, what: str, *, json: bool) -> None:
-    with opened(data) as workspace:
-        before = workspace.destination(destination)
-        filters = change(before.delivery.filters)
-        after = _set(workspace, before, filters, data)
+def _change(
+    destination: str, data: Path, change: Callable[[tuple[Filter, ...]], tuple[Filter, ...]], what: str, *, json: bool
+) -> None:
+    with reached(data) as milonga:
+        before = milonga.ask("getDestination", {"destination": destination}).data
+        filters = change(_filters(before))
+        body = {"delivery": {"filters": to_builtins(filters)}, "ifSettingsVersion": before["settingsVersion"]}
+        after = milonga.ask("updateDestination", {"destination": destination}, body=body).data
     if json:
         _list(after, json=True)
     else:
-        typer.echo(f"{what} Settings of {after.name}: version {after.settings_version}.")
+        typer.echo(f"{what} Settings of {after['name']}: version {after['settingsVersion']}.")
         typer.echo(IN_FORCE)
 
 
-def _set(workspace: Workspace, before: DestinationConfig, filters: tuple[Filter, ...], data: Path) -> DestinationConfig:
-    return workspace.set_settings(
-        before.id, {"filters": to_builtins(filters)}, log_end(data), if_settings_version=before.settings_version
-    )
+def _filters(config: Mapping[str, Any]) -> tuple[Filter, ...]:
+    return convert(config["delivery"]["filters"], tuple[Filter, ...])
 
 
-def _list(config: DestinationConfig, *, json: bool) -> None:
+def _list(config: Mapping[str, Any], *, json: bool) -> None:
+    name, filters = config["name"], _filters(config)
     if json:
-        print_json([to_builtins(one) for one in config.delivery.filters])
+        print_json([to_builtins(one) for one in filters])
         return
-    if not config.delivery.filters:
-        typer.echo(f"{config.name} has no filters: it gets every event of its source.")
-        note(f"Add one: milonga destinations filters {config.name} add FILTER --when CONDITION --drop")
+    if not filters:
+        typer.echo(f"{name} has no filters: it gets every event of its source.")
+        note(f"Add one: milonga destinations filters {name} add FILTER --when CONDITION --drop")
         return
-    rows = [
-        (str(number), one.name, one.when or "(every event)", deed(one))
-        for number, one in enumerate(config.delivery.filters, 1)
-    ]
+    rows = [(str(number), one.name, one.when or "(every event)", deed(one)) for number, one in enumerate(filters, 1)]
     print_table(("", "filter", Column("when", least=20), Column("does", least=20)), rows)
 
 
 # Trying
 
 
-def _tell(one: Tried) -> None:
-    name = name_of(one.event)
+def _tell(one: Mapping[str, Any]) -> None:
     head = " ".join(
-        word for word in (one.event.type, "" if name is None else f'"{name}"', one.event.message_id) if word
+        word for word in (one["type"], "" if one["name"] is None else f'"{one["name"]}"', one["messageId"]) if word
     )
     typer.echo(clean(head))
-    if one.seen:
-        rows = [
-            (
-                seen.name,
-                {True: "met", False: "not met", None: "cannot be decided"}[seen.met],
-                seen.why,
-                said(seen, before),
-            )
-            for seen, before in one.steps()
-        ]
+    if one["filters"]:
+        met = {True: "met", False: "not met", None: "cannot be decided"}
+        rows = [(seen["name"], met[seen["met"]], seen["why"], seen["does"]) for seen in one["filters"]]
         print_table(("filter", "condition", Column("why", least=10), Column("does", least=10)), rows)
-    if isinstance(one.result, Dropped):
-        typer.echo(f"Skipped: {one.result.code}. {why_skipped(one.result.code)}")
+    if one["skip"] is not None:
+        code = one["skip"]["code"]
+        typer.echo(f"Skipped: {code}. {why_skipped(code)}")
     else:
         typer.echo("It goes on to the destination.")
 

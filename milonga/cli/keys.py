@@ -1,14 +1,13 @@
 """`milonga sources keys`: the write keys of a source, and how senders are changed over to a new one without a gap."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, note, opened
+from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask
+from milonga.cli.reaching import reached, say
 from milonga.cli.terminal import print_json, print_table
-from milonga.facts.keys import as_row, end_of, in_words, key_warnings, span
-from milonga.outcomes.words import instant
-from milonga.workspace.commands import milliseconds
+from milonga.facts.keys import UNITS, in_words, span
 
 app = typer.Typer(no_args_is_help=True, help="Write keys: senders are changed over to a new one without a gap.")
 
@@ -28,25 +27,23 @@ def a_span(given: str) -> int:
 @app.command("list")
 def list_(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the write keys of a source: since when, until when, and when each was last used."""
-    with opened(data) as workspace:
-        keys = workspace.write_keys.of(name)
-    now = milliseconds()
+    with reached(data) as milonga:
+        answer = milonga.ask("listWriteKeys", {"source": name})
     if json:
-        print_json([as_row(one, now) for one in keys])
+        print_json(answer.data)
     else:
         print_table(
             ("write key", "added", "end", "last used"),
-            [(one.key, _at(one.created_at), end_of(one, now), _at(one.used_at)) for one in keys],
+            [(one["writeKey"], one["createdAt"] or "-", _end(one), one["usedAt"] or "-") for one in answer.data],
         )
-    for said in key_warnings(name, keys):
-        note(said)
+    say(answer)
 
 
 @app.command("add")
 def add(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Add a write key. The ones there are stay in force."""
-    with opened(data) as workspace:
-        key = workspace.add_key(name, write_key)
+    with reached(data) as milonga:
+        key = milonga.ask("createWriteKey", {"source": name}, body={"writeKey": write_key}).data["writeKey"]
     if json:
         print_json({"source": name, "writeKey": key})
         return
@@ -72,18 +69,19 @@ def rotate(
     json: JsonOption = False,
 ) -> None:
     """Add a new write key and give the old ones an end, so that senders can be changed over meanwhile."""
-    with opened(data) as workspace:
+    with reached(data) as milonga:
         if not overlap:
-            workspace.source(name)
+            milonga.ask("getSource", {"source": name})
             ask(f"End the write keys of {name} now? What still sends with them is refused.", yes=yes, for_good=True)
-        done = workspace.write_keys.rotate(name, write_key, old=old, overlap=overlap)
+        body = {"overlap": _span(overlap), "old": old, "writeKey": write_key}
+        done = milonga.ask("rotateWriteKeys", {"source": name}, body=body).data
     if json:
-        ends = [{"writeKey": one.key, "endsAt": instant(one.at)} for one in done.ends]
-        print_json({"source": name, "writeKey": done.key, "ends": ends})
+        print_json(done)
         return
-    typer.echo(f"Source {name} has a new write key: {done.key}")
-    for one in done.ends:
-        typer.echo(f"{one.key} {f'ends {instant(one.at)}, in {in_words(overlap)}' if overlap else 'has ended'}.")
+    typer.echo(f"Source {name} has a new write key: {done['writeKey']}")
+    for one in done["ends"]:
+        when = f"ends {one['endsAt']}, in {in_words(overlap)}" if overlap else "has ended"
+        typer.echo(f"{one['writeKey']} {when}.")
     typer.echo(IN_FORCE)
     typer.echo(f"Change the senders over: `milonga sources setup {name}`, `milonga sources snippet {name}`.")
     typer.echo(f"`milonga sources keys list {name}` shows whether an old one is still used.")
@@ -102,29 +100,39 @@ def end(
     json: JsonOption = False,
 ) -> None:
     """Give a write key an end, another end, or none. What sends with it after its end is refused."""
-    with opened(data) as workspace:
+    with reached(data) as milonga:
         if not never and not after:
-            workspace.source(name)
+            milonga.ask("getSource", {"source": name})
             ask(f"End this write key of {name} now? What still sends with it is refused.", yes=yes)
-        found = workspace.write_keys.end(name, key, None if never else after)
+        body = {"endsIn": None if never else _span(after)}
+        found = milonga.ask("updateWriteKey", {"source": name, "key": key}, body=body).data
     if json:
-        print_json({"source": name} | as_row(found, milliseconds()))
+        print_json(found)
         return
-    typer.echo(f"Write key {key} of {name} {end_of(found, milliseconds())}. {IN_FORCE}")
+    typer.echo(f"Write key {key} of {name} {_end(found)}. {IN_FORCE}")
 
 
 @app.command("remove")
 def remove(name: Name, key: Key, data: DataOption = DATA, yes: YesOption = False, json: JsonOption = False) -> None:
     """Remove a write key: it lets nobody in any more."""
-    with opened(data) as workspace:
-        if any(one.key == key for one in workspace.write_keys.of(name)):
+    with reached(data) as milonga:
+        if any(one["writeKey"] == key for one in milonga.ask("listWriteKeys", {"source": name}).data):
             ask(f"Remove this write key of {name}? What still sends with it is refused.", yes=yes, for_good=True)
-        workspace.remove_key(name, key)
+        milonga.ask("removeWriteKey", {"source": name, "key": key})
     if json:
         print_json({"source": name, "removed": key})
         return
     typer.echo(f"Removed the write key of {name}. Calls with it are refused. {IN_FORCE}")
 
 
-def _at(at: int | None) -> str:
-    return "-" if at is None else instant(at)
+def _span(milliseconds: int) -> str:
+    """As the API reads it: in the largest unit that says it whole."""
+    unit = next(unit for unit in ("d", "h", "m") if milliseconds % UNITS[unit] == 0)
+    return f"{milliseconds // UNITS[unit]}{unit}"
+
+
+def _end(row: dict[str, Any]) -> str:
+    """As milonga.facts.keys.end_of has it."""
+    if row["endsAt"] is None:
+        return "never ends"
+    return f"{'ends' if row['inForce'] else 'ended'} {row['endsAt']}"

@@ -3,22 +3,23 @@
 import json as json_
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.asking import answers
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
+from milonga.api.client import Reach, rows
+from milonga.cli.asking import answers, runs
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, fail, note
+from milonga.cli.reaching import reached
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
-from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
 from milonga.destinations.contract import Key
 from milonga.facts import wishes
-from milonga.facts.facts import Facts, Place
-from milonga.facts.parked import as_row
 from milonga.outcomes.words import typed
 from milonga.workspace.model import DestinationState
+
+NAMES: Final = {RETRY: "retryParkedKeys", RELEASE: "releaseParkedKeys", SKIP: "skipParkedKeys"}
 
 app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not move, and wait on disk.")
 
@@ -57,24 +58,22 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List parked keys, in the order of the keys, with the first event that waits behind each and why."""
-    behind = "" if after is None else key_text(_key(after))
-    with facts_of(data) as facts:
-        number = facts.workspace.destination(destination).id
-        reader = facts.delivery
-        found = [] if reader is None else parked_keys(reader, number, after=behind, account=account, limit=limit)
-        there = 0 if reader is None else count_keys(reader, number)
+    behind = None if after is None else key_text(_key(after))
+    with reached(data) as milonga:
+        query = {"destination": destination, "account": account, "after": behind}
+        answer = rows(milonga, "listParkedKeys", query, limit)
         if not json:
-            _tell_state(facts, destination)
-    rows = [as_row(one) for one in found]
+            _tell_state(milonga, destination)
+    found, there = answer.data, answer.page["total"]
     if json:
-        print_json(rows)
-    elif rows:
-        print_table(COLUMNS, [[_cell(row[column.name]) for column in COLUMNS] for row in rows])
+        print_json(found)
+    elif found:
+        print_table(COLUMNS, [[_cell(row[column.name]) for column in COLUMNS] for row in found])
     else:
         typer.echo("There are no parked keys." if not there else "There are no such parked keys.")
     if len(found) == limit and there > limit:
-        words = clean(f"milonga parked list {destination} --after {typed(found[-1].text)}")
-        note(f"{len(rows):,} of {there:,} keys. More: {words}")
+        words = clean(f"milonga parked list {destination} --after {typed(key_text(tuple(found[-1]['key'])))}")
+        note(f"{len(found):,} of {there:,} keys. More: {words}")
 
 
 @app.command()
@@ -88,8 +87,8 @@ def retry(
     json: JsonOption = False,
 ) -> None:
     """Try the first event of each key now, rather than when its wait is over. A Retry-After of the receiver holds."""
-    with facts_of(data) as facts:
-        _ask(facts, RETRY, destination, _lines(facts, destination, account, user, key, all_), json=json)
+    with reached(data) as milonga:
+        _ask(milonga, RETRY, destination, _lines(milonga, destination, account, user, key, all_), json=json)
 
 
 @app.command()
@@ -107,11 +106,11 @@ def skip(
     json: JsonOption = False,
 ) -> None:
     """Skip the first event of each key, so that its line goes on. It is not sent any more."""
-    with facts_of(data) as facts:
-        lines = list(_lines(facts, destination, account, user, key, all_))
-        count = sum(one.waiting for one in lines) if whole else len(lines)
+    with reached(data) as milonga:
+        lines = list(_lines(milonga, destination, account, user, key, all_))
+        count = sum(one["waiting"] for one in lines) if whole else len(lines)
         ask(f"Skip {many(count, 'event')} of {clean(destination)} for good?", yes=yes, for_good=True)
-        _ask(facts, SKIP, destination, iter(lines), json=json, whole=whole)
+        _ask(milonga, SKIP, destination, iter(lines), json=json, whole=whole)
 
 
 @app.command()
@@ -125,51 +124,61 @@ def release(
     json: JsonOption = False,
 ) -> None:
     """Forget how often each key's events failed and every wait, and send them as if they had just come, in order."""
-    with facts_of(data) as facts:
-        _ask(facts, RELEASE, destination, _lines(facts, destination, account, user, key, all_), json=json)
+    with reached(data) as milonga:
+        _ask(milonga, RELEASE, destination, _lines(milonga, destination, account, user, key, all_), json=json)
 
 
 def _lines(
-    facts: Facts, destination: str, account: str | None, user: str | None, keys: Sequence[str] | None, all_: bool
-) -> Iterator[ParkedKey]:
-    """What is meant, page by page."""
+    milonga: Reach, destination: str, account: str | None, user: str | None, keys: Sequence[str] | None, all_: bool
+) -> Iterator[dict[str, Any]]:
+    """What is meant, page by page, as `parked list` has it."""
     if (account is not None) + bool(keys) + all_ != 1:
         raise typer.BadParameter("Name --account, or --key, or --all.")
     if user is not None and account is None:
         raise typer.BadParameter("--user goes with --account.")
-    number, reader = facts.workspace.destination(destination).id, facts.delivery
     named = [_key(text) for text in keys or ()]
     if account is not None and user is not None:
         named = [(account, user)]
+    for wanted in named:
+        query = {"destination": destination, "key": key_text(wanted), "count": 1}
+        found = milonga.ask("listParkedKeys", query=query).data
+        if not found:
+            fail(clean(f"{key_text(wanted)} is not parked. See `milonga parked list {destination}`."))
+        yield found[0]
     if named:
-        for wanted in named:
-            found = None if reader is None else parked_key(reader, number, wanted)
-            if found is None:
-                fail(clean(f"{key_text(wanted)} is not parked. See `milonga parked list {destination}`."))
-            yield found
         return
-    after, some = "", False
-    while reader is not None and (
-        page := parked_keys(reader, number, after=after, account=account, limit=wishes.LINES)
-    ):
-        yield from page
-        after, some = page[-1].text, True
+    cursor, some = None, False
+    while True:
+        query = {"destination": destination, "account": account, "count": wishes.LINES, "cursor": cursor}
+        answer = milonga.ask("listParkedKeys", query=query)
+        yield from answer.data
+        some, cursor = some or bool(answer.data), answer.page["next"]
+        if cursor is None:
+            break
     if not some:
         what = "No key is parked" if account is None else f"No key of account {account} is parked"
         fail(clean(f"{what}. See `milonga parked list {destination}`."))
 
 
 def _ask(
-    facts: Facts, kind: str, destination: str, lines: Iterator[ParkedKey], *, json: bool, whole: bool = False
+    milonga: Reach,
+    kind: str,
+    destination: str,
+    lines: Iterator[dict[str, Any]],
+    *,
+    json: bool,
+    whole: bool = False,
 ) -> None:
-    place, asked, keys = Place(facts.workspace.destination(destination)), [], 0
+    asked: list[int] = []
+    keys = 0
     while page := list(islice(lines, wishes.LINES)):
         keys += len(page)
-        first = [(one.text, one.first) for one in page]
-        asked.append(wishes.parked(facts, kind, place, first, whole=whole, by="cli"))
-    told = answers(facts, asked)
-    done = None if told is None else sum(one["done"] for one in told)
-    under_way = None if told is None else sum(one["underWay"] for one in told)
+        body = {"destination": destination, "lines": [{"key": one["key"], "first": one["first"]} for one in page]}
+        told = milonga.ask(NAMES[kind], body=body | ({"whole": whole} if kind == SKIP else {}))
+        asked += told.data["commands"]
+    told_ = answers(milonga, asked)
+    done = None if told_ is None else sum(one["done"] for one in told_)
+    under_way = None if told_ is None else sum(one["underWay"] for one in told_)
     if json:
         print_json({"asked": keys, "done": done, "underWay": under_way})
     elif done is not None:
@@ -177,19 +186,17 @@ def _ask(
         if under_way:
             note(f"{many(under_way, 'event')} under way just now: skipped unless the receiver takes it.")
     if done is None:
-        when = "The server is busy and does it soon" if facts.server_runs else f"{NO_SERVER}: it is done at its start"
+        when = "The server is busy and does it soon" if runs(milonga) else f"{NO_SERVER}: it is done at its start"
         note(f"Asked for, for {many(keys, 'key')}. {when}.")
-    _tell_state(facts, destination)
+    _tell_state(milonga, destination)
 
 
-def _tell_state(facts: Facts, destination: str) -> None:
+def _tell_state(milonga: Reach, destination: str) -> None:
     """What keeps all of it from being sent."""
-    config = facts.workspace.destination(destination)
-    if config.state is not DestinationState.on:
-        note(f"{clean(destination)} is {config.state.value}: nothing is sent. See `milonga destinations show`.")
-        return
-    health = facts.health(config.id)
-    if facts.server_runs and health is not None and health.breaker != "closed":
+    one = milonga.ask("getDestination", {"destination": destination}).data
+    if one["state"] != DestinationState.on.value:
+        note(f"{clean(destination)} is {one['state']}: nothing is sent. See `milonga destinations show`.")
+    elif one["serverRunning"] and one["breaker"] not in (None, "closed"):
         note(f"{clean(destination)} fails for everybody just now: one request at a time finds out when it is back.")
 
 

@@ -12,9 +12,10 @@ from milonga.api.client import Answer, Local, Reach, Remote
 from milonga.api.problem import Problem
 from milonga.api.remote import Server, server_at
 from milonga.cli.choosing import Choice, chosen
-from milonga.cli.common import data_typed, fail, note, nothing_yet, told
+from milonga.cli.common import DATA, data_typed, fail, note, nothing_yet, told
 from milonga.cli.terminal import clean
 from milonga.facts.directory import must_exist
+from milonga.facts.rehearsal import Told
 from milonga.workspace.store import Workspace
 
 VARIABLE: Final = "MILONGA_TOKEN"  #: of the environment
@@ -35,28 +36,38 @@ def remote() -> Server | None:
         raise typer.BadParameter(str(error), param_hint="--server") from None
 
 
-@contextmanager
-def reached(data: Path, *, create: bool = False) -> Iterator[Reach]:
-    """
-    Problems within are told (exit 1).
+def not_elsewhere(command: str) -> None:
+    """The same, whoever named the server."""
+    if remote() is not None:
+        fail(f"`milonga {command}` works on a data directory of this machine only: run it there.")
 
-    data    the data directory, if no server is named
+
+@contextmanager
+def reached(
+    data: Path | None, *, create: bool = False, tell: Told | None = None, allow_private: bool = False
+) -> Iterator[Reach]:
+    """
+    Problems and UserErrors within are told (exit 1).
+
+    data    the data directory, if no server is named; None: what is asked needs none
     create  make a workspace there if there is none
+    tell    is told how far something slow is, here
+    allow_private  of a test of a connection from here: it may be to a private address
     """
     server = remote()
-    try:
-        if server is not None:
-            _say_if_in_the_clear(server)
-            yield Remote(server)
-            return
-        with told():
-            if create:
+    with told():
+        try:
+            if server is not None:
+                _say_if_in_the_clear(server)
+                yield Remote(server)
+                return
+            if data is not None and create:
                 Workspace.open(data).close()
-            else:
+            elif data is not None:
                 must_exist(data)
-        yield Local(data)
-    except Problem as problem:
-        refuse(problem)
+            yield Local(data or DATA, tell=tell, allow_private=allow_private)
+        except Problem as problem:
+            refuse(problem)
 
 
 def refuse(problem: Problem) -> NoReturn:

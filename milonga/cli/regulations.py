@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note, opened
+from milonga.api.client import Reach, rows
+from milonga.cli.asking import runs
+from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
+from milonga.cli.reaching import reached
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
-from milonga.facts.directory import server_runs
-from milonga.facts.regulations import as_row
 from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind
 from milonga.spec.values import id_text
 from milonga.workspace.errors import UserError
-from milonga.workspace.store import Workspace
 
 app = typer.Typer(no_args_is_help=True, help="Suppress and delete users.")
 
@@ -112,14 +112,14 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List regulations, the newest first."""
-    with opened(data) as workspace:
-        rows = [as_row(workspace, one) for one in workspace.regulations.all(limit)]
-        suppressed = workspace.regulations.count_suppressed()
+    with reached(data) as milonga:
+        answer = rows(milonga, "listRegulations", {}, limit)
+    suppressed = answer.page["suppressed"]
     if json:
-        print_json(rows)
+        print_json(answer.data)
         return
-    if rows:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in rows])
+    if answer.data:
+        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in answer.data])
     else:
         typer.echo("There are no regulations.")
     typer.echo(f"Suppressed now: {suppressed:,}.")
@@ -132,8 +132,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show how far a regulation is, and what it erased."""
-    with opened(data) as workspace:
-        row = as_row(workspace, workspace.regulations.regulation(number))
+    with reached(data) as milonga:
+        row = milonga.ask("getRegulation", {"regulation": number}).data
     _tell(row, json=json)
 
 
@@ -144,20 +144,15 @@ def suppressed(
     json: JsonOption = False,
 ) -> None:
     """Say whether a user is suppressed, and by which regulation. The ids themselves are not kept."""
-    with opened(data) as workspace:
-        found = workspace.regulations.suppressed(user)
-        names = workspace.source_names()
-    rows = [
-        {"source": None if source is None else names.get(source, f"#{source}"), "regulation": regulation}
-        for source, regulation in found.items()
-    ]
+    with reached(data) as milonga:
+        found = milonga.ask("listSuppressions", query={"user": user}).data
     if json:
-        print_json(rows)
+        print_json(found)
         return
-    for row in rows:
+    for row in found:
         where = "all sources" if row["source"] is None else f"source {row['source']}"
         typer.echo(clean(f"{user} is suppressed at {where} by regulation {row['regulation']}."))
-    if not rows:
+    if not found:
         typer.echo(clean(f"{user} is not suppressed."))
 
 
@@ -174,31 +169,34 @@ def _create(
 ) -> None:
     if [bool(users), *(file is not None for file in files)].count(True) != 1:
         raise typer.BadParameter("Name user ids, or --file, or --json-lines.")
-    with opened(data) as workspace:
+    with reached(data) as milonga:
         wanted = list(dict.fromkeys(users or _read(*files)))
         if kind.deletes:
             ask(f"Erase everything of {many(len(wanted), 'user')} for good?", yes=yes, for_good=True)
-        made = [workspace.regulations.create(kind, some, source).id for some in _in_parts(wanted) or [[]]]
-        runs = server_runs(data)
-        rows = _wait(workspace, made, wait if runs else 0.0)
+        bodies = [{"kind": kind.value, "users": some, "source": source} for some in _in_parts(wanted) or [[]]]
+        made = [milonga.ask("createRegulation", body=body).data["id"] for body in bodies]
+        running = runs(milonga)
+        found = _wait(milonga, made, wait if running else 0.0)
     if json:
-        print_json(rows)
+        print_json(found)
     else:
-        for row in rows:
+        for row in found:
             _tell(row, json=False)
     if kind.deletes:
         note("Destinations keep what they were sent, and backups what is in them (docs/privacy.md).")
-    if any(row["endedAt"] is None for row in rows):
-        when = "it is under way; see `milonga regulations show ID`" if runs else "it is done when `milonga serve` runs"
+    if any(row["endedAt"] is None for row in found):
+        when = (
+            "it is under way; see `milonga regulations show ID`" if running else "it is done when `milonga serve` runs"
+        )
         note(f"Not finished yet: {when}.")
 
 
-def _wait(workspace: Workspace, ids: Sequence[int], seconds: float) -> list[dict[str, Any]]:
+def _wait(milonga: Reach, ids: Sequence[int], seconds: float) -> list[dict[str, Any]]:
     deadline = time.monotonic() + seconds
     while True:
-        found = [workspace.regulations.regulation(number) for number in ids]
-        if all(one.ended_at is not None for one in found) or time.monotonic() >= deadline:
-            return [as_row(workspace, one) for one in found]
+        found = [milonga.ask("getRegulation", {"regulation": number}).data for number in ids]
+        if all(one["endedAt"] is not None for one in found) or time.monotonic() >= deadline:
+            return found
         time.sleep(0.1)
 
 

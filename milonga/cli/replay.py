@@ -1,28 +1,23 @@
 """`milonga replay`: events of the past to a destination once more; first, what that would send."""
 
-import asyncio
 import json as json_
 import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.cli.asking import answers
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, facts_of, fail, note
+from milonga.api.client import Reach
+from milonga.cli.asking import answers, runs
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, fail, note
 from milonga.cli.events import Type
+from milonga.cli.reaching import reached
 from milonga.cli.terminal import clean, folded, many, print_json, print_table, terminal_width
-from milonga.delivery.selection import Selection
-from milonga.destinations.contract import Destination
 from milonga.facts import wishes
-from milonga.facts.facts import Facts, Place
-from milonga.facts.rehearsal import Rehearsal, Rehearsed, as_json
 from milonga.facts.when import HELP, moment
 from milonga.outcomes.words import instant
-from milonga.spec.event import EventType
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationState
 
@@ -72,71 +67,53 @@ def command(
     until = now if until is None else until
     if since >= until:
         raise typer.BadParameter(f"--from {instant(since)} is not before --to {instant(until)}.")
-    with facts_of(data) as facts:
-        place, kind = _found(facts, destination)
-        wanted = Selection(
-            source=place.config.source,
-            since=since,
-            until=until,
-            type=cast("EventType | None", type_),
-            account=account,
-            name=name,
-        )
-        if not dry_run and place.config.state is DestinationState.off:
+    wanted: dict[str, object] = {
+        "destination": destination,
+        "from": instant(since),
+        "to": instant(until),
+        "type": type_,
+        "account": account,
+        "event": name,
+        "overwrite": overwrite,
+        "rate": rate,
+    }
+    with reached(data, tell=_progress_lines() if progress else _progress()) as milonga:
+        there = milonga.ask("getDestination", {"destination": destination}).data
+        if not dry_run and there["state"] == DestinationState.off.value:
             fail(f"{destination} is off: `milonga destinations enable {destination}`, or pause it, first.")
-        kept = facts.log.since()
-        about_it = about(place, wanted, kept)
+        kind = milonga.ask("getDestinationKind", {"kind": there["kind"]}).data
         if dry_run or not yes:
-            found = rehearse(facts, data, place, kind, wanted, now, overwrite=overwrite, lines=progress)
+            found = rehearse(milonga, wanted)
             if not json:
-                tell(found, wanted)
+                tell(found)
             elif dry_run:
-                print_json(about_it | as_json(found))
-            say_if_gone(wanted, kept)
-            if not dry_run and not found.sent:
+                print_json(found)
+            say_if_gone(found)
+            if not dry_run and not found["send"]:
                 fail("Nothing would be sent.")
             if not dry_run:
-                note(f"At {rate:g} events a second that takes {_long(found.sent / rate)} at least.")
+                note(f"At {rate:g} events a second that takes {_long(found['send'] / rate)} at least.")
         if dry_run:
             return
-        if kind.before_replay:
-            note(kind.before_replay)
+        if kind["beforeReplay"]:
+            note(kind["beforeReplay"])
         ask(f"Send them to {destination}?", yes=yes, for_good=True)
-        number = wishes.replay(facts, place, wanted, rate=rate, overwrite=overwrite, by="cli")
-        begun = answers(facts, [number]) is not None
+        asked = milonga.ask("startReplay", body=wanted).data
+        number = asked["replay"]
+        begun = answers(milonga, asked["commands"]) is not None
         if json:
-            print_json(about_it | {"replay": number, "begun": begun})
+            about = {one: asked[one] for one in ("destination", "from", "to", "keptSince")}
+            print_json(about | {"replay": number, "begun": begun})
         else:
             typer.echo(f"Replay {number}. `milonga replays show {number}` says how far it is.")
         if not begun:
-            note(later(facts))
+            note(later(milonga))
 
 
-def _found(facts: Facts, name: str) -> tuple[Place, Destination]:
-    config = facts.workspace.destination(name)
-    kind = facts.workspace.kinds.get(config.kind)
-    if kind is None:
-        fail(f"{name} is of kind {config.kind}, which this Milonga does not have.")
-    return Place(config), kind
-
-
-def rehearse(
-    facts: Facts,
-    data: Path,
-    place: Place,
-    kind: Destination,
-    wanted: Selection,
-    now: int,
-    *,
-    overwrite: bool,
-    lines: bool = False,
-) -> Rehearsed:
-    """lines: tell on stderr how far it is, for a program (milonga.console.dry_runs): [what, looked, of]"""
-    with_progress = _progress_lines() if lines else _progress()
+def rehearse(milonga: Reach, wanted: dict[str, object]) -> dict[str, Any]:
     try:
-        return asyncio.run(
-            Rehearsal(facts, data, place, kind, wanted).run(now, overwrite=overwrite, tell=with_progress)
-        )
+        found: dict[str, Any] = milonga.ask("rehearseReplay", body=wanted).data
+        return found
     finally:
         if sys.stderr.isatty():
             typer.echo("\r\x1b[K", nl=False, err=True)
@@ -156,7 +133,10 @@ def _progress() -> Callable[[str, int, int], None]:
 
 
 def _progress_lines() -> Callable[[str, int, int], None]:
-    """As JSON lines; if nobody reads them any more, nobody wants to know the end."""
+    """
+    On stderr as JSON lines, for a program (milonga.console.dry_runs): [what, looked, of]. If nobody reads them any
+    more, nobody wants to know the end.
+    """
     told = 0.0
 
     def tell_(what: str, looked: int, of: int) -> None:
@@ -169,57 +149,48 @@ def _progress_lines() -> Callable[[str, int, int], None]:
     return tell_
 
 
-def about(place: Place, wanted: Selection, kept: int | None) -> dict[str, Any]:
-    return {
-        "destination": place.config.name,
-        "from": instant(wanted.since),
-        "to": instant(wanted.until),
-        "keptSince": None if kept is None else instant(kept),
-    }
-
-
-def later(facts: Facts) -> str:
+def later(milonga: Reach) -> str:
     """What to say of a command that nobody has taken yet."""
-    if facts.server_runs:
+    if runs(milonga):
         return "Asked for; the server is busy, and does so soon."
     return f"{NO_SERVER}: it is done when `milonga serve` runs."
 
 
-def say_if_gone(wanted: Selection, kept: int | None) -> None:
-    if kept is None:
+def say_if_gone(found: dict[str, Any]) -> None:
+    if found["keptSince"] is None:
         note("The log is empty.")
-    elif wanted.since < kept:
-        note(f"The log keeps events since {instant(kept)}: what may have arrived earlier is gone.")
+    elif found["from"] < found["keptSince"]:
+        note(f"The log keeps events since {found['keptSince']}: what may have arrived earlier is gone.")
 
 
-def tell(found: Rehearsed, wanted: Selection) -> None:
-    types = ", ".join(f"{n:,} {type_}" for type_, n in found.types.most_common())
-    arrived = f"arrived from {instant(wanted.since)} to {instant(wanted.until)}"
-    _say(f"{many(found.events, 'event')} {arrived}{f': {types}' if types else ''}.")
-    if found.damaged:
-        note(f"{found.damaged:,} records of the log cannot be read: see `milonga check`.")
-    if not found.events:
+def tell(found: dict[str, Any]) -> None:
+    types = ", ".join(f"{n:,} {type_}" for type_, n in found["types"].items())
+    arrived = f"arrived from {found['from']} to {found['to']}"
+    _say(f"{many(found['events'], 'event')} {arrived}{f': {types}' if types else ''}.")
+    if found["damaged"]:
+        note(f"{found['damaged']:,} records of the log cannot be read: see `milonga check`.")
+    if not found["events"]:
         return
     typer.echo("")
     rows = [
-        [f"{state} {code}".strip(), f"{now} {why}".strip(), f"{n:,}"]
-        for (state, code, now, why), n in found.fates.most_common()
+        [f"{one['first']} {one['firstCode']}".strip(), f"{one['now']} {one['code']}".strip(), f"{one['events']:,}"]
+        for one in found["outcomes"]
     ]
     print_table(("first", "now", "events"), rows)
-    if found.fields:
+    if fields := found["fields"]:
         typer.echo("\nChanged requests differ from those first sent in:")
-        for field, n in found.fields.most_common(MOST_FIELDS):
-            typer.echo(f"  {clean(field, 200)}  ({n:,})")
-        if len(found.fields) > MOST_FIELDS:
-            typer.echo(f"  and {len(found.fields) - MOST_FIELDS:,} more: --json")
-    for example in found.examples.get("changed", []):
+        for one in fields[:MOST_FIELDS]:
+            typer.echo(f"  {clean(one['field'], 200)}  ({one['events']:,})")
+        if len(fields) > MOST_FIELDS:
+            typer.echo(f"  and {len(fields) - MOST_FIELDS:,} more: --json")
+    for example in (one for one in found["examples"] if one["now"] == "changed"):
         typer.echo("\n" + clean(f"For example {example['messageId']} ({example['type']}):"))
         for change in example["changes"]:
             typer.echo(f"  {clean(change['field'], 200)}: {_value(change, 'before')} -> {_value(change, 'now')}")
-    if found.left_out:
-        less = many(found.left_out, "event")
+    if found["leftOut"]:
+        less = many(found["leftOut"], "event")
         _say(f"\n{less} would be sent without what newer ones have set since; --overwrite sends all.")
-    _say(f"\n{many(found.sent, 'event')}, {many(found.requests, 'request')}, would be sent.")
+    _say(f"\n{many(found['send'], 'event')}, {many(found['requests'], 'request')}, would be sent.")
 
 
 def _long(seconds: float) -> str:

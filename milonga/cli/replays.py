@@ -6,14 +6,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from milonga.api.client import rows
 from milonga.cli.asking import answers
-from milonga.cli.common import DATA, DataOption, JsonOption, facts_of, fail, note
+from milonga.cli.common import DATA, DataOption, JsonOption, note
+from milonga.cli.reaching import reached, say
 from milonga.cli.replay import later
 from milonga.cli.terminal import Column, clean, print_json, print_table
-from milonga.delivery.replay_rows import Replay, ReplayState
-from milonga.facts import wishes
-from milonga.facts.facts import Facts
-from milonga.facts.replays import as_row
+from milonga.delivery.replay_rows import ReplayState
 
 app = typer.Typer(no_args_is_help=True, help="Replays: events sent once more (`milonga replay`).")
 
@@ -42,26 +41,22 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List replays, newest first."""
-    with facts_of(data) as facts:
-        of = None if destination is None else facts.workspace.destination(destination).id
-        replays = [] if facts.delivery is None else facts.delivery.replays.all(of, limit)
-        rows = [as_row(facts, replay) for replay in replays]
-        waiting = sum(command.kind == "replay" for command in facts.workspace.commands.pending())
+    with reached(data) as milonga:
+        answer = rows(milonga, "listReplays", {"destination": destination}, limit)
     if json:
-        print_json(rows)
-    elif rows:
-        print_table(COLUMNS, [[_cell(row, column.name) for column in COLUMNS] for row in rows])
+        print_json(answer.data)
+    elif answer.data:
+        print_table(COLUMNS, [[_cell(row, column.name) for column in COLUMNS] for row in answer.data])
     else:
         typer.echo("Nothing was replayed.")
-    if waiting:
-        note(f"{waiting:,} asked for that no server has begun.")
+    say(answer)
 
 
 @app.command()
 def show(number: Number, data: DataOption = DATA, json: JsonOption = False) -> None:
     """Show what a replay was asked for, how far it is, and what became of its events."""
-    with facts_of(data) as facts:
-        row = as_row(facts, _one(facts, number))
+    with reached(data) as milonga:
+        row = milonga.ask("getReplay", {"replay": number}).data
     if json:
         print_json(row)
         return
@@ -88,22 +83,15 @@ def stop(number: Number, data: DataOption = DATA, json: JsonOption = False) -> N
 
 
 def _ask(data: Path, number: int, state: ReplayState, what: str, *, json: bool) -> None:
-    with facts_of(data) as facts:
-        command = wishes.set_replay(facts, number, state, by="cli")
-        done = answers(facts, [command]) is not None
+    with reached(data) as milonga:
+        asked = milonga.ask("updateReplay", {"replay": number}, body={"state": state.value}).data
+        done = answers(milonga, asked["commands"]) is not None
         if json:
             print_json({"replay": number, "asked": state.value, "done": done})
         elif done:
             typer.echo(f"Replay {number} is {what}.")
         if not done:
-            note(later(facts))
-
-
-def _one(facts: Facts, number: int) -> Replay:
-    found = None if facts.delivery is None else facts.delivery.replays.one(number)
-    if found is None:
-        fail(f"There is no replay {number}. See `milonga replays list`.")
-    return found
+            note(later(milonga))
 
 
 def _told(row: dict[str, Any]) -> Iterator[str]:

@@ -1,20 +1,20 @@
 """What is told of a destination: how it stands, its settings, its history; as JSON and in tables."""
 
 import textwrap
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import typer
-from msgspec import Struct
 
 from milonga.cli.terminal import Column, clean, print_table
 from milonga.facts.destinations import failure, notes
-from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.settings import Field, fields_of
 
 WIDTH: Final = 100  #: characters of a line of help
 LONGEST: Final = 40  #: characters of a value in the history
+
+Settings: TypeAlias = Sequence[Mapping[str, Any]]
+"""As the catalog declares them (milonga.facts.destinations.declared)."""
 
 
 def print_list(rows: list[dict[str, Any]]) -> None:
@@ -52,7 +52,8 @@ def print_list(rows: list[dict[str, Any]]) -> None:
     )
 
 
-def print_details(one: Mapping[str, Any], settings: Struct) -> None:
+def print_details(one: Mapping[str, Any], settings: Settings) -> None:
+    """settings  of its kind, and of delivery"""
     typer.echo(f"{one['name']} ({one['kind']}, id {one['id']}) for source {one['source']}")
     why = because(one["reason"]) if one["reason"] != one["state"] else ""
     typer.echo(f"{one['state']} since {one['since']}, by {one['by']}{why}")
@@ -77,15 +78,15 @@ def print_details(one: Mapping[str, Any], settings: Struct) -> None:
         typer.echo(
             f"\nSettings, version {one['settingsVersion']} (what they mean: milonga destinations kinds {one['kind']})"
         )
-        _print_settings(fields_of(type(settings)), one["settings"])
+        _print_settings([field for field in settings if field["group"] == "settings"], one["settings"])
     typer.echo("\nDelivery settings")
-    _print_settings(fields_of(DeliverySettings), one["delivery"])
+    _print_settings([field for field in settings if field["group"] == "delivery"], one["delivery"])
     typer.echo("\nHistory")
     print_table(("when", "by", "what"), [(entry["at"], entry["by"], _event(entry)) for entry in one["history"]])
 
 
-def _print_settings(fields: tuple[Field, ...], values: Mapping[str, Any]) -> None:
-    rows = [(field.name, _listed(values[field.name]), _listed(field.default)) for field in fields]
+def _print_settings(fields: Settings, values: Mapping[str, Any]) -> None:
+    rows = [(field["name"], _listed(values[field["name"]]), _listed(field["default"])) for field in fields]
     print_table(("setting", "value", "default"), rows)
 
 
@@ -130,13 +131,13 @@ def text(value: object) -> str:
             return msgspec.json.encode(value).decode()
 
 
-def print_kind(fields: tuple[Field, ...]) -> None:
+def print_kind(fields: Settings) -> None:
     """Every setting with its help."""
     for number, field in enumerate(fields):
         if number:
             typer.echo("")
-        marks = [field.kind, *(["required"] if field.required else []), *(["secret"] if field.secret else [])]
-        typer.echo(f"{field.name}: {field.label} ({', '.join(marks)})")
-        typer.echo(f"  default: {text(field.default) or 'empty'}")
-        for line in textwrap.wrap(field.help, WIDTH, break_long_words=False, break_on_hyphens=False):
+        marks = [field["type"], *(["required"] if field["required"] else []), *(["secret"] if field["secret"] else [])]
+        typer.echo(f"{field['name']}: {field['label']} ({', '.join(marks)})")
+        typer.echo(f"  default: {text(field['default']) or 'empty'}")
+        for line in textwrap.wrap(field["help"], WIDTH, break_long_words=False, break_on_hyphens=False):
             typer.echo(f"  {line}")

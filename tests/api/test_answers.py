@@ -137,7 +137,7 @@ def everything(api: Served, path: str, count: int) -> list[Any]:
     ("path", "count"),
     [
         ("/events", 7),
-        ("/stories?account=acme-1", 3),
+        ("/stories?account=acme", 3),
         ("/destinations?removed=true", 1),
         ("/destinations/totango/history", 1),
         ("/dead-letters", 1),

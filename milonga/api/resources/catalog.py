@@ -34,6 +34,7 @@ def _row(kind: Destination) -> dict[str, Any]:
         "kind": kind.kind,
         "label": kind.label,
         "summary": kind.summary,
+        "beforeReplay": kind.before_replay,
         "settings": [
             *(declared(field, "settings") for field in own),
             *(declared(field, "delivery") for field in shared),

@@ -17,10 +17,11 @@ from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.dead import as_row, count
 from milonga.facts.facts import Facts, Place
+from milonga.facts.when import moment
 from milonga.spec.event import EventType
-from milonga.spec.limits import MAX_EVENT
 from milonga.spec.read import read_stamped
 from milonga.spec.text import well_formed
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import NotThere
 from milonga.workspace.roles import Role
 
@@ -64,12 +65,22 @@ class Letters(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_
 
 
 class EditedLetter(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Of which dead letter, and the event that is to go out in its place."""
+    """
+    Of which dead letter, and the event that is to go out in its place, as JSON or as its text. died_at: as it was seen;
+    if it was refused once more since, nothing is done.
+    """
 
     destination: str
     partition: Annotated[int, Meta(ge=0, le=2**53)]
     offset: Annotated[int, Meta(ge=0, le=2**53)]
-    event: dict[str, Any]
+    event: dict[str, Any] | str
+    died_at: Annotated[str, Meta(max_length=50)] | None = None
+
+
+class LetterCountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one destination, if it is named."""
+
+    destination: str | None = None
 
 
 class Chosen(Struct, frozen=True):
@@ -105,12 +116,13 @@ def list_letters(asked: Asked[LettersQuery, None]) -> Listed:
     return Listed(rows, next_, more={"total": count(facts, query.destination)})
 
 
-def count_letters(asked: Asked[NoQuery, None]) -> list[dict[str, Any]]:
-    facts = asked.facts
+def count_letters(asked: Asked[LetterCountsQuery, None]) -> list[dict[str, Any]]:
+    facts, name = asked.facts, asked.query.destination
+    number = None if name is None else facts.workspace.destination(name).id
     return [
         {"destination": place.config.name, "code": code, "count": n}
         for place in facts.places
-        if place.removed_at is None and facts.delivery is not None
+        if place.removed_at is None and facts.delivery is not None and number in (None, place.config.id)
         for code, (n, _, _) in sorted(count_by_code(facts.delivery, place.config.id).items())
     ]
 
@@ -126,14 +138,13 @@ def discard(asked: Asked[NoQuery, Letters]) -> dict[str, Any]:
 def edit(asked: Asked[NoQuery, EditedLetter]) -> dict[str, Any]:
     facts, body = asked.facts, asked.body
     place = Place(facts.workspace.destination(body.destination))
-    text = encoded(body.event)
-    if len(text) > MAX_EVENT:
-        raise Problem(422, "invalid_body", f"An event has {MAX_EVENT:,} bytes at most.", field="$.event")
+    text = body.event if isinstance(body.event, str) else encoded(body.event).decode()
+    died_at = None if body.died_at is None else _moment(body.died_at)
     position = Position(body.partition, body.offset)
     if facts.delivery is None or facts.delivery.dead(place.config.id, position) is None:
         raise NotThere("There is no such dead letter any more: it was resent or discarded.")
     try:
-        command = wishes.edit(facts, place, position, text.decode(), by=asked.caller.name)
+        command = wishes.edit(facts, place, position, text, died_at=died_at, by=asked.caller.name)
     except NotValid as error:
         raise Problem(422, "invalid_body", f"{error}. Nothing was changed.", field="$.event") from None
     return {"asked": 1, "commands": [command]}
@@ -164,6 +175,13 @@ def _chosen(facts: Facts, body: Letters) -> list[Chosen]:
         raise NotThere(_none(sorted(missing)))
     at = [(place, [one.position for one in found if one.destination == place.config.id]) for place in places.values()]
     return [Chosen(place, len(positions), at=positions) for place, positions in at if positions]
+
+
+def _moment(text: str) -> int:
+    try:
+        return moment(text, milliseconds())
+    except (ValueError, OverflowError) as error:
+        raise Problem(422, "invalid_body", str(error), field="$.diedAt") from None
 
 
 def _at(facts: Facts, letters: Sequence[LetterAt]) -> list[Chosen]:
@@ -221,6 +239,7 @@ ROUTES: Final = (
         role=Role.viewer,
         name="countDeadLetters",
         summary="How many dead letters there are, by destination and code.",
+        query=LetterCountsQuery,
         answer=list[shapes.DeadLetterCount],
         handle=count_letters,
     ),

@@ -11,7 +11,7 @@ from milonga.api.changes import merged
 from milonga.api.problem import Problem
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, NoQuery, PageQuery, Route, Told
 from milonga.destinations.contract import Destination
-from milonga.facts.destinations import as_row, details, lacks, masked, place_called
+from milonga.facts.destinations import as_row, details, lacks, place_called
 from milonga.facts.directory import log_end
 from milonga.facts.facts import Facts, waiting_events
 from milonga.facts.history import history
@@ -72,8 +72,9 @@ class ConnectionTest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Waiting(Struct, frozen=True, kw_only=True):
-    """exact: no server is needed to know it, or one runs."""
+    """exact: a server runs, which counts. state: on, off or paused."""
 
+    state: str
     waiting: int
     exact: bool
 
@@ -129,7 +130,7 @@ def change(asked: Asked[NoQuery, DestinationChange]) -> Told:
     config = workspace.destination(asked.names["destination"])
     end = log_end(asked.reading.path)
     of = kind_named(workspace.kinds, config.kind, config.name)
-    changes = merged(body.settings, of.settings, masked(workspace, config)) | merged(body.delivery, DeliverySettings)
+    changes = merged(body.settings, of.settings) | merged(body.delivery, DeliverySettings)
     stays_off = config.state is DestinationState.off and body.state in (None, DestinationState.off)
     if changes:
         if not stays_off:
@@ -162,7 +163,7 @@ def test(asked: Asked[NoQuery, ConnectionTest]) -> dict[str, Any]:
     workspace, body = asked.workspace, asked.body
     config = workspace.destination(asked.names["destination"])
     of = kind_named(workspace.kinds, config.kind, config.name)
-    changes = merged(body.settings, of.settings, masked(workspace, config)) | merged(body.delivery, DeliverySettings)
+    changes = merged(body.settings, of.settings) | merged(body.delivery, DeliverySettings)
     return tested(workspace, config, changes, allow_private=asked.reading.allow_private)
 
 
@@ -190,7 +191,7 @@ def waiting(asked: Asked[NoQuery, None]) -> dict[str, Any]:
     facts = asked.facts
     config = facts.workspace.destination(asked.names["destination"])
     count, exact = waiting_events(facts, config, log_end(asked.reading.path))
-    return {"waiting": count, "exact": exact}
+    return {"state": config.state.value, "waiting": count, "exact": exact}
 
 
 # Rules of a change

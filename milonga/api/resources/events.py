@@ -11,6 +11,7 @@ from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery
 from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts import events as rows
+from milonga.facts.explain import at as event_at
 from milonga.facts.explain import by_message_id, why_not_kept
 from milonga.facts.facts import Facts
 from milonga.facts.search import SCAN, Wanted, find
@@ -28,7 +29,7 @@ NOBODY: Final = "Name one of: messageId, user, account."
 class EventsQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """
     All that is named must fit, ids and names exactly. A page may hold few, or none, while there is more: `looked` says
-    how many events were looked at, and `until` back to when, if it was cut short.
+    how many events were looked at, `last` the offset of the last one, `until` back to when, if it was cut short.
     """
 
     count: Count = USUAL
@@ -80,7 +81,11 @@ def list_events(asked: Asked[EventsQuery, None]) -> Listed:
         message_id=query.message_id,
     )
     found = find(facts.log, wanted, query.count, query.scan, _before(query.cursor))
-    more = {"looked": found.looked, "until": None if found.until is None else instant(found.until)}
+    more = {
+        "looked": found.looked,
+        "until": None if found.until is None else instant(found.until),
+        "last": None if found.last is None else found.last.position.offset,
+    }
     next_ = None if found.last is None else paging.cursor(_place(found.last))
     return Listed([rows.as_row(facts, stored) for stored in found.events], next_, more=more)
 
@@ -164,7 +169,7 @@ def _at(asked: Asked[Any, Any]) -> Stored:
     """By PARTITION-OFFSET."""
     partition, _, offset = asked.names["position"].partition("-")
     position = Position(number_of(partition, "event"), number_of(offset, "event"))
-    found = asked.facts.log.at(position)
+    found = event_at(asked.facts, position)
     if not isinstance(found, Stored):
         gone = "is not kept, or not any more" if found is None else "cannot be read: see `milonga check`"
         raise not_found(f"The event {position.partition}-{position.offset} {gone}.")

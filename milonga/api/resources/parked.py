@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from milonga.api import paging, shapes
 from milonga.api.problem import Problem
+from milonga.api.reading import query_json
 from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
@@ -26,12 +27,13 @@ Key = Annotated[list[str], Meta(min_length=1, max_length=10)]
 
 
 class KeysQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Of one destination; account: keys that begin with it."""
+    """Of one destination. account: keys that begin with it. key: this one alone, as JSON."""
 
     destination: str
     count: Count = USUAL
     cursor: Cursor = ""
     account: str | None = None
+    key: str | None = None
     after: Annotated[str | None, Meta(description="A key as JSON; those behind it, instead of a cursor.")] = None
 
 
@@ -66,6 +68,9 @@ def list_keys(asked: Asked[KeysQuery, None]) -> Listed:
     number, reader = facts.workspace.destination(query.destination).id, facts.delivery
     if reader is None:
         return Listed([], more={"total": 0})
+    if query.key is not None:
+        one = parked_key(reader, number, _key(query.key))
+        return Listed([] if one is None else [as_row(one)], more={"total": count_keys(reader, number)})
     after = paging.place(query.cursor, str) or query.after or ""
     found = parked_keys(reader, number, after=after, account=query.account, limit=query.count + 1)
     page = paging.page(found, query.count, lambda one: one.text, as_row)
@@ -82,6 +87,10 @@ def release(asked: Asked[NoQuery, Lines]) -> dict[str, Any]:
 
 def skip(asked: Asked[NoQuery, LinesToSkip]) -> dict[str, Any]:
     return _ask(asked, SKIP, whole=asked.body.whole)
+
+
+def _key(text: str) -> tuple[str, ...]:
+    return tuple(query_json(text, list[str], "key"))
 
 
 def _ask(asked: Asked[NoQuery, Any], kind: str, *, whole: bool = False) -> dict[str, Any]:

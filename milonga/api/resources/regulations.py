@@ -8,15 +8,15 @@ from milonga.api import paging, shapes
 from milonga.api.resources.commands import number_of
 from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route
 from milonga.facts.regulations import as_row
-from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind
+from milonga.privacy.regulation import LONGEST_USER, Kind
 from milonga.workspace.roles import Role
 
 
 class NewRegulation(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """users: ids, as events have them. source: at this one only; at all, unless named."""
+    """users: ids, as events have them, 1 to 5,000. source: at this one only; at all, unless named."""
 
     kind: Kind
-    users: Annotated[list[str], Meta(min_length=1, max_length=MOST_USERS)]
+    users: list[str]
     source: str | None = None
 
 

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from milonga.api import paging, shapes
 from milonga.api.problem import Problem
 from milonga.api.resources.commands import number_of
-from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, NoQuery, Route, Told
+from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.replay_rows import KEPT, Replay, ReplayState
 from milonga.delivery.selection import Selection
 from milonga.facts import wishes
@@ -85,7 +85,7 @@ def show(asked: Asked[NoQuery, None]) -> dict[str, Any]:
     return as_row(asked.facts, _one(asked))
 
 
-def rehearse(asked: Asked[NoQuery, NewReplay]) -> Told:
+def rehearse(asked: Asked[NoQuery, NewReplay]) -> dict[str, Any]:
     facts, body = asked.facts, asked.body
     now = milliseconds()
     place, wanted = _wanted(facts, body, now)
@@ -102,9 +102,8 @@ def rehearse(asked: Asked[NoQuery, NewReplay]) -> Told:
                 "`milonga replay --dry-run` where the data directory is.",
             )
 
-    found = asyncio.run(rehearsal.run(now, overwrite=body.overwrite, tell=tell))
-    notes = [kind.before_replay] if kind.before_replay else []
-    return Told(_about(facts, place, wanted) | as_json(found), notes)
+    found = asyncio.run(rehearsal.run(now, overwrite=body.overwrite, tell=asked.reading.tell or tell))
+    return _about(facts, place, wanted) | as_json(found)
 
 
 def begin(asked: Asked[NoQuery, NewReplay]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Sources and their write keys."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, Struct
@@ -9,11 +10,13 @@ from milonga.api.changes import merged
 from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route, Told
 from milonga.collector.cdn.assets import NotBuilt
 from milonga.facts import setup
+from milonga.facts.keys import key_warnings
 from milonga.facts.sources import as_row
 from milonga.workspace.errors import NotThere
 from milonga.workspace.model import Source, SourceSettings
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import by_name, changed
+from milonga.workspace.store import Workspace
 
 LOCAL: Final = "http://127.0.0.1:8080"  #: where `milonga serve` listens unless told
 
@@ -30,12 +33,6 @@ class SourceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """settings: what changes; null puts back a default."""
 
     settings: dict[str, Any]
-
-
-class NewKey(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """A random one is made unless it is given."""
-
-    write_key: str | None = None
 
 
 class SetUpQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -55,7 +52,7 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
         query.cursor,
         query.count,
         lambda one: as_row(one, destinations),
-        [note for one in sources if (note := trouble(one))],
+        [*(said for one in sources if (said := trouble(one))), *_ending(asked.workspace, sources)],
     )
 
 
@@ -85,17 +82,6 @@ def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
     name = asked.names["source"]
     asked.workspace.remove_source(name, by=asked.caller.name)
     return {"removed": name}
-
-
-def add_key(asked: Asked[NoQuery, NewKey]) -> dict[str, Any]:
-    name = asked.names["source"]
-    return {"source": name, "writeKey": asked.workspace.add_key(name, asked.body.write_key, by=asked.caller.name)}
-
-
-def remove_key(asked: Asked[NoQuery, None]) -> dict[str, Any]:
-    name, key = asked.names["source"], asked.names["key"]
-    asked.workspace.remove_key(name, key, by=asked.caller.name)
-    return {"source": name, "removed": key}
 
 
 def set_up(asked: Asked[SetUpQuery, None]) -> Told:
@@ -128,7 +114,13 @@ def trouble(source: Source) -> str:
 
 def _told(asked: Asked[Any, Any]) -> Told:
     source = asked.workspace.source(asked.names["source"])
-    return Told(as_row(source, asked.workspace.destinations()), [note for note in (trouble(source),) if note])
+    notes = [*([said] if (said := trouble(source)) else []), *_ending(asked.workspace, (source,))]
+    return Told(as_row(source, asked.workspace.destinations()), notes)
+
+
+def _ending(workspace: Workspace, sources: Iterable[Source]) -> list[str]:
+    """Keys that end although something sends with them."""
+    return [said for one in sources for said in key_warnings(one.name, workspace.write_keys.of(one.name))]
 
 
 def _chosen(source: Source, write_key: str | None) -> str:
@@ -192,26 +184,6 @@ ROUTES: Final = (
         summary="Remove a source: its write keys let nobody in any more; events that arrived stay.",
         answer=shapes.Removed,
         handle=remove,
-    ),
-    Route(
-        method="POST",
-        path="/sources/{source}/write-keys",
-        role=Role.editor,
-        name="createWriteKey",
-        summary="Add a write key; the ones there are stay in force.",
-        body=NewKey,
-        answer=shapes.WriteKey,
-        status=201,
-        handle=add_key,
-    ),
-    Route(
-        method="DELETE",
-        path="/sources/{source}/write-keys/{key}",
-        role=Role.editor,
-        name="removeWriteKey",
-        summary="Remove a write key: it lets nobody in any more.",
-        answer=shapes.RemovedKey,
-        handle=remove_key,
     ),
     Route(
         method="GET",

@@ -1,0 +1,203 @@
+"""`milonga --server URL`: commands say of a server elsewhere what they say of a data directory here."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from milonga.api.remote import BadAddress, server_at
+from milonga.cli.main import app
+from milonga.workspace.roles import Role
+from tests.api.conftest import fill
+from tests.api.serving import Served, served
+from tests.cli.filled import EVENTS
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    data = tmp_path_factory.mktemp("there") / "data"
+    fill(data)
+    with served(data) as found:
+        yield found
+
+
+def run(*words: str, env: dict[str, str | None] | None = None, text: str | None = None) -> tuple[int, str, str]:
+    """Exit status, stdout, stderr."""
+    clean: dict[str, str | None] = dict.fromkeys(("MILONGA_URL", "MILONGA_TOKEN", "MILONGA_TOKEN_FILE", "MILONGA_DATA"))
+    done = CliRunner().invoke(app, words, env={**clean, **(env or {})}, input=text)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+def elsewhere(there: Served, *words: str, role: Role = Role.administrator) -> tuple[int, str, str]:
+    return run(*words, env={"MILONGA_URL": there.url, "MILONGA_TOKEN": there.tokens[role]})
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "sources list",
+        "sources show web",
+        "sources show nobody",
+        "sources keys list web",
+        "sources setup web --host https://e.example",
+        "destinations list --all",
+        "destinations show totango",
+        "destinations show 2",
+        "destinations show nobody",
+        "destinations kinds",
+        "destinations kinds totango",
+        "destinations filters totango",
+        "events list -n 3",
+        "events list --type alias --scan 10",
+        "events show m7",
+        "events show nobody",
+        "events discarded",
+        "events counts",
+        "events tail -n 2",
+        f"explain m{EVENTS}",
+        "explain nobody",
+        "explain --account acme --limit 2",
+        "explain --user nobody",
+        "explain --account acme --summary",
+        "dead list",
+        f"dead show m{EVENTS}",
+        "parked list totango",
+        "replays list",
+        "replays show 7",
+        "replay totango --from 1970-01-01 --to 2100-01-01 --dry-run",
+        "regulations list",
+        "regulations show 7",
+        "regulations suppressed ada",
+        "users list",
+        "tokens list",
+        "audit",
+    ],
+)
+@pytest.mark.parametrize("form", ["words", "json"])
+def test_a_command_says_the_same_of_a_server_elsewhere(words: str, form: str, there: Served) -> None:
+    given = [*words.split(), *(["--json"] if form == "json" else [])]
+    here = run(*given, "--data", str(there.data))
+    assert elsewhere(there, *given) == here
+    if form == "json" and not here[0] and "tail" not in given:
+        assert json.loads(here[1]) is not None
+
+
+def test_changes_are_made_elsewhere_under_the_name_of_the_token(there: Served) -> None:
+    for words in (
+        "sources add shop",
+        "sources set shop rateLimit=5 origins=https://a.example",
+        "destinations add totango --source shop --name second --set serviceId=SP-2",
+        "destinations set second sdrToken=hush --unset defaultPlan",
+        "destinations undo second",
+        "destinations filters second add no-tests --drop",
+        "destinations pause second --reason why",
+        "destinations disable second --yes",
+        "destinations remove second --yes",
+        "sources keys rotate shop --overlap 1d",
+        "sources remove shop --yes",
+        "regulations suppress grace --wait 0",
+        "users add ada --role viewer",
+        "users remove ada --yes",
+        "tokens create short --role viewer",
+        "tokens revoke short --yes",
+        f"dead resend m{EVENTS}",
+        "replay totango --from 1970-01-01 --yes",
+    ):
+        code, out, err = elsewhere(there, *words.split())
+        assert (code, "Traceback" in err) == (0, False), (words, out, err)
+    _, out, _ = elsewhere(there, "audit", "--json", "--by", "token:test-administrator")
+    assert len(json.loads(out)) >= 17
+
+
+def test_a_required_setting_that_is_missing_is_told_with_what_to_type(there: Served) -> None:
+    words = ("destinations", "add", "totango", "--source", "web", "--name", "third")
+    code, _, err = elsewhere(there, *words)
+    assert (code, err) == run(*words, "--data", str(there.data))[::2]
+    assert "--set serviceId=..." in err
+
+
+def test_a_role_that_is_not_enough_is_told(there: Served) -> None:
+    code, _, err = elsewhere(there, "sources", "add", "more", role=Role.viewer)
+    assert code == 1
+    assert "needs the role editor" in err
+
+
+def test_without_a_good_token_it_says_where_one_is_taken_from(there: Served) -> None:
+    for env in ({}, {"MILONGA_TOKEN": "mlg_nonsense"}):
+        code, _, err = run("--server", there.url, "sources", "list", env=dict(env))
+        assert code == 1
+        assert "MILONGA_TOKEN or --token-file" in err
+
+
+def test_a_token_is_read_from_a_file(there: Served, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(there.tokens[Role.viewer] + "\n")
+    code, out, err = run("--server", there.url, "--token-file", str(file), "sources", "list", "--json")
+    assert (code, err) == (0, "")
+    assert "web" in [one["name"] for one in json.loads(out)]
+    assert run("--server", there.url, "--token-file", str(tmp_path / "none"), "sources", "list")[0] == 2
+
+
+def test_a_data_directory_that_is_named_comes_before_a_server_of_the_environment(there: Served, tmp_path: Path) -> None:
+    env: dict[str, str | None] = {"MILONGA_URL": "http://127.0.0.1:1"}
+    assert run("sources", "list", "--data", str(there.data), env=env)[0] == 0
+    assert run("--server", there.url, "sources", "list", "--data", str(there.data))[0] == 2
+
+
+@pytest.mark.parametrize(
+    "words", ["serve", "demo", "check", "backup x", "restore x", "translate totango", "fake totango"]
+)
+def test_what_is_done_here_only_is_told_kindly(words: str) -> None:
+    code, _, err = run("--server", "https://milonga.example", *words.split())
+    assert code == 1
+    assert "leave --server out" in err
+
+
+def test_a_server_that_is_not_there_is_told_in_words(there: Served) -> None:
+    code, _, err = run("--server", "http://127.0.0.1:1", "sources", "list")
+    assert code == 1
+    assert "cannot be reached" in err
+    code, _, err = run("--server", f"https://127.0.0.1:{there.port}", "sources", "list")
+    assert code == 1
+    assert "cannot be reached" in err
+    code, _, err = run("--server", f"{there.url}/elsewhere", "sources", "list")
+    assert code == 1
+    assert "is no API of Milonga's" in err
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "ftp://a", "http://", "http://a:b", "http://u:p@a", "http://a?b", "http://a b"]
+)
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(BadAddress):
+        server_at(url, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "clear"),
+    [
+        ("http://127.0.0.1:8081", False),
+        ("http://[::1]:8081/", False),
+        ("http://localhost:8081", False),
+        ("https://a.example/milonga/", False),
+        ("http://a.example", True),
+    ],
+)
+def test_who_may_read_along_is_known(url: str, clear: bool) -> None:
+    server = server_at(url, "")
+    assert server.in_the_clear is clear
+    assert server_at(server.url, "") == server
+
+
+def test_a_token_that_could_not_be_sent_is_refused() -> None:
+    with pytest.raises(ValueError, match="token"):
+        server_at("https://a.example", "two words")
+
+
+def test_the_kinds_of_answers_are_checked(there: Served) -> None:
+    found: Any = elsewhere(there, "events", "list", "-n", "2", "--json")
+    assert len(json.loads(found[1])) == 2
