@@ -704,3 +704,25 @@ class WithoutAccount(Struct, frozen=True, kw_only=True, rename="camel"):
     with_user: int
     nameable: int
     examples: list[NameableExample]
+
+
+class Preview(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an event would become: the rules in order, the requests with secrets as ***, or why there are none."""
+
+    event: dict[str, Any]
+    rules: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    skip: dict[str, Any] | None
+    notices: list[dict[str, Any]]
+
+
+class ProblemReason(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So much was not delivered for one reason. kept: dead letters that wait for a decision."""
+
+    destination: str
+    state: str
+    code: str
+    why: str
+    fix: str
+    trend: dict[str, Any]
+    kept: int

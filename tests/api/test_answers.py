@@ -395,3 +395,37 @@ def test_a_path_that_is_no_text_is_told_so(api: Served) -> None:
         sent = {"Authorization": f"Bearer {api.tokens[Role.viewer]}"}
         connection.request("GET", f"{PREFIX}/sources/%ff", headers=sent)
         assert connection.getresponse().status == 404
+
+
+def test_an_event_is_tried_out_with_settings_that_are_not_saved(api: Served) -> None:
+    event = {"type": "track", "userId": "ada", "event": "Paid", "context": {"groupId": "acme"}}
+    body = {"destination": "totango", "event": event, "settings": {"serviceId": "SP-7"}}
+    told = api.ask("POST", "/previews", body, role=Role.viewer).data
+    assert told["skip"] is None
+    assert "SP-7" in str(told["requests"])
+    assert HUSH not in str(told)
+    kept = api.ask("POST", "/previews", {"destination": "totango", "position": {"partition": 0, "offset": 7}}).data
+    assert kept["event"]["messageId"] == "m7"
+    problem(api.ask("POST", "/previews", {"destination": "totango"}), 422, "invalid_body")
+    problem(api.ask("POST", "/previews", {"destination": "totango", "event": "{"}), 422, "refused")
+
+
+def test_an_edited_dead_letter_is_asked_to_go_out_in_its_place(api: Served) -> None:
+    letter = api.ask("GET", "/dead-letters?events=true").data[-1]
+    where = {"destination": letter["destination"], **letter["position"]}
+    edited = {**where, "event": {**letter["event"], "event": "Mended"}, "diedAt": letter["diedAt"]}
+    assert api.ask("POST", "/dead-letters/edit", edited, role=Role.editor).data["asked"] == 1
+    problem(api.ask("POST", "/dead-letters/edit", {**where, "event": {"type": 7}}), 422, "invalid_body", "$.event")
+    problem(api.ask("POST", "/dead-letters/edit", {**edited, "offset": 1}), 404, "not_found")
+
+
+def test_write_keys_are_exchanged_with_an_overlap(api: Served) -> None:
+    first = api.ask("POST", "/sources", {"name": "turning"}).data["writeKeys"][0]
+    done = api.ask("POST", "/sources/turning/write-keys/rotate", {"overlap": "1d"}, role=Role.editor).data
+    assert [one["writeKey"] for one in done["ends"]] == [first]
+    problem(api.ask("PATCH", f"/sources/turning/write-keys/{first}", {}), 422, "invalid_body", "$.endsIn")
+    assert api.ask("PATCH", f"/sources/turning/write-keys/{first}", {"endsIn": None}).data["endsAt"] is None
+    problem(
+        api.ask("PATCH", f"/sources/turning/write-keys/{first}", {"endsIn": "soon"}), 422, "invalid_body", "$.endsIn"
+    )
+    api.ask("DELETE", "/sources/turning")

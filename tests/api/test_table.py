@@ -112,6 +112,11 @@ ANSWERS = {
     "listActivities": "/activities?source=web",
     "getAdvice": "/advice",
     "countWithoutAccount": "/counts/without-account?days=30",
+    "listWriteKeys": "/sources/web/write-keys",
+    "listProblems": "/problems",
+    "listStories": "/stories?account=acme&count=2",
+    "listReceived": "/received?messageId=m7",
+    "getSummary": "/summary?account=acme",
     "listParkedKeys": "/parked-keys?destination=totango",
 }
 

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from milonga.api.remote import BadAddress, server_at
-from milonga.cli.main import app
+from milonga.cli.main import COMMANDS, made
 from milonga.workspace.roles import Role
 from tests.api.conftest import fill
 from tests.api.serving import Served, served
@@ -27,7 +27,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def run(*words: str, env: dict[str, str | None] | None = None, text: str | None = None) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
     clean: dict[str, str | None] = dict.fromkeys(("MILONGA_URL", "MILONGA_TOKEN", "MILONGA_TOKEN_FILE", "MILONGA_DATA"))
-    done = CliRunner().invoke(app, words, env={**clean, **(env or {})}, input=text)
+    done = CliRunner().invoke(made(COMMANDS), words, env={**clean, **(env or {})}, input=text)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
 
