@@ -12,9 +12,8 @@ import msgspec
 from msgspec import Struct
 
 from milonga.eventlog.api import START, Discard, Position, Stored
-from milonga.outcomes.explain import name_of
+from milonga.spec.called import name_in
 from milonga.spec.event import EventType
-from milonga.spec.read import NotAnEvent, read_stamped
 from milonga.spec.stored import Stamped
 
 RATE: Final = 20.0  #: rows a second that a viewer gets, in the long run
@@ -55,7 +54,7 @@ class Row(Struct):
     def name(self) -> str | None:
         """What a track, page or screen call is called. Read from the body when first asked for."""
         if self._name is msgspec.UNSET:
-            self._name = None if self.event is None else _name(self.event)
+            self._name = None if self.event is None else name_in(self.event)
         return self._name
 
 
@@ -75,31 +74,6 @@ def row_of(stored: Stored) -> Row:
 
 def row_of_discard(discard: Discard) -> Row:
     return Row(position=None, at=discard.at, source=discard.source, code=discard.code, discard=discard)
-
-
-class _Named(Struct):
-    event: str | None = None
-    name: str | None = None
-
-
-_decoder = msgspec.json.Decoder(_Named)
-
-
-def _name(event: Stamped) -> str | None:
-    """As name_of has it. Most bodies are as they should be: then a look at two fields is enough."""
-    if event.stamp.type not in ("track", "page", "screen"):
-        return None
-    try:
-        found = _decoder.decode(event.body)
-        name = found.event if event.stamp.type == "track" else found.name
-        if name and name == name.strip():
-            return name
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        pass
-    try:
-        return name_of(read_stamped(event))
-    except NotAnEvent:
-        return None
 
 
 Where: TypeAlias = Literal["", "name", "user", "account", "message_id"]

@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from milonga.eventlog.api import Stored
-from milonga.spec.event import EventType, Page, Screen, Track
-from milonga.spec.read import call_of, read_object
+from milonga.spec.called import name_in
+from milonga.spec.event import EventType
 
 
 class Selection(Struct, frozen=True, kw_only=True):
@@ -32,17 +32,5 @@ class Selection(Struct, frozen=True, kw_only=True):
             and self.since <= stamp.received_at < self.until
             and self.type in (None, stamp.type)
             and self.account in (None, stamp.account)
-            and (self.name is None or self.name == _name_of(stored))
+            and (self.name is None or self.name == name_in(stored.event))
         )
-
-
-def _name_of(stored: Stored) -> str | None:
-    try:
-        call = call_of(stored.event.stamp.type, read_object(stored.event.body))
-    except Exception:  # whoever sends it tells
-        return None
-    match call:
-        case Track(name=name) | Page(name=name) | Screen(name=name):
-            return name
-        case _:
-            return None

@@ -7,9 +7,8 @@ from msgspec import Struct
 
 from milonga.eventlog.api import Offset, Stored
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
-from milonga.outcomes.explain import name_of
+from milonga.spec.called import name_in
 from milonga.spec.event import EventType
-from milonga.spec.read import read_stamped
 
 PAGE = 500  #: events in memory at once
 SCAN = 100_000  #: events looked through unless told otherwise: some seconds
@@ -35,7 +34,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
             and not (self.no_account and stamp.account is not None)
             and self.message_id in (None, stamp.message_id)
             and (self.sources is None or stamp.source in self.sources)
-            and (self.name is None or name_of(read_stamped(stored.event)) == self.name)
+            and (self.name is None or name_in(stored.event) == self.name)
         )
 
 

@@ -99,7 +99,7 @@ def test_a_name_is_read_once_however_many_ask(monkeypatch: pytest.MonkeyPatch) -
         asked.append(event)
         return "Paid"
 
-    monkeypatch.setattr(live, "_name", name)
+    monkeypatch.setattr(live, "name_in", name)
     assert [row.name for _ in range(3)] == ["Paid"] * 3
     assert len(asked) == 1
 
