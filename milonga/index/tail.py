@@ -4,7 +4,7 @@ from array import array
 from typing import Final, Protocol
 
 from milonga.index.facts import AccountFacts
-from milonga.index.places import CHUNK, CHUNK_BITS, pack, spans, within
+from milonga.index.places import BLOCK, CHUNK, CHUNK_BITS, pack, spans, within
 from milonga.index.terms import Dim, Seen
 
 PART: Final = CHUNK // 4  #: places
@@ -47,7 +47,7 @@ class Tail:
         """
         self.segment, self._part = segment, part
         self._chunk = (first - segment) >> CHUNK_BITS
-        self.base = (first - segment) & (CHUNK - 1)
+        self.base = (first - segment) & (CHUNK - 1) & -BLOCK  # whole blocks have times
         self.begin = segment + (self._chunk << CHUNK_BITS)
         self.upto = first - 1
         self.events = 0
