@@ -62,8 +62,8 @@ class Server(Struct, frozen=True):
         connection = self._connection()
         try:
             connection.request(method, f"{self.prefix}{path}", body, headers)
-            answer = connection.getresponse()
-            text = answer.read(MOST + 1)
+            with connection.getresponse() as answer:
+                text = answer.read(MOST + 1)
         except TimeoutError:
             raise self._trouble(f"No answer within {PATIENCE:g} seconds.") from None
         except ssl.SSLCertVerificationError as error:
