@@ -124,6 +124,7 @@ class Memory:
         self.upto: Offset = meta["upto"]
         self._salt: bytes = meta["salt"]
         self._wal_holds = False  #: something that was deleted
+        self._told = 0  #: of so many accounts since their number was looked at
         self._names: dict[tuple[int, int], int] = {}
         self._count_names()
 
@@ -177,6 +178,9 @@ class Memory:
         with self._db:
             self._add_unnamed(news)
             self._db.executemany(UPSERT_ACCOUNT, (_account_row(id_, told) for id_, told in news.accounts.items()))
+            self._told += len(news.accounts)
+            if self._told > MOST_ACCOUNTS // 10:
+                self._drop_accounts()
             self._add_names(news.names)
             self._db.executemany(UPSERT_USER, news.users.items())
             self._db.execute("UPDATE meta SET value = ? WHERE key = 'upto'", (news.upto,))
@@ -233,15 +237,20 @@ class Memory:
             self._db.execute("DELETE FROM named_user WHERE offset < ?", (begin,))
             self._db.execute("DELETE FROM example WHERE offset < ?", (begin,))
             self._db.execute("DELETE FROM account WHERE last_at < ?", (now - DAYS * DAY,))
-            self._db.execute(
-                "DELETE FROM account WHERE last_offset <= (SELECT last_offset FROM account"
-                " ORDER BY last_offset DESC LIMIT 1 OFFSET ?)",
-                (MOST_ACCOUNTS,),
-            )
+            self._drop_accounts()
             self._db.execute("DELETE FROM name WHERE last_at < ?", (now - DAYS * DAY,))
             self._db.execute("DELETE FROM day WHERE day < ?", (now // DAY - DAYS_BY_DAY,))
             self._db.execute("DELETE FROM unnamed WHERE hour < ?", (now // HOUR - DAYS * 24,))
         self._count_names()
+
+    def _drop_accounts(self) -> None:
+        """Those beyond MOST_ACCOUNTS: whoever may send events makes up as many as he likes. Within a transaction."""
+        self._told = 0
+        self._db.execute(
+            "DELETE FROM account WHERE last_offset <= (SELECT last_offset FROM account"
+            " ORDER BY last_offset DESC LIMIT 1 OFFSET ?)",
+            (MOST_ACCOUNTS,),
+        )
 
     def _count_names(self) -> None:
         rows = self._rows("SELECT kind, source, count(*) FROM name WHERE text != '' GROUP BY 1, 2")
