@@ -26,7 +26,8 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     now  unix milliseconds
 
     `sources` and `destinations` as below, `refused` (requests of the last hour that were not let in), `attention`: what
-    needs somebody, the worst first: `tone` ("bad", "warn"), `title`, `words`, `to` and `link` (where to mend it).
+    needs somebody, the worst first: `tone` ("bad", "warn"), `title`, `words` (times as milonga.outcomes.words.instant
+    has them), `to` and `link` (where to mend it).
     """
     arrived = _arrived(facts, now)
     rows = [_source(facts, source, arrived, now) for source in facts.workspace.sources()]
@@ -158,7 +159,7 @@ def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
         yield _one(
             "warn",
             f"{one['name']} has fallen silent",
-            f"The newest event came {one['last'][:16].replace('T', ' ')} UTC.",
+            f"The newest event came {one['last']}.",
             f"{at}/setup",
             "Its set-up",
         )
@@ -181,9 +182,7 @@ def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]
     elif said := [words for words in notes(one) if one["breaker"] not in ("closed", None)]:
         yield _one("bad", f"{name} does not answer", " ".join(said), at, "Look into it")
     elif one["oldestWaitingAt"] is not None and one["oldestWaitingAt"] < instant(now - OLD):
-        words = (
-            f"{one['waiting']:,} events wait; the oldest arrived {one['oldestWaitingAt'][:16].replace('T', ' ')} UTC."
-        )
+        words = f"{one['waiting']:,} events wait; the oldest arrived {one['oldestWaitingAt']}."
         yield _one("warn", f"{name} is behind", words, at, "Look into it")
     if one["deadLetters"]:
         n = one["deadLetters"]

@@ -18,6 +18,7 @@ interface Figures {
 }
 
 const HEIGHT = 190 // pixels of the lines and their axes; the legend is below
+const AGAIN = 60_000 // milliseconds: figures are counted by the minute
 
 const drawn = new Map<HTMLElement, { plot: uPlot; figures: Figures }>()
 
@@ -27,9 +28,10 @@ export function drawCharts(root: HTMLElement): void {
   for (const place of places) void load(place)
 }
 
+/** By the header the server knows that nobody asked for it: a page that is left alone keeps no session going. */
 async function load(place: HTMLElement): Promise<void> {
   try {
-    const answer = await fetch(place.dataset.chart ?? '', { headers: { Accept: 'application/json' } })
+    const answer = await fetch(place.dataset.chart ?? '', { headers: { Accept: 'application/json', 'HX-Request': 'true' } })
     if (!answer.ok) throw new Error(String(answer.status))
     const figures = (await answer.json()) as Figures
     if (figures.series.every((one) => one.values.every((value) => value === null || value === 0))) {
@@ -38,11 +40,13 @@ async function load(place: HTMLElement): Promise<void> {
     }
     draw(place, figures)
   } catch {
+    if (drawn.has(place)) return
     say(place, 'The figures could not be read. Reload the page to try again.')
   }
 }
 
 function say(place: HTMLElement, words: string): void {
+  drawn.delete(place)
   const line = document.createElement('p')
   line.className = 'chart-empty'
   line.textContent = words
@@ -63,6 +67,7 @@ function draw(place: HTMLElement, figures: Figures): void {
   const long = (figures.times.at(-1) ?? 0) - (figures.times[0] ?? 0) > 2 * 86_400
   const times = (_self: uPlot, splits: number[]): string[] => splits.map((at) => (long ? day : clock).format(at * 1000))
   const number = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
+  drawn.get(place)?.plot.destroy()
   place.replaceChildren()
   const plot = new uPlot(
     {
@@ -89,6 +94,10 @@ function draw(place: HTMLElement, figures: Figures): void {
   )
   drawn.set(place, { plot, figures })
 }
+
+setInterval(() => {
+  if (!document.hidden) drawCharts(document.documentElement)
+}, AGAIN)
 
 new ResizeObserver(() => {
   for (const [place, { plot }] of drawn) {

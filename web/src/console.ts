@@ -9,6 +9,7 @@ import 'htmx-ext-sse'
 import { drawCharts } from './charts'
 import { watchCopying } from './copy'
 import { watchForms } from './forms'
+import { keepWhatIsUsed } from './keeping'
 import { watchLive } from './live'
 import { watchTheme } from './theme'
 import { tellTimes } from './time'
@@ -53,5 +54,6 @@ htmx.onLoad((element) => {
 })
 watchCopying()
 watchForms()
+keepWhatIsUsed()
 watchLive(document.body)
 watchTheme()

@@ -1,0 +1,130 @@
+"""How everything stands at one look: figures of the last hour, and what needs somebody, the worst first."""
+
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from milonga.console.rendering import coded
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, Count, open_totals, roll
+from milonga.facts.facts import open_facts
+from milonga.facts.overview import overview
+from milonga.outcomes import totals
+from milonga.outcomes.latency import bucket_of
+from milonga.outcomes.model import State
+from milonga.workspace.commands import milliseconds
+from milonga.workspace.model import DestinationState
+from milonga.workspace.store import Workspace
+
+MINUTE = 60_000
+HOUR = 60  #: minutes
+SEGMENTS = count(10**9)  #: numbers of segments that there are not: each is rolled up once
+
+
+@pytest.fixture
+def now() -> int:
+    return milliseconds()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    with Workspace.open(tmp_path) as workspace:
+        workspace.add_source("web")
+        workspace.add_destination("totango", "web", "totango", {"serviceId": "SP-1-1"}, DestinationState.on, {})
+    return tmp_path
+
+
+def arrived(data: Path, now: int, *rows: tuple[int, str, int]) -> None:
+    """(minutes ago, what, how many), of the source."""
+    (data / "log").mkdir(exist_ok=True)
+    with closing(open_totals(data / "log")) as db:
+        roll(db, next(SEGMENTS), [Count(now // MINUTE - ago, 1, what, n) for ago, what, n in rows])
+
+
+def ended(data: Path, now: int, *rows: tuple[State, str, int], took: Iterable[int] = ()) -> None:
+    """
+    Five minutes ago: (state, code, how many), of the destination.
+
+    took  milliseconds from arrival to delivery, of one event each
+    """
+    minute = now // MINUTE - 5
+    (data / "outcomes").mkdir(exist_ok=True)
+    ends = [(minute, 1, int(state), code, n) for state, code, n in rows]
+    buckets = [(minute, 1, bucket_of(one), 1) for one in took]
+    totals.roll(data / "outcomes", next(SEGMENTS), ends, buckets, now=now / 1000)
+
+
+def found(data: Path, now: int) -> dict[str, Any]:
+    with open_facts(data) as facts:
+        return overview(facts, now)
+
+
+def titles(data: Path, now: int) -> list[str]:
+    return [one["title"] for one in found(data, now)["attention"]]
+
+
+def test_a_source_is_told_with_what_it_sent_within_the_hour(data: Path, now: int) -> None:
+    arrived(data, now, (5, ACCEPTED, 40), (90, ACCEPTED, 9), (5, DUPLICATE, 3), (5, f"{DISCARDED}no_event", 2))
+    (web,) = found(data, now)["sources"]
+    assert (web["accepted"], web["duplicates"], web["discarded"]) == (40, 3, 2)
+
+
+def test_a_destination_is_told_with_what_became_of_events_and_how_long_that_took(data: Path, now: int) -> None:
+    rows = ((State.delivered, "", 100), (State.skipped, "destination_off", 7), (State.expired, "", 1))
+    ended(data, now, *rows, took=[10] * 50 + [400] * 50)
+    (totango,) = found(data, now)["destinations"]
+    hour = totango["hour"]
+    assert (hour["delivered"], hour["skipped"], hour["dead"], hour["expired"]) == (100, 7, 0, 1)
+    assert hour["p50Ms"] == pytest.approx(10, rel=0.2)
+    assert hour["p99Ms"] == pytest.approx(400, rel=0.2)
+
+
+def test_a_source_that_has_fallen_silent_is_told_with_a_time_that_browsers_show_in_their_zone(
+    data: Path, now: int
+) -> None:
+    arrived(data, now, (3 * HOUR, ACCEPTED, 40))
+    one = next(one for one in found(data, now)["attention"] if one["title"] == "web has fallen silent")
+    assert '<time datetime="' in coded(one["words"])
+    arrived(data, now, (1, ACCEPTED, 1))
+    assert "web has fallen silent" not in titles(data, now)
+
+
+def test_many_discarded_events_need_somebody_and_few_do_not(data: Path, now: int) -> None:
+    arrived(data, now, (5, ACCEPTED, 990), (5, f"{DISCARDED}no_event", 10))
+    assert not [title for title in titles(data, now) if "discarded" in title]
+    arrived(data, now, (4, f"{DISCARDED}no_event", 90))
+    assert "web: 100 of 1,090 events were discarded within an hour" in titles(data, now)
+
+
+def test_events_without_an_account_need_somebody_once_they_are_most(data: Path, now: int) -> None:
+    ended(data, now, (State.delivered, "", 30), (State.skipped, "missing_group_id", 70))
+    assert "totango: 70 of 100 events name no account" in titles(data, now)
+
+
+def test_what_is_bad_comes_before_what_is_only_odd(data: Path, now: int) -> None:
+    arrived(data, now, (3 * HOUR, ACCEPTED, 40))
+    ended(data, now, (State.expired, "", 4), (State.skipped, "missing_group_id", 9))
+    with Workspace.open(data) as workspace:
+        workspace.change_state("totango", DestinationState.paused, "cli", "they move house", {})
+    tones = [one["tone"] for one in found(data, now)["attention"]]
+    assert tones == sorted(tones)
+    assert set(tones) == {"bad", "warn"}
+
+
+def test_a_pause_is_told_with_its_reason_and_whose_it_is(data: Path, now: int) -> None:
+    for by, tone in (("cli", "warn"), ("settings", "bad")):
+        with Workspace.open(data) as workspace:
+            workspace.change_state("totango", DestinationState.on, "cli", "", {})
+            workspace.change_state("totango", DestinationState.paused, by, "403 three times", {})
+        one = next(one for one in found(data, now)["attention"] if one["title"] == "totango is paused")
+        assert (one["tone"], one["words"].split(".")[0]) == (tone, "403 three times")
+
+
+def test_a_destination_that_is_off_needs_nobody(data: Path, now: int) -> None:
+    ended(data, now, (State.expired, "", 4))
+    with Workspace.open(data) as workspace:
+        workspace.change_state("totango", DestinationState.off, "cli", "", {})
+    assert not [title for title in titles(data, now) if title.startswith("totango")]
