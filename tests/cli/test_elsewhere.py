@@ -21,6 +21,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data = tmp_path_factory.mktemp("there") / "data"
     fill(data)
     with served(data) as found:
+        for role in Role:
+            assert found.ask("GET", "/sources", role=role).status == 200  # when a token was used is listed, too
         yield found
 
 
