@@ -724,5 +724,6 @@ class ProblemReason(Struct, frozen=True, kw_only=True, rename="camel"):
     code: str
     why: str
     fix: str
+    fix_at: dict[str, Any] | None
     trend: dict[str, Any]
     kept: int
