@@ -41,6 +41,8 @@ THREADS: Final = 4  #: requests carried out at a time
 SLOW_THREADS: Final = 2  #: and of those that may take seconds
 WAITING: Final = 64  #: requests under way, waiting ones included
 OF_ONE: Final = 16  #: of one token
+UNKNOWN: Final = 32  #: of those whose token is being looked up: strangers leave room to those who are let in
+NOBODY: Final = ""  #: the name of these
 JSON_TYPES: Final = ("application/json", "application/merge-patch+json")
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -79,7 +81,7 @@ class Api:
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        async with self._room("") as _:
+        async with self._room(NOBODY):
             caller = await self._caller(request)
         parts = _parts(request.scope)
         if parts == [DESCRIPTION]:
@@ -131,9 +133,10 @@ class Api:
 
     @asynccontextmanager
     async def _room(self, who: str) -> AsyncIterator[None]:
-        if self._under_way.total() >= WAITING:
+        mine = self._under_way[who]
+        if self._under_way.total() >= WAITING or (who == NOBODY and mine >= UNKNOWN):
             raise busy("Too many requests are under way.")
-        if self._under_way[who] >= (OF_ONE if who else WAITING):
+        if who != NOBODY and mine >= OF_ONE:
             raise busy(f"{OF_ONE} requests of this token are under way.")
         self._under_way[who] += 1
         try:

@@ -350,6 +350,11 @@ def test_requests_beyond_what_one_token_may_have_under_way_are_told_to_wait(
     assert answer.headers["retry-after"] == "1"
 
 
+def test_strangers_leave_room_to_those_who_are_let_in(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
+    monkeypatch.setattr(app, "UNKNOWN", 0)
+    problem(api.ask("GET", "/sources", role=None), 429, "busy")
+
+
 def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
     monkeypatch.setattr(app, "ANSWER_TIME", 0.0)
     problem(api.ask("GET", "/sources"), 503, "too_slow")
