@@ -12,7 +12,7 @@ from milonga.index.rows import rows
 from milonga.index.standing import Standing
 
 DAYS: Final = 14
-MOST_SHOWN: Final = 200  #: of a kind
+MOST_SHOWN: Final = 100  #: of a kind
 
 
 class Named(Struct, frozen=True):
