@@ -3,8 +3,9 @@
 import asyncio
 import hmac
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Final, Protocol, TypeAlias, TypeVar
 
@@ -21,6 +22,7 @@ from starlette.routing import BaseRoute, Route
 from milonga.api.app import Api, ApiRoute
 from milonga.console import built
 from milonga.console.config import Config
+from milonga.console.events import event
 from milonga.console.guard import Guard, TooMuch
 from milonga.console.pages import all_pages
 from milonga.console.services import Services
@@ -36,6 +38,7 @@ STRANGERS: Final = 2  #: of those that need no role, which are apart: whoever fl
 LOOK: Final = 20.0  #: seconds between two looks whether whoever follows a stream may still do so
 MOST_FIELDS: Final = 2_000  #: of one form
 FORM_TIME: Final = 30.0  #: seconds for a form to arrive
+STREAMS: Final = 30  #: that one person follows at a time; all together are bounded, too (milonga.console.tail)
 YEAR: Final = 31_536_000  #: seconds
 
 Part = TypeVar("Part", str, bytes, str | bytes)  #: of a stream
@@ -67,10 +70,11 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
                 api.close()
 
     makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
+    followed = Counter[str]()
     routes: list[BaseRoute] = [
         Route(
             page.path,
-            _endpoint(page, services, door, for_strangers if page.needs is None else makers),
+            _endpoint(page, services, door, for_strangers if page.needs is None else makers, followed),
             methods=[page.method],
         )
         for page in (all_pages() if pages is None else pages)
@@ -84,7 +88,11 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
     return app
 
 
-def _endpoint(page: Page, services: Services, door: Door, makers: anyio.CapacityLimiter) -> Endpoint:
+def _endpoint(
+    page: Page, services: Services, door: Door, makers: anyio.CapacityLimiter, followed: Counter[str]
+) -> Endpoint:
+    """followed  name -> streams that this person follows"""
+
     async def endpoint(request: Request) -> Response:
         visit = Visit(request, services, None)
         # What a page fetches by itself while nobody looks at it keeps no session alive.
@@ -113,8 +121,9 @@ def _endpoint(page: Page, services: Services, door: Door, makers: anyio.Capacity
                 return _problem(visit, 403, "This form is not of your session. Load the page again, and send it again.")
         if page.stream is not None:
             allowed = partial(_may_still, page, door, visit.session, makers)
+            who = "" if visitor is None else visitor.name
             return StreamingResponse(
-                _while_allowed(page.stream(visit), allowed),
+                _one_of_few(_while_allowed(page.stream(visit), allowed), followed, who),
                 media_type="text/event-stream",
                 headers={"X-Accel-Buffering": "no"},
             )
@@ -128,7 +137,9 @@ async def _may_still(page: Page, door: Door, session: str, makers: anyio.Capacit
     return page.needs is None or (visitor is not None and visitor.role.may(page.needs))
 
 
-async def _while_allowed(stream: AsyncIterator[Part], allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[Part]:
+async def _while_allowed(
+    stream: AsyncIterator[Part], allowed: Callable[[], Awaitable[bool]]
+) -> AsyncGenerator[Part, None]:
     """A stream outlasts many pages: whoever is logged out meanwhile sees no more of it."""
     looked = time.monotonic()
     try:
@@ -141,6 +152,24 @@ async def _while_allowed(stream: AsyncIterator[Part], allowed: Callable[[], Awai
     finally:
         if isinstance(stream, AsyncGenerator):
             await stream.aclose()
+
+
+async def _one_of_few(
+    stream: AsyncGenerator[str | bytes, None], followed: Counter[str], who: str
+) -> AsyncGenerator[str | bytes, None]:
+    """Nobody takes all the places of those who watch."""
+    if followed[who] >= STREAMS:
+        yield event("", "crowded")
+        return
+    followed[who] += 1
+    try:
+        async with aclosing(stream):
+            async for text in stream:
+                yield text
+    finally:
+        followed[who] -= 1
+        if not followed[who]:
+            del followed[who]
 
 
 def _answer(page: Page, visit: Visit) -> Response:

@@ -1,7 +1,8 @@
 """Where somebody comes from who logs in, how a stream ends with its session, and what keeps no session alive."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,27 @@ def test_a_stream_ends_once_its_viewer_may_see_it_no_more(answers: list[bool], m
 
     count = len(answers) - 1
     assert asyncio.run(watched(count)) == [str(n) for n in range(count)]
+
+
+def test_nobody_takes_the_places_of_all_who_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "STREAMS", 1)
+    followed = Counter[str]()
+
+    async def first_of(*names: str) -> list[str | bytes]:
+        streams = [app._one_of_few(text_of(endless()), followed, name) for name in names]
+        found = [await anext(stream) for stream in streams]
+        for stream in streams:
+            await stream.aclose()
+        return found
+
+    assert asyncio.run(first_of("ada", "ada", "bob")) == ["0", "event: crowded\ndata: \n\n", "0"]
+    assert asyncio.run(first_of("ada")) == ["0"]
+    assert not followed
+
+
+async def text_of(stream: AsyncIterator[str]) -> AsyncGenerator[str | bytes, None]:
+    async for text in stream:
+        yield text
 
 
 class Locked:
