@@ -66,6 +66,7 @@ class NoSettings(Struct):
 
 class Facts:
     def __init__(self, data: Path, workspace: Workspace) -> None:
+        self.data = data
         self.workspace = workspace
         self.log = EventLookup(data / LOG_FOLDER)
         self.outcomes = OutcomeReader(data / OUTCOMES_FOLDER)

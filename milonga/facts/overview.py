@@ -1,23 +1,23 @@
 """How everything stands at one look: the sources, the destinations, and what needs somebody first."""
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
-from milonga.eventlog.lookup import AFTER_ALL
+from milonga.eventlog.levels import MB, SAYS, Level
+from milonga.eventlog.room import Disk
+from milonga.facts import sources
 from milonga.facts.destinations import as_row, notes
+from milonga.facts.directory import LOG_FOLDER
+from milonga.facts.disk import told_of
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
-from milonga.workspace.model import DestinationState, Source
+from milonga.workspace.model import DestinationState
 
 HOUR: Final = 3_600_000  #: milliseconds
-DAY: Final = 24 * HOUR
 SILENT: Final = HOUR  #: without an event, although there were some within a day before
 OLD: Final = 15 * 60_000  #: milliseconds that something waits before it needs somebody
-MANY: Final = 0.05  #: share of what arrives that is discarded
 MOST_SKIPPED: Final = 0.5  #: share of what ends that is skipped for want of an account
 
 
@@ -25,58 +25,26 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     """
     now  unix milliseconds
 
-    `sources` and `destinations` as below, `refused` (requests of the last hour that were not let in), `attention`: what
-    needs somebody, the worst first: `tone` ("bad", "warn"), `title`, `words` (times as milonga.outcomes.words.instant
-    has them), `to` and `link` (where to mend it).
+    `sources` as milonga.facts.sources.standing has them, `destinations` as below, `refused` (requests of the last hour
+    of which nobody can tell whose they were), `attention`: what needs somebody, worst first: `tone` ("bad", "warn"),
+    `title`, `words` (times as milonga.outcomes.words.instant has them), `to` and `link` (where to mend it).
     """
-    arrived = _arrived(facts, now)
-    rows = [_source(facts, source, arrived, now) for source in facts.workspace.sources()]
     destinations = standings(facts, [place for place in facts.places if place.removed_at is None], now)
-    refused = sum(n for (_, name), n in arrived.items() if name.startswith(REFUSED))
     found = {
         "at": instant(now),
         "serverRunning": facts.server_runs,
-        "sources": rows,
+        "sources": sources.standings(facts, now),
         "destinations": destinations,
-        "refused": refused,
+        "refused": sum(one["requests"] for one in sources.refused_of_nobody(facts, now)),
     }
-    return found | {"attention": sorted(_attention(found, now), key=lambda one: one["tone"] != "bad")}
+    attention = [*_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)), *_attention(found, now)]
+    return found | {"attention": sorted(attention, key=lambda one: one["tone"] != "bad")}
 
 
 def standings(facts: Facts, places: Iterable[Place], now: int) -> list[dict[str, Any]]:
     """How these destinations stand, each as `destination` has it."""
     ended, took = facts.outcomes.totals(now - HOUR), facts.outcomes.latencies(now - HOUR)
     return [destination(facts, place, ended, took) for place in places]
-
-
-def _arrived(facts: Facts, now: int) -> Mapping[tuple[int, str], int]:
-    """(source, name) -> of the last hour."""
-    sums: Counter[tuple[int, str]] = Counter()
-    for one in facts.log.counts((now - HOUR) // 60_000 + 1, AFTER_ALL):
-        sums[one.source, one.name] += one.n
-    return sums
-
-
-def _source(facts: Facts, source: Source, arrived: Mapping[tuple[int, str], int], now: int) -> dict[str, Any]:
-    """Of the last hour; `last`: when the newest event arrived, to the minute, within a day; None if there was none."""
-    mine = {name: n for (number, name), n in arrived.items() if number == source.id}
-    accepted = mine.get(ACCEPTED, 0)
-    return {
-        "id": source.id,
-        "name": source.name,
-        "enabled": source.settings.enabled,
-        "trouble": source.trouble,
-        "accepted": accepted,
-        "duplicates": mine.get(DUPLICATE, 0),
-        "discarded": sum(n for name, n in mine.items() if name.startswith(DISCARDED)),
-        "last": _last(facts, source.id, now),
-    }
-
-
-def _last(facts: Facts, source: int, now: int) -> str | None:
-    since = (now - DAY) // 60_000
-    periods = facts.log.periods(since, 10).get((source, ACCEPTED))
-    return None if not periods else instant(min(max(periods) * 10 * 60_000 + 10 * 60_000, now))
 
 
 def destination(
@@ -140,29 +108,22 @@ def _attention(found: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
         yield from of_destination(one, now)
 
 
+def _of_disk(disk: Disk | None) -> Iterator[dict[str, str]]:
+    if disk is not None and disk.level is not Level.fine:
+        what = "There is no room for events" if disk.level.refuses else "The disk is nearly full"
+        title = f"{what}: {disk.free // MB:,} MB of the disk are free"
+        yield _one("bad" if disk.level.refuses else "warn", title, SAYS[disk.level], "", "")
+
+
 def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
-    at = f"/sources/{one['name']}"
-    if one["trouble"]:
-        yield _one("bad", f"{one['name']}: settings are damaged", one["trouble"], f"{at}/settings", "Its settings")
-    if not one["enabled"]:
-        return
-    seen = one["accepted"] + one["discarded"]
-    if one["discarded"] and one["discarded"] > MANY * seen:
-        yield _one(
-            "warn",
-            f"{one['name']}: {one['discarded']:,} of {seen:,} events were discarded within an hour",
-            "They were not as Segment's specification asks, and are kept as samples with the reason.",
-            f"{at}/discarded",
-            "See them",
-        )
-    if one["last"] is not None and one["last"] < instant(now - SILENT):
-        yield _one(
-            "warn",
-            f"{one['name']} has fallen silent",
-            f"The newest event came {one['last']}.",
-            f"{at}/setup",
-            "Its set-up",
-        )
+    name, at = one["name"], f"/sources/{one['name']}"
+    for trouble in one["troubles"]:
+        if one["enabled"] or trouble["tone"] == "bad":  # that it is off, somebody wanted
+            title = f"{name}: {trouble['title'][:1].lower()}{trouble['title'][1:]}"
+            yield _one(trouble["tone"], title, trouble["words"], f"{at}/{trouble['tab']}", "Look into it")
+    if one["enabled"] and one["last"] is not None and one["last"] < instant(now - SILENT):
+        title, words = f"{name} has fallen silent", f"The newest event came {one['last']}."
+        yield _one("warn", title, words, f"{at}/setup", "Its set-up")
 
 
 def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from milonga.console.rendering import coded
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, Count, open_totals, roll
+from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED, Count, open_totals, roll
+from milonga.eventlog.levels import MB, SAYS, Level, Marks
+from milonga.eventlog.room import Disk
 from milonga.facts.facts import open_facts
 from milonga.facts.overview import overview
 from milonga.outcomes import totals
@@ -96,7 +98,38 @@ def test_many_discarded_events_need_somebody_and_few_do_not(data: Path, now: int
     arrived(data, now, (5, ACCEPTED, 990), (5, f"{DISCARDED}no_event", 10))
     assert not [title for title in titles(data, now) if "discarded" in title]
     arrived(data, now, (4, f"{DISCARDED}no_event", 90))
-    assert "web: 100 of 1,090 events were discarded within an hour" in titles(data, now)
+    assert "web: 100 of 1,090 events of the last hour were discarded" in titles(data, now)
+
+
+def test_a_source_whose_requests_are_refused_or_whose_key_ends_in_use_needs_somebody(data: Path, now: int) -> None:
+    arrived(data, now, (5, f"{REFUSED}rate_limited", 12))
+    with Workspace.open(data) as workspace:
+        workspace.write_keys.note_use(workspace.source("web").write_keys, now)
+        workspace.write_keys.rotate("web")
+    expected = {"web: 12 requests of the last hour were refused: rate_limited", "web: a write key that ends is in use"}
+    assert expected <= set(titles(data, now))
+    with Workspace.open(data) as workspace:
+        workspace.set_source("web", {"enabled": False})
+    assert not [title for title in titles(data, now) if title.startswith("web")]
+
+
+@pytest.mark.parametrize(
+    ("level", "tone", "title"),
+    [
+        (Level.low, "warn", "The disk is nearly full: 600 MB of the disk are free"),
+        (Level.high_water, "bad", "There is no room for events: 600 MB of the disk are free"),
+        (Level.used_up, "bad", "There is no room for events: 600 MB of the disk are free"),
+    ],
+)
+def test_a_disk_that_fills_needs_somebody(
+    level: Level, tone: str, title: str, data: Path, now: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(
+        level=level, free=600 * MB, size=10_000 * MB, log=0, marks=Marks(reserve=512 * MB, low=1024 * MB, last=64 * MB)
+    )
+    monkeypatch.setattr("milonga.facts.overview.told_of", lambda *_: disk)
+    told = {one["title"]: one for one in found(data, now)["attention"]}
+    assert (told[title]["tone"], told[title]["words"]) == (tone, SAYS[level])
 
 
 def test_events_without_an_account_need_somebody_once_they_are_most(data: Path, now: int) -> None:
