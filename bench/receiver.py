@@ -4,6 +4,7 @@ looks at requests only as much as it must to answer them: what is measured is th
 """
 
 import asyncio
+import os
 import re
 from collections import deque
 from multiprocessing.connection import Connection
@@ -63,7 +64,9 @@ async def _receive(pipe: Connection, latency: float, keep: bool, refuse: bytes |
         else:
             if isinstance(said, Refuse):
                 receiver.refuse = said.what
+            os.set_blocking(pipe.fileno(), True)  # the loop has made it otherwise, and an answer may be megabytes
             pipe.send(receiver.seen())
+            os.set_blocking(pipe.fileno(), False)
 
     loop.add_reader(pipe.fileno(), asked)
     pipe.send(server.sockets[0].getsockname()[1])
