@@ -13,7 +13,9 @@ import pytest
 
 from milonga.api import app
 from milonga.api.problem import Problem
+from milonga.api.resources import dead
 from milonga.api.table import PREFIX, ROUTES
+from milonga.delivery.letter_list import LetterPage
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.api.serving import Answer, Served
@@ -285,6 +287,23 @@ def test_dead_letters_are_asked_to_be_resent_and_a_command_tells_of_it(api: Serv
         workspace.commands.finish(command, {"done": 1})
     assert found.args["positions"] == [[0, letters[0]["position"]["offset"]]]
     assert api.ask("GET", f"/commands/{command}").data["result"] == {"done": 1}
+
+
+def test_dead_letters_are_looked_through_once_however_many_are_named(
+    monkeypatch: pytest.MonkeyPatch, api: Served
+) -> None:
+    ids = [one["messageId"] for one in api.ask("GET", "/dead-letters").data]
+    looks: list[str] = []
+    really = dead.page_of_letters
+
+    def look(*args: Any, **more: Any) -> LetterPage:
+        looks.append("a page")
+        return really(*args, **more)
+
+    monkeypatch.setattr(dead, "page_of_letters", look)
+    asked = api.ask("POST", "/dead-letters/resend", {"messageIds": ids}, role=Role.editor)
+    assert (asked.status, asked.data["asked"]) == (202, len(ids))
+    assert len(ids) > len(looks) == 1
 
 
 def test_a_replay_is_rehearsed_and_asked_for(api: Served) -> None:

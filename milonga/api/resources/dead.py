@@ -169,7 +169,7 @@ def _chosen(facts: Facts, body: Letters) -> list[Chosen]:
     if not body.message_ids:
         counts = [(place, _count(facts, place, body.code)) for place in places.values()]
         return [Chosen(place, n, wanted=LetterFilter(code=body.code)) for place, n in counts if n]
-    found = [letter for id_ in dict.fromkeys(body.message_ids) for letter in _with_id(facts, id_)]
+    found = _with_ids(facts, frozenset(body.message_ids))
     found = [letter for letter in found if any(place.config.id == letter.destination for place in places.values())]
     if missing := set(body.message_ids) - {letter.event.stamp.message_id for letter in found}:
         raise NotThere(_none(sorted(missing)))
@@ -194,13 +194,13 @@ def _at(facts: Facts, letters: Sequence[LetterAt]) -> list[Chosen]:
     ]
 
 
-def _with_id(facts: Facts, message_id: str) -> list[DeadLetter]:
+def _with_ids(facts: Facts, message_ids: frozenset[str]) -> list[DeadLetter]:
+    """All letters are looked at once, however many ids are asked for."""
     found: list[DeadLetter] = []
     mark: LetterMark | None = None
     while facts.delivery is not None:
-        wanted = LetterFilter(message_id=message_id)
-        page = page_of_letters(facts.delivery, wanted, beyond=mark, limit=MOST, newest_first=False)
-        found += page.letters
+        page = page_of_letters(facts.delivery, LetterFilter(), beyond=mark, limit=MOST, newest_first=False)
+        found += [letter for letter in page.letters if letter.event.stamp.message_id in message_ids]
         mark = page.next
         if mark is None:
             break
