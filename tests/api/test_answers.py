@@ -15,7 +15,7 @@ from milonga.api import app
 from milonga.api.problem import Problem
 from milonga.api.resources import dead
 from milonga.api.table import PREFIX, ROUTES
-from milonga.delivery.letter_list import LetterPage
+from milonga.delivery.letter_list import LetterPage, letters
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.api.serving import Answer, Served
@@ -294,11 +294,10 @@ def test_dead_letters_are_looked_through_once_however_many_are_named(
 ) -> None:
     ids = [one["messageId"] for one in api.ask("GET", "/dead-letters").data]
     looks: list[str] = []
-    really = dead.page_of_letters
 
     def look(*args: Any, **more: Any) -> LetterPage:
         looks.append("a page")
-        return really(*args, **more)
+        return letters(*args, **more)
 
     monkeypatch.setattr(dead, "page_of_letters", look)
     asked = api.ask("POST", "/dead-letters/resend", {"messageIds": ids}, role=Role.editor)
