@@ -135,6 +135,16 @@ def test_a_reason_has_its_newest_examples_and_a_chart(console: Console) -> None:
     assert console.get("/problems/skips?destination=nobody&code=x").status == 404
 
 
+def test_a_replay_is_offered_for_the_time_looked_at_and_not_where_it_mends_nothing(console: Console) -> None:
+    page = console.get("/problems/skips?destination=totango&code=filter:old&span=7d", Role.editor)
+    assert 'href="/replays/new?destination=totango&amp;from=7d"' in page.text
+    assert "also what was delivered then" in text(page)
+    form = console.get("/replays/new?destination=totango&from=7d", Role.editor)
+    assert re.search(r'name="from"[^>]* value="7d"', form.text)
+    page = console.get("/problems/skips?destination=totango&code=missing_group_id", Role.editor)
+    assert "/replays/new" not in page.text
+
+
 def test_dead_letters_are_found_by_what_they_are_about(console: Console) -> None:
     every = letters(console)
     assert len(every) >= 2

@@ -106,10 +106,15 @@ def _one(visit: Visit, facts: Facts, place: Place, code: str, span: str) -> Resp
         "newest": visit.here(before=None) if before is not None else None,
         "stopped": next_.stopped,
         "chart": address("/problems/trend", destination=place.config.name, code=code, state=state.name, span=span),
-        "replay_to": address("/replays/new", destination=place.config.name),
+        "replay_to": None if code == NO_ACCOUNT else _replay(place, span),
         "nameable": _nameable(visit, place, span) if code == NO_ACCOUNT else None,
     }
     return visit.page("problems/one.html", values)
+
+
+def _replay(place: Place, span: str) -> str:
+    """The form of one, of the time that is looked at. Without an account an event is as it was: that mends nothing."""
+    return address("/replays/new", destination=place.config.name, **{"from": span})
 
 
 def _nameable(visit: Visit, place: Place, span: str) -> WithoutAccount:
