@@ -3,7 +3,7 @@ What the API's answers hold, declared for its description. The answers are made 
 line prints as JSON, too; a test holds the two together. What each thing means: docs/operate.md, docs/explain.md.
 """
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
@@ -120,6 +120,15 @@ class Drain(Struct, frozen=True, kw_only=True, rename="camel"):
     is_: str = field(name="is")
     seconds: float | None
     says: str
+
+
+class Attention(Struct, frozen=True, kw_only=True):
+    """Something that needs somebody. page: of the console, where it is mended."""
+
+    tone: Literal["bad", "warn"]
+    title: str
+    words: str
+    page: str | None
 
 
 class LastHour(Struct, frozen=True, kw_only=True, rename="camel"):

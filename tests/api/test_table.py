@@ -107,6 +107,7 @@ ANSWERS = {
     "listTokens": "/tokens",
     "listAudit": "/audit",
     "getHealth": "/health",
+    "listAttention": "/attention",
     "listAccounts": "/accounts?unnamed=true",
     "listModules": "/modules",
     "listActivities": "/activities?source=web",

@@ -1,6 +1,6 @@
-"""How the server stands."""
+"""How the server stands, and what needs somebody."""
 
-from typing import Final
+from typing import Any, Final
 
 from milonga import __version__
 from milonga.api import shapes
@@ -8,7 +8,9 @@ from milonga.api.route import Asked, NoQuery, Route, Told
 from milonga.eventlog.levels import MB, SAYS, Level
 from milonga.facts.directory import LOG_FOLDER
 from milonga.facts.disk import figures, told_of
+from milonga.facts.overview import overview
 from milonga.outcomes.words import instant
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.roles import Role
 
 
@@ -31,6 +33,13 @@ def show(asked: Asked[NoQuery, None]) -> Told:
     return Told(found, notes)
 
 
+def attention(asked: Asked[NoQuery, None]) -> list[dict[str, Any]]:
+    found = overview(asked.facts, milliseconds())["attention"]
+    return [
+        {"tone": one["tone"], "title": one["title"], "words": one["words"], "page": one["to"] or None} for one in found
+    ]
+
+
 ROUTES: Final = (
     Route(
         method="GET",
@@ -40,5 +49,15 @@ ROUTES: Final = (
         summary="How the server stands: whether it runs, its disk, since when events are kept, what waits.",
         answer=shapes.Health,
         handle=show,
+    ),
+    Route(
+        method="GET",
+        path="/attention",
+        role=Role.viewer,
+        name="listAttention",
+        summary="What needs somebody now, as on the console's first page, the worst first.",
+        answer=list[shapes.Attention],
+        handle=attention,
+        slow=True,
     ),
 )
