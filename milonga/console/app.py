@@ -119,6 +119,12 @@ def _endpoint(
             # A page for strangers acts for no session, whether there is one or not: Guard saw that it is ours.
             if page.needs is not None and visitor is not None and not _ours(visit, visitor, visit.form):
                 return _problem(visit, 403, "This form is not of your session. Load the page again, and send it again.")
+            # A form may take its time: whoever was logged out meanwhile, or has another role, changes nothing by it.
+            try:
+                if page.needs is not None and not await _may_still(page, door, visit.session, makers):
+                    return _log_in_first(visit)
+            except UserError as error:
+                return _not_now(visit, error)
         if page.stream is not None:
             allowed = partial(_may_still, page, door, visit.session, makers)
             who = "" if visitor is None else visitor.name

@@ -8,13 +8,15 @@ from typing import Any
 
 import pytest
 from starlette.requests import Request
+from starlette.responses import Response
 from structlog.testing import capture_logs
 
 from milonga.console import app
 from milonga.console.attempts import Attempts
 from milonga.console.config import Config
 from milonga.console.door import WorkspaceDoor
-from milonga.console.visit import Visitor
+from milonga.console.table import changes
+from milonga.console.visit import Visit, Visitor
 from milonga.workspace.errors import UserError
 from milonga.workspace.roles import Role
 from milonga.workspace.sessions import IDLE
@@ -135,6 +137,39 @@ def test_what_the_workspace_says_in_its_trouble_is_not_told_to_strangers(tmp_pat
     assert "Try again in a few seconds" in text
     assert "secret-place" not in text
     assert "secret-place" in logs[0]["error"]
+
+
+class Closing:
+    """Lets somebody in once, and not again."""
+
+    def __init__(self) -> None:
+        self._visitors: list[Visitor | None] = [Visitor(name="ada", role=Role.editor, csrf="c")]
+
+    def visitor(self, cookie: str | None, *, touch: bool = True) -> Visitor | None:
+        return self._visitors.pop() if self._visitors else None
+
+
+def test_whoever_is_logged_out_while_the_form_is_on_its_way_changes_nothing(tmp_path: Path) -> None:
+    done: list[str] = []
+
+    def change(visit: Visit) -> Response:
+        done.append(visit.by)
+        return visit.go("/")
+
+    console = app.make_app(Config(data=tmp_path, events_url=""), Closing(), [changes("/change", change)])
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/x-www-form-urlencoded")]
+    scope = {"type": "http", "method": "POST", "path": "/change", "query_string": b"", "headers": headers}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"csrf=c", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    asyncio.run(console(scope, receive, send))
+    assert (sent[0]["status"], dict(sent[0]["headers"])[b"location"]) == (303, b"/login")
+    assert not done
 
 
 def test_a_look_keeps_no_session_alive_but_a_visit_does(tmp_path: Path) -> None:
