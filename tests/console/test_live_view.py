@@ -18,6 +18,12 @@ from tests.running import Client, eventually, track
 
 KEY = "k-web"
 ROWS = "[data-live-rows] tr"
+LINES = """time => {
+  time.textContent = '10:10:10 PM'
+  const all = document.createRange()
+  all.selectNodeContents(time)
+  return all.getClientRects().length
+}"""  #: on how many lines the widest time of day stands
 SLOW = 60_000  #: milliseconds that nothing here ever needs
 
 
@@ -113,6 +119,7 @@ def test_from_a_new_source_to_the_first_event_and_the_next_click(console: Consol
             expect(page.locator(ROWS)).to_have_count(2, timeout=SLOW)
             expect(page.locator(ROWS).first).to_contain_text("Signed up", timeout=SLOW)
             state(page, "live")
+            assert page.locator(f"{ROWS} time").first.evaluate(LINES) == 1
             page.locator(ROWS).first.click()
             chosen = page.locator("#chosen")
             expect(chosen).to_contain_text("Pro", timeout=SLOW)
