@@ -42,7 +42,15 @@ def environment() -> Environment:
     )
     made.globals.update(asset=asset, version=__version__, tone=lambda state: TONES.get(state, ""))
     made.filters.update(
-        number=number, when=when, ago=ago, duration=duration, share=share, json=pretty, plural=plural, coded=coded
+        number=number,
+        when=when,
+        ago=ago,
+        duration=duration,
+        share=share,
+        json=pretty,
+        plural=plural,
+        coded=coded,
+        person=person,
     )
     return made
 
@@ -57,6 +65,21 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 def number(value: float | None) -> str:
     """1,234; a dash if there is none."""
     return NONE if value is None else f"{value:,.0f}" if isinstance(value, int) else f"{value:,.1f}"
+
+
+def person(by: str) -> str:
+    """Who did something, as an audit row has it, in words: `user:ada` is ada."""
+    match by.partition(":"):
+        case ("cli", _, _):
+            return "command line"
+        case ("settings" | "probe" | "workspace", _, _):
+            return "the pipeline"
+        case ("user", _, name):
+            return name
+        case ("token", _, name):
+            return f"token {name}"
+        case _:
+            return by
 
 
 def coded(text: str) -> Markup:

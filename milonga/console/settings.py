@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from milonga.console.forms import Form, form_of, read
+from milonga.console.rendering import person
 from milonga.console.visit import Visit
 from milonga.facts.destinations import masked
 from milonga.facts.directory import log_end
@@ -52,7 +53,7 @@ def posted(
         touched = {*changes, *(one.name for one in form.errors)}
         form = _on_top(shown_form(workspace, config, delivery=delivery, leave_out=leave_out), form, touched)
         for name in newer.keys() & changes.keys():
-            said = f"{newer[name]} has changed it since this page was loaded. Look at it, and save again."
+            said = f"{person(newer[name])} has changed it since this page was loaded. Look at it, and save again."
             form = form.with_error(name, said)
     if config.state is not DestinationState.off:
         for control in form.lacking:

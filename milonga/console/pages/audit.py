@@ -6,6 +6,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from milonga.console.diffing import differences
+from milonga.console.rendering import person
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
 from milonga.workspace.audit import KEPT, Entry
@@ -61,7 +62,7 @@ def page(visit: Visit) -> Response:
     shown = found[:AT_ONCE]
     values = {
         "rows": rows_of(shown),
-        "who": [("", "anybody"), *((one, in_words(one)) for one in who)],
+        "who": [("", "anybody"), *((one, person(one)) for one in who)],
         "things": [("", "anything"), *((one, f"{one}s") for one in THINGS)],
         "by": by,
         "what": what,
@@ -78,7 +79,7 @@ def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
     return [
         {
             "at": entry.at,
-            "by": in_words(entry.by),
+            "by": person(entry.by),
             "deed": DEEDS.get(entry.what, entry.what.replace(".", ": ").replace("_", " ")),
             "what": entry.what,
             "name": entry.name,
@@ -87,20 +88,6 @@ def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
         }
         for entry in entries
     ]
-
-
-def in_words(by: str) -> str:
-    match by.partition(":"):
-        case ("cli", _, _):
-            return "command line"
-        case ("settings" | "probe", _, _):
-            return "the pipeline"
-        case ("user", _, name):
-            return name
-        case ("token", _, name):
-            return f"token {name}"
-        case _:
-            return by
 
 
 def _where(entry: Entry) -> str:

@@ -4,7 +4,6 @@ from typing import Final
 
 from starlette.responses import Response
 
-from milonga.console.pages.audit import in_words
 from milonga.console.pages.users import ROLES
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
@@ -21,7 +20,6 @@ def page(visit: Visit, *, wrong: str = "", status: int = 200) -> Response:
         tokens = workspace.tokens.all()
     values = {
         "tokens": tokens,
-        "in_words": in_words,
         "now": milliseconds(),
         "roles": ROLES,
         "lasts": LASTS,
