@@ -90,6 +90,6 @@ def check_role(route: Route, caller: Caller) -> None:
         raise Problem(
             403,
             "not_allowed",
-            f"{route.summary.rstrip('.')}: that needs the role {route.role.value}; this is a token of a "
+            f"{route.summary.rstrip('.')}: that needs the role {route.role.value}; this token has the role "
             f"{caller.role.value}.",
         )

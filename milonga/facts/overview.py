@@ -150,9 +150,9 @@ def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]
         yield _one(
             "bad",
             f"{name}: {n:,} dead {'letter' if n == 1 else 'letters'}",
-            "It refused them for good. They wait for somebody to resend or discard them.",
+            "What it refused for good waits for somebody to resend or discard it.",
             f"/problems/dead?destination={name}",
-            "See them",
+            "Look into it",
         )
     ended = hour["delivered"] + hour["skipped"] + hour["dead"] + hour["expired"]
     if hour["withoutAccount"] and hour["withoutAccount"] > MOST_SKIPPED * ended:

@@ -59,7 +59,8 @@ def pasted(text: str, source: int, now: int) -> Pasted:
     try:
         decoded = decode_mended(body, None)
     except NotJson as error:
-        raise UserError(f"This is no JSON of an event: {well_formed(str(error))}.") from None
+        why = well_formed(str(error)).removesuffix(" - at `$`")
+        raise UserError(f"This is no JSON of an event: {why}.") from None
     if not decoded.events:
         raise UserError(_why_not(decoded.rejected))
     (first,) = stamp(decoded.events[:1], source, now, lambda: OWN_ID)

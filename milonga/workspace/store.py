@@ -223,7 +223,7 @@ class Workspace:
         with self._database.write() as db:
             source_id = rows.source_named(db, source, self._now(), may_add=True).id
             if _one(db, "SELECT id FROM destination WHERE name = ? AND removed_at IS NULL", name) is not None:
-                raise Clash(f"There is a destination called {name} already. Give this one another with --name.")
+                raise Clash(f"There is a destination called {name} already. Give this one another name (--name).")
             db.execute("INSERT INTO destination (name, kind, source) VALUES (?, ?, ?)", (name, kind, source_id))
             id_ = db.last_insert_rowid()
             new = (*differences(of.settings(), whole), *differences(DeliverySettings(), delivery))

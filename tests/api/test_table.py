@@ -34,7 +34,7 @@ def test_each_role_may_what_the_table_says_and_a_stranger_nothing(route: Route, 
         else:
             assert answer.status == 403, answer.body
             assert answer.json["code"] == "not_allowed"
-            assert route.role.value in answer.json["detail"]
+            assert f"the role {route.role.value}; this token has the role {role.value}." in answer.json["detail"]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)

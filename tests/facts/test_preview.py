@@ -106,7 +106,8 @@ def test_what_is_told_of_an_event_is_told_of_it_as_the_filters_leave_it(workspac
     ("text", "said"),
     [
         (" \n", "There is no event yet"),
-        ("hello", "This is no JSON of an event"),
+        ("hello", r"This is no JSON of an event: .*[^`]\.$"),
+        ('{"type": "tra', r"This is no JSON of an event: .* \(char [0-9]+\)\.$"),
         ("{}", "The event has no `type`"),
         ('{"event": "Saved"}', "The event has no `type`"),
         ('{"type": "tracks", "userId": "a"}', "It would not be accepted: invalid_type"),
