@@ -60,15 +60,15 @@ def page(
     return Listed([row(one) for one in shown], cursor(where(shown[-1])) if more and shown else None, list(notes))
 
 
-def after_number(
+def of_all(
     things: Iterable[T],
-    number: Callable[[T], int],
+    where: Callable[[T], tuple[int, int]],
     given: str,
     count: int,
     row: Callable[[T], Any],
     notes: Iterable[str] = (),
 ) -> Listed:
-    """A page of things that are all in memory, by a number that no two share."""
-    last = place(given, int)
-    found = sorted((one for one in things if last is None or number(one) > last), key=number)
-    return page(found[: count + 1], count, number, row, notes)
+    """A page of things that are all in memory, in the order of a place that no two share."""
+    last = place(given, tuple[int, int])
+    found = sorted((one for one in things if last is None or where(one) > last), key=where)
+    return page(found[: count + 1], count, where, row, notes)

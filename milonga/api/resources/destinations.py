@@ -83,9 +83,9 @@ def list_destinations(asked: Asked[DestinationsQuery, None]) -> Listed:
     facts, query = asked.facts, asked.query
     removed = sum(place.removed_at is not None for place in facts.places)
     notes = [f"{removed:,} removed: --all shows them too."] if removed and not query.removed else []
-    return paging.after_number(
+    return paging.of_all(
         [place for place in facts.places if query.removed or place.removed_at is None],
-        lambda place: place.config.id,
+        lambda place: (int(place.removed_at is not None), place.config.id),  # those that are there come first
         query.cursor,
         query.count,
         lambda place: as_row(facts, place),

@@ -48,7 +48,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def list_users(asked: Asked[PageQuery, None]) -> Listed:
     query = asked.query
-    return paging.after_number(asked.workspace.users.all(), lambda one: one.id, query.cursor, query.count, user_row)
+    return paging.of_all(asked.workspace.users.all(), lambda one: (0, one.id), query.cursor, query.count, user_row)
 
 
 def add_user(asked: Asked[NoQuery, NewUser]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def make_link(asked: Asked[NoQuery, None]) -> dict[str, Any]:
 
 def list_tokens(asked: Asked[PageQuery, None]) -> Listed:
     query = asked.query
-    return paging.after_number(asked.workspace.tokens.all(), lambda one: one.id, query.cursor, query.count, token_row)
+    return paging.of_all(asked.workspace.tokens.all(), lambda one: (0, one.id), query.cursor, query.count, token_row)
 
 
 def create_token(asked: Asked[NoQuery, NewToken]) -> dict[str, Any]:

@@ -46,9 +46,9 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
     destinations = asked.workspace.destinations()
     query = asked.query
     sources = asked.workspace.sources()
-    return paging.after_number(
+    return paging.of_all(
         sources,
-        lambda one: one.id,
+        lambda one: (0, one.id),
         query.cursor,
         query.count,
         lambda one: as_row(one, destinations),
