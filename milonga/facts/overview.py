@@ -137,7 +137,7 @@ def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]
         yield _one("bad", f"{name} is not set up", words, f"{at}/settings", "Its settings")
     elif state == DestinationState.paused.value:
         by_hand = one["by"] not in ("settings", "workspace")
-        words = f"{one['reason'].rstrip('.') or 'Paused by hand'}. {one['waiting'] or 0:,} events wait; none is lost."
+        words = f"{one['reason'].rstrip('.') or 'Paused by hand'}. {_waits(one['waiting'])}; nothing is lost."
         to = at if by_hand else f"{at}/settings"
         yield _one("warn" if by_hand else "bad", f"{name} is paused", words, to, "Look into it")
     elif said := [words for words in notes(one) if one["breaker"] not in ("closed", None)]:
@@ -166,6 +166,11 @@ def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]
     if hour["expired"]:
         words = "They waited longer than the destination's maximum age."
         yield _one("bad", f"{name}: {hour['expired']:,} events expired within an hour", words, at, "Look into it")
+
+
+def _waits(count: int | None) -> str:
+    """Without a count, or just paused, when the count is a moment old: only that what arrives waits."""
+    return f"{count:,} {'event waits' if count == 1 else 'events wait'}" if count else "What arrives waits"
 
 
 def _one(tone: str, title: str, words: str, to: str, link: str) -> dict[str, str]:

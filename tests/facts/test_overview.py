@@ -13,7 +13,7 @@ from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED, C
 from milonga.eventlog.levels import MB, SAYS, Level, Marks
 from milonga.eventlog.room import Disk
 from milonga.facts.facts import open_facts
-from milonga.facts.overview import overview
+from milonga.facts.overview import of_destination, overview
 from milonga.outcomes import totals
 from milonga.outcomes.latency import bucket_of
 from milonga.outcomes.model import State
@@ -154,6 +154,20 @@ def test_a_pause_is_told_with_its_reason_and_whose_it_is(data: Path, now: int) -
             workspace.change_state("totango", DestinationState.paused, by, "403 three times", {})
         one = next(one for one in found(data, now)["attention"] if one["title"] == "totango is paused")
         assert (one["tone"], one["words"].split(".")[0]) == (tone, "403 three times")
+
+
+@pytest.mark.parametrize(
+    ("waiting", "said"),
+    [(None, "What arrives waits"), (0, "What arrives waits"), (1, "1 event waits"), (1_200, "1,200 events wait")],
+)
+def test_a_pause_says_that_nothing_is_lost_and_how_many_wait_if_any(
+    data: Path, now: int, waiting: int | None, said: str
+) -> None:
+    with Workspace.open(data) as workspace:
+        workspace.change_state("totango", DestinationState.paused, "settings", "403 three times", {})
+    (one,) = found(data, now)["destinations"]
+    (told,) = of_destination(one | {"waiting": waiting}, now)
+    assert told["words"] == f"403 three times. {said}; nothing is lost."
 
 
 def test_a_destination_that_is_off_needs_nobody(data: Path, now: int) -> None:
