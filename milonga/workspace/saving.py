@@ -1,6 +1,6 @@
 """A new version of a destination's settings: what may become of them, and writing it, its secrets sealed."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import apsw
 import msgspec
@@ -14,7 +14,22 @@ from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationConfig, SettingsVersion
 from milonga.workspace.rows import key_differs, key_missing, lost_delivery, read_secrets
 from milonga.workspace.secrets import Key, KeyProvider, Sealed, seal
-from milonga.workspace.settings import changed, split
+from milonga.workspace.settings import changed, led_elsewhere, split
+
+
+def check_led(before: DestinationConfig, after: Struct, given: Collection[str], by: str) -> None:
+    """
+    UserError if secrets would be led to another host by somebody who cannot read them: people of the console, and
+    programs with a token. Who is on the server's machine can read them anyway.
+    """
+    if not by.startswith(("user:", "token:")):
+        return
+    if found := led_elsewhere(before.settings, after, given):
+        labels = " and ".join(field.label for field in found)
+        raise UserError(
+            f"{before.name} would send to another host, and {labels} with it. Type {labels} again, or empty it: what "
+            "nobody is shown is not sent to where somebody else points."
+        )
 
 
 def save_settings(

@@ -3,10 +3,11 @@
 import difflib
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from secrets import token_hex
 from types import MappingProxyType
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -189,6 +190,26 @@ def differences(before: Struct, after: Struct) -> tuple[str, ...]:
         field.name
         for field in fields_of(type(after))
         if getattr(before, field.attribute) != getattr(after, field.attribute)
+    )
+
+
+def led_elsewhere(before: Struct, after: Struct, given: Collection[str]) -> tuple[Field, ...]:
+    """
+    Secrets that would go to another host than before, although nobody typed them anew: whoever may change an address
+    must not learn by that what nobody is shown.
+
+    given  names of the settings that are given
+    """
+    fields = fields_of(type(after))
+    hosts = [
+        tuple(urlsplit(str(getattr(one, field.attribute) or "")).netloc.rpartition("@")[2] for one in (before, after))
+        for field in fields
+        if field.address
+    ]
+    if all(was == is_now for was, is_now in hosts):
+        return ()
+    return tuple(
+        field for field in fields if field.secret and getattr(after, field.attribute) and field.name not in given
     )
 
 

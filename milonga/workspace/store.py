@@ -36,7 +36,7 @@ from milonga.workspace.model import (
 )
 from milonga.workspace.regulations import Regulations
 from milonga.workspace.reverting import Reverted
-from milonga.workspace.saving import changed_delivery, check_lost, save_settings, unreadable_secrets
+from milonga.workspace.saving import changed_delivery, check_led, check_lost, save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.sessions import Sessions
 from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
@@ -262,6 +262,7 @@ class Workspace:
             of = rows.kind_named(self.kinds, before.kind)
             wanted, shared = by_names(of.settings, DeliverySettings, changes, of.label)
             after = changed(before.settings, wanted, of.label)
+            check_led(before, after, wanted, by)
             stored_delivery = rows.newest_settings(db, before.id)[3]
             delivery = changed_delivery(before.delivery, shared, of)
             check_lost(before.name, stored_delivery, shared)

@@ -122,12 +122,12 @@ def test_a_version_whose_values_the_kind_takes_no_more_is_refused(workspace: Wor
 
 
 def test_each_version_tells_what_it_changed_from_which_value_to_which(workspace: Workspace) -> None:
-    workspace.set_settings("paper", {"postTo": "https://x.example/in?key=4711", "size": "A5"}, by="user:ada")
+    workspace.set_settings("paper", {"postTo": "https://x.example/in?key=4711", "size": "A5"}, by="demo")
     workspace.set_settings("paper", {"token": UNSET, "rateLimit": 5}, by="token:ci")
     workspace.set_settings("paper", {"token": "another"})
     config = workspace.destination("paper")
     told = workspace.settings_changes(config.id)
-    assert [(one.version, one.by) for one in told] == [(4, "cli"), (3, "token:ci"), (2, "user:ada"), (1, "cli")]
+    assert [(one.version, one.by) for one in told] == [(4, "cli"), (3, "token:ci"), (2, "demo"), (1, "cli")]
     assert told[0].changes == (Change("token", "Token", "", "***"),)
     assert told[1].changes == (
         Change("token", "Token", "***", ""),
