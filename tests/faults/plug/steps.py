@@ -165,13 +165,13 @@ def _keeping() -> None:
 
 
 def _delivery() -> None:
-    from milonga.cli import serve
+    from milonga.cli import serving
     from milonga.delivery import reading, runner
     from milonga.delivery.limits import Limits
     from milonga.delivery.sender import Sender
     from milonga.eventlog.reader import SqliteLogReader
 
-    deliver: Callable[..., Any] = getattr(serve, "deliver")  # noqa: B009 - not exported
+    deliver: Callable[..., Any] = getattr(serving, "deliver")  # noqa: B009 - not exported
 
     async def limited(*args: Any, **more: Any) -> None:
         await deliver(
@@ -179,7 +179,7 @@ def _delivery() -> None:
             **{**more, "limits": replace(Limits(), lane=_plug.lane, account=_plug.account, blocked=_plug.blocked)},
         )
 
-    _put(serve, "deliver", limited)
+    _put(serving, "deliver", limited)
     read = SqliteLogReader.read
 
     async def reads(self: SqliteLogReader, *args: Any, **more: Any) -> Any:
