@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from milonga import __version__
-from milonga.delivery.addresses import forbidden
+from milonga.delivery.opening import allowed_socket
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.destinations.contract import Answer
 
@@ -149,18 +149,13 @@ class Call:
 
     def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:
         """Judge the address that is about to be connected to. libcurl duplicates the socket: ours is closed soon."""
-        host = address.addr[0]
-        why = None if self._allow_private else forbidden(host)
-        if why is not None:
-            self._refused = f"{host}, {why}"
-            return int(pycurl.SOCKET_BAD)
-        try:
-            opened = socket.socket(address.family, address.socktype, address.protocol)
-        except OSError:
+        found = allowed_socket(address, allow_private=self._allow_private)
+        if isinstance(found, str):
+            self._refused = found
             return int(pycurl.SOCKET_BAD)
         self._opened = True
-        self._loop.call_soon(opened.close)
-        return opened
+        self._loop.call_soon(found.close)
+        return found
 
     def _may_write(self, *ends: str | int) -> int:
         """Called when a connection stands ready, before each writing of the request: the second is a silent resend."""

@@ -16,8 +16,8 @@ import pycurl
 from msgspec import Struct
 from msgspec.structs import replace
 
-from milonga.delivery.addresses import forbidden
 from milonga.delivery.curlcall import OPTIONS, UNSENT, place_of, refusal
+from milonga.delivery.opening import allowed_socket
 from milonga.delivery.outgoing import Outgoing
 from milonga.delivery.sendable import flaw_of
 from milonga.destinations.contract import Destination
@@ -148,18 +148,13 @@ class _Attempt:
                 one.close()
 
     def _open_socket(self, purpose: int, address: Any) -> socket.socket | int:
-        host = address.addr[0]
-        why = None if self._allow_private else forbidden(host)
-        if why is not None:
-            self._refused = f"{host}, {why}"
-            return int(pycurl.SOCKET_BAD)
-        try:
-            opened = socket.socket(address.family, address.socktype, address.protocol)
-        except OSError:
+        found = allowed_socket(address, allow_private=self._allow_private)
+        if isinstance(found, str):
+            self._refused = found
             return int(pycurl.SOCKET_BAD)
         self._opened = True
-        self._sockets.append(opened)  # libcurl works on a duplicate of it
-        return opened
+        self._sockets.append(found)  # libcurl works on a duplicate of it
+        return found
 
     def _reached(self, easy: pycurl.Curl) -> Found:
         address, secure = easy.getinfo(pycurl.PRIMARY_IP), self._url.lower().startswith("https:")

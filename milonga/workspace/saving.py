@@ -27,8 +27,8 @@ def check_led(before: DestinationConfig, after: Struct, given: Collection[str], 
     if found := led_elsewhere(before.settings, after, given):
         labels = " and ".join(field.label for field in found)
         raise UserError(
-            f"{before.name} would send to another host, and {labels} with it. Type {labels} again, or empty it: what "
-            "nobody is shown is not sent to where somebody else points."
+            f"{before.name} would send elsewhere than before, and {labels} with it. Type {labels} again, or empty it: "
+            "what nobody is shown is not sent to where somebody else points."
         )
 
 

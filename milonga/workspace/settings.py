@@ -195,22 +195,24 @@ def differences(before: Struct, after: Struct) -> tuple[str, ...]:
 
 def led_elsewhere(before: Struct, after: Struct, given: Collection[str]) -> tuple[Field, ...]:
     """
-    Secrets that would go to another host than before, although nobody typed them anew: whoever may change an address
-    must not learn by that what nobody is shown.
+    Secrets that would go to another host than before, or no longer by https, although nobody typed them anew: whoever
+    may change an address must not learn by that what nobody is shown.
 
     given  names of the settings that are given
     """
     fields = fields_of(type(after))
-    hosts = [
-        tuple(urlsplit(str(getattr(one, field.attribute) or "")).netloc.rpartition("@")[2] for one in (before, after))
-        for field in fields
-        if field.address
-    ]
-    if all(was == is_now for was, is_now in hosts):
+    addresses = [field.attribute for field in fields if field.address]
+    if all(_host(getattr(before, name)) == _host(getattr(after, name)) for name in addresses):
         return ()
     return tuple(
         field for field in fields if field.secret and getattr(after, field.attribute) and field.name not in given
     )
+
+
+def _host(address: str | None) -> tuple[str, str]:
+    """And how it is spoken to: what went by https must not go in the clear."""
+    split = urlsplit((address or "").lower())
+    return split.scheme, split.netloc.rpartition("@")[2]
 
 
 def missing(settings: Struct) -> tuple[Field, ...]:

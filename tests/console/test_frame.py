@@ -1,6 +1,7 @@
 """What holds for every page: who gets in, what a browser may do with it, and from where it may be changed."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -34,6 +35,12 @@ def test_a_session_shows_pages(console: Console) -> None:
     answer = console.get("/")
     assert answer.status == 200
     assert "<h1>Overview</h1>" in answer.text
+
+
+def test_the_navigation_says_where_one_is(console: Console) -> None:
+    for path, name in (("/", "Overview"), ("/account?id=acme", "Accounts"), ("/destinations/new", "Destinations")):
+        marked = re.findall(r'<a href="[^"]*" aria-current="page">([^<]*)</a>', console.get(path, Role.editor).text)
+        assert set(marked) == {name}, path
 
 
 def test_nothing_but_our_own_files_may_run_in_a_page(console: Console) -> None:

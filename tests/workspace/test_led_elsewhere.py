@@ -23,7 +23,7 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 
 @pytest.mark.parametrize("by", ["user:ada", "token:ci"])
 def test_secrets_are_asked_for_again_when_another_host_is_named(workspace: Workspace, by: str) -> None:
-    with pytest.raises(UserError, match="another host, and Authorization with it"):
+    with pytest.raises(UserError, match="elsewhere than before, and Authorization with it"):
         workspace.set_settings("hook", {"url": "https://evil.example/a"}, by=by)
     assert workspace.destination("hook").settings_version == 1
     after = workspace.set_settings("hook", {"url": "https://evil.example/a", "authorization": "Bearer other"}, by=by)
@@ -36,9 +36,10 @@ def test_who_empties_them_or_stays_at_the_host_is_not_asked(workspace: Workspace
     assert workspace.destination("hook").settings_version == 3
 
 
-def test_another_port_is_another_host(workspace: Workspace) -> None:
-    with pytest.raises(UserError, match="another host"):
-        workspace.set_settings("hook", {"url": "https://hooks.example.com:8443/a"}, by="user:ada")
+@pytest.mark.parametrize("url", ["https://hooks.example.com:8443/a", "http://hooks.example.com/a"])
+def test_another_port_or_no_tls_is_elsewhere(workspace: Workspace, url: str) -> None:
+    with pytest.raises(UserError, match="elsewhere than before"):
+        workspace.set_settings("hook", {"url": url}, by="user:ada")
 
 
 def test_the_command_line_of_the_server_reads_them_anyway(workspace: Workspace) -> None:
