@@ -1,0 +1,148 @@
+"""Events, what became of them, and what one would become."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from milonga.api.shapes.common import Moment, Position
+
+
+class Event(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One call of an SDK, as it is kept."""
+
+    position: Position
+    received_at: Moment
+    timestamp: Moment
+    source: str
+    type: str
+    name: str | None
+    message_id: str | None
+    user: str | None
+    anonymous: str | None
+    account: str | None
+
+
+class ReceivedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The same, as it arrived."""
+
+    position: Position
+    received_at: Moment
+    timestamp: Moment
+    source: str
+    type: str
+    name: str | None
+    message_id: str | None
+    user: str | None
+    anonymous: str | None
+    account: str | None
+    sender: str | None
+    event: dict[str, Any]
+
+
+class Story(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What became of an event, at each destination. docs/explain.md has all of it."""
+
+    message_id: str | None
+    type: str
+    name: str | None
+    source: str
+    position: Position
+    received_at: Moment
+    timestamp: Moment
+    original_timestamp: str | None
+    user_id: str | None
+    anonymous_id: str | None
+    account: dict[str, Any] | None
+    erased: dict[str, Any] | None
+    event: dict[str, Any]
+    destinations: list[dict[str, Any]]
+
+
+class OutcomeCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many ended so."""
+
+    state: str
+    code: str
+    events: int
+
+
+class SummaryAt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """At one destination."""
+
+    destination: str
+    id: int
+    removed_at: Moment | None
+    outcomes: list[OutcomeCount]
+
+
+class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is kept of an account or a user, all in all. more: there is more than was counted."""
+
+    account: str | None
+    user: str | None
+    events: int
+    more: bool
+    first_at: Moment | None
+    last_at: Moment | None
+    types: dict[str, int]
+    destinations: list[SummaryAt]
+
+
+class ArrivalCounts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What one source sent. null: its write key is not known. Refused are requests, all others events."""
+
+    source: str | None
+    accepted: int
+    duplicates: int
+    discarded: int
+    discarded_by_code: dict[str, int]
+    refused: int
+    refused_by_code: dict[str, int]
+
+
+class Arrivals(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of one stretch of time, from `at` on. what: accepted, duplicate, discarded or refused."""
+
+    at: Moment
+    source: str | None
+    what: str
+    code: str
+    n: int
+
+
+class Outcomes(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of one stretch of time, from `at` on: events of a destination that ended so."""
+
+    at: Moment
+    destination: str
+    state: str
+    code: str
+    events: int
+
+
+class DiscardCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was not accepted, as far back as counts go."""
+
+    source: str | None
+    code: str
+    events: int
+
+
+class Discard(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A sample of what was not accepted. excerpt: its beginning."""
+
+    at: Moment
+    source: str | None
+    code: str
+    reason: str
+    excerpt: str
+
+
+class Preview(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What an event would become: the rules in order, the requests with secrets as ***, or why there are none."""
+
+    event: dict[str, Any]
+    rules: list[dict[str, Any]]
+    requests: list[dict[str, Any]]
+    skip: dict[str, Any] | None
+    notices: list[dict[str, Any]]

@@ -1,0 +1,131 @@
+"""What needs somebody: dead letters, parked keys, reasons; and replays."""
+
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from milonga.api.shapes.common import Moment, Position
+from milonga.api.shapes.events import OutcomeCount
+
+
+class Attention(Struct, frozen=True, kw_only=True):
+    """Something that needs somebody. page: of the console, where it is mended."""
+
+    tone: Literal["bad", "warn"]
+    title: str
+    words: str
+    page: str | None
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An event that a destination refused for good. event: as it arrived, if asked for."""
+
+    destination: str
+    position: Position
+    died_at: Moment
+    code: str
+    reason: str
+    type: str
+    name: str | None
+    message_id: str | None
+    user: str | None
+    account: str | None
+    received_at: Moment
+    event: dict[str, Any] | None = None
+
+
+class DeadLetterCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many were refused with one code."""
+
+    destination: str
+    code: str
+    count: int
+
+
+class ParkedKey(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A line that does not move, and what waits first behind it."""
+
+    key: list[str]
+    account: str
+    user: str | None
+    waiting: int
+    since: Moment
+    parked_at: Moment
+    first: Position
+    attempts: int
+    code: str
+    reason: str
+    next_try: Moment | None
+
+
+class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Events of the past, sent once more. left: still to be looked at; outcomes with `left`: not sent, by decision."""
+
+    replay: int
+    destination: str
+    state: str
+    reason: str
+    asked_at: Moment
+    by: str
+    ended_at: Moment | None
+    from_: Moment = field(name="from")
+    to: Moment
+    type: str | None
+    account: str | None
+    event: str | None
+    rate: float
+    overwrite: bool
+    left: int | None
+    on_their_way: int
+    gone: int
+    outcomes: list[OutcomeCount]
+    waits_for: str
+
+
+class RehearsedFate(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many events: what became of them the first time, and what would now."""
+
+    first: str
+    first_code: str
+    now: str
+    code: str
+    events: int
+
+
+class FieldCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Of so many events a request would differ there."""
+
+    field: str
+    events: int
+
+
+class Rehearsal(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What a replay would send. send: events; requests: of them. docs/replay.md has all of it."""
+
+    destination: str
+    from_: Moment = field(name="from")
+    to: Moment
+    kept_since: Moment | None
+    looked: int
+    events: int
+    send: int
+    requests: int
+    types: dict[str, int]
+    outcomes: list[RehearsedFate]
+    fields: list[FieldCount]
+    left_out: int
+    damaged: int
+    examples: list[dict[str, Any]]
+
+
+class ProblemReason(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So much was not delivered for one reason. kept: dead letters that wait for a decision."""
+
+    destination: str
+    state: str
+    code: str
+    why: str
+    fix: str
+    fix_at: dict[str, Any] | None
+    trend: dict[str, Any]
+    kept: int
