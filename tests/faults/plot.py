@@ -58,7 +58,7 @@ def _chart(chart: Chart, top: int) -> str:
     for step in range(7):
         x = right * step / 6
         parts.append(
-            f'<text x="{x_of(x):.1f}" y="{top + HEIGHT - 14}" text-anchor="middle" fill="#555">{x:.3g} min</text>'
+            f'<text x="{x_of(x):.1f}" y="{top + HEIGHT - 14}" text-anchor="middle" fill="#555">{x:.2g} min</text>'
         )
     for place, line in enumerate(chart.lines):
         color = COLORS[place % len(COLORS)]
