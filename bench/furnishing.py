@@ -60,7 +60,7 @@ def furnished(folder: Path, events: int, cores: set[int]) -> tuple[Path, float]:
     data.mkdir(parents=True, mode=0o700)
     source = set_up(data)
     with Workspace.open(data) as workspace:
-        workspace.add_source("ios-app")
+        workspace.sources.add("ios-app")
         settings = {"serviceId": "SP-12345-01", "endpoint": "http://127.0.0.1:9/pixel.gif/"}
         on, paused = DestinationState.on, DestinationState.paused
         workspace.add_destination("totango", SOURCE, DESTINATION, settings, on, {0: 0})

@@ -25,7 +25,7 @@ PATIENCE = 10.0  #: seconds for its delivery process to be there
 def set_up(data: Path) -> int:
     """A source with the write key of the load; its id. Nothing changes if it is there already."""
     with Workspace.open(data) as workspace:
-        found = workspace.source_of_key(KEY) or workspace.add_source(SOURCE, KEY)
+        found = workspace.sources.of_key(KEY) or workspace.sources.add(SOURCE, KEY)
         return found.id
 
 

@@ -144,22 +144,22 @@ def _set_up(data: Path, endpoint: str) -> None:
 
 def _add(workspace: Workspace, endpoint: str, end: dict[int, int]) -> None:
     """Both or none."""
-    added = not workspace.sources()
+    added = not workspace.sources.all()
     if added:
-        workspace.add_source(NAME, NAME)
+        workspace.sources.add(NAME, NAME)
     try:
         settings = {"serviceId": SERVICE, "endpoint": endpoint}
         workspace.add_destination("totango", NAME, "totango", settings, DestinationState.on, end, by="demo")
     except BaseException:
         if added:
-            workspace.remove_source(NAME)
+            workspace.sources.remove(NAME)
         raise
 
 
 def _is_ours(workspace: Workspace) -> bool:
-    if set(workspace.source_names().values()) - {NAME} or len(workspace.destinations()) > 1:
+    if set(workspace.sources.names().values()) - {NAME} or len(workspace.destinations()) > 1:
         return False
-    return all(source.write_keys == (NAME,) for source in workspace.sources()) and all(
+    return all(source.write_keys == (NAME,) for source in workspace.sources.all()) and all(
         map(_pretends, workspace.destinations())
     )
 

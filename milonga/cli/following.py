@@ -68,7 +68,7 @@ class Followed:
 
     def _read(self) -> None:
         token = self._workspace.token()
-        sources, destinations = self._workspace.sources(), self._workspace.browser_destinations()
+        sources, destinations = self._workspace.sources.all(), self._workspace.browser_destinations()
         self._token = token
         self.destinations = destinations
         self._take(sources)

@@ -1,6 +1,5 @@
 """What the pages of a destination share: which one is meant, what is in its frame. No pages itself."""
 
-import re
 from typing import Any, Final
 
 from milonga.console.visit import Visit, address
@@ -10,15 +9,15 @@ from milonga.facts.overview import of_destination, standings
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import NotThere
 from milonga.workspace.model import DestinationConfig, DestinationState
+from milonga.workspace.names import is_name
 
 BY_ID: Final = "~"  #: before the id of one that has no address of its own by its name: no name has this sign
-_NAME: Final = re.compile(r"(?!(?:\.|\.\.|new)$)[A-Za-z0-9._-]{1,64}")
-"""What can stand in an address; three names lead elsewhere there."""
+_ELSEWHERE: Final = frozenset({".", "..", "new"})  #: names whose address is another page's
 
 
 def home(config: DestinationConfig, *, removed: bool = False) -> str:
     """The address of its pages."""
-    named = not removed and _NAME.fullmatch(config.name)
+    named = not removed and is_name(config.name) and config.name not in _ELSEWHERE
     return address("/destinations/{}", [config.name if named else f"{BY_ID}{config.id}"])
 
 

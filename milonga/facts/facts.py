@@ -75,7 +75,7 @@ class Facts:
             *(Place(config) for config in workspace.destinations()),
             *(_removed(workspace, former) for former in workspace.former_destinations()),
         ]
-        self._sources = workspace.source_names()
+        self._sources = workspace.sources.names()
         try:
             self.delivery: DeliveryReader | None = DeliveryReader(data / DELIVERY_NAME)
         except apsw.CantOpenError:

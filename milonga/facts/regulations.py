@@ -8,7 +8,7 @@ from milonga.workspace.store import Workspace
 
 
 def as_row(workspace: Workspace, one: Regulation) -> dict[str, Any]:
-    names = workspace.source_names()
+    names = workspace.sources.names()
     return {
         "id": one.id,
         "kind": one.kind.value,

@@ -36,7 +36,7 @@ Periods = Mapping[tuple[int, str], Mapping[int, int]]
 def standings(facts: Facts, now: int) -> list[dict[str, Any]]:
     """Of all sources, as `standing` has it. now: unix milliseconds"""
     counted = _Counted(facts, now)
-    return [_standing(facts, source, counted, now) for source in facts.workspace.sources()]
+    return [_standing(facts, source, counted, now) for source in facts.workspace.sources.all()]
 
 
 def standing(facts: Facts, source: Source, now: int) -> dict[str, Any]:

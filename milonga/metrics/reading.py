@@ -150,7 +150,7 @@ class Reading:
             self._workspace = Workspace.open(self._data)
         if self._token is None or self._workspace.changed_since(self._token):
             token = self._workspace.token()
-            self._sources, self._configs = self._workspace.sources(), self._workspace.destinations()
+            self._sources, self._configs = self._workspace.sources.all(), self._workspace.destinations()
             self._token = token
 
     def _source(self, source: Source) -> SourceFigures:

@@ -1,19 +1,77 @@
-"""Writing sources and their settings. Always within a write transaction."""
+"""Sources: what they are called, their settings, and whose a write key is. Their keys themselves are in keys.py."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import apsw
 
-from milonga.workspace.audit import Changes, between
-from milonga.workspace.database import fetch
+from milonga.workspace.audit import Changes, added, between, key_shown, record
+from milonga.workspace.database import Database, Token, fetch
 from milonga.workspace.errors import Clash, UserError
-from milonga.workspace.keys import insert_key
-from milonga.workspace.model import Source, SourceSettings
-from milonga.workspace.rows import NOWHERE, source_named
+from milonga.workspace.keys import insert_key, new_key
+from milonga.workspace.model import Source, SourceSettings, WriteKeys
+from milonga.workspace.names import check_name
+from milonga.workspace.rows import NOWHERE, read_sources, source_named
 from milonga.workspace.settings import by_name, changed, differences, own_choice
 
 
-def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> Source:
+class Sources:
+    def __init__(self, database: Database, now: Callable[[], int]) -> None:
+        self._database, self._now = database, now
+        self._keys: tuple[Token, WriteKeys] | None = None
+
+    def all(self) -> tuple[Source, ...]:
+        with self._database.read() as db:
+            return read_sources(db, self._now())
+
+    def names(self) -> dict[int, str]:
+        """Of all there ever were, by id."""
+        with self._database.read() as db:
+            return dict(fetch(db, "SELECT id, name FROM source"))
+
+    def named(self, name: str) -> Source:
+        with self._database.read() as db:
+            return source_named(db, name, self._now())
+
+    def of_key(self, write_key: str) -> Source | None:
+        """For now and then; whoever asks thousands of times a second keeps a WriteKeys."""
+        token = self._database.token()
+        if self._keys is None or self._keys[0] != token:
+            self._keys = (token, WriteKeys(self.all()))
+        found = self._keys[1].source(write_key)
+        found = None if found is None else found.at(self._now())
+        return None if found is None or write_key not in found.write_keys else found
+
+    def add(self, name: str, write_key: str | None = None, *, by: str = "cli") -> Source:
+        """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
+        check_name(name, "source")
+        key = new_key(write_key)
+        with self._database.write() as db:
+            source = _insert(db, name, key, self._now())
+            self._record(db, by, "source.added", name, added(writeKey=key_shown(key)))
+            return source
+
+    def set_settings(self, name: str, changes: Mapping[str, object], *, by: str = "cli") -> Source:
+        """
+        No history of them is kept. What was damaged is replaced by the defaults that hold for it.
+
+        changes  name -> text as typed, a value of its type, or UNSET for the default
+        """
+        with self._database.write() as db:
+            if made := _update(db, name, changes, self._now()):
+                self._record(db, by, "source.settings", name, made)
+            return source_named(db, name, self._now())
+
+    def remove(self, name: str, *, by: str = "cli") -> None:
+        """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
+        with self._database.write() as db:
+            _delete(db, name, self._now())
+            self._record(db, by, "source.removed", name, {})
+
+    def _record(self, db: apsw.Connection, by: str, what: str, name: str, changes: Changes) -> None:
+        record(db, self._now(), by, what, name, changes)
+
+
+def _insert(db: apsw.Connection, name: str, write_key: str, now: int) -> Source:
     if fetch(db, "SELECT id FROM source WHERE name = ? AND removed_at IS NULL", name):
         raise Clash(f"There is a source called {name} already. See `milonga sources list`.")
     db.execute("INSERT INTO source (name, created_at) VALUES (?, ?)", (name, now))
@@ -22,7 +80,7 @@ def insert_source(db: apsw.Connection, name: str, write_key: str, now: int) -> S
     return Source(id=id_, name=name, write_keys=(write_key,), created_at=now)
 
 
-def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object], now: int) -> Changes:
+def _update(db: apsw.Connection, name: str, changes: Mapping[str, object], now: int) -> Changes:
     """What it changed. Only what differs from the defaults is kept. UserError."""
     source = source_named(db, name, now)
     given = by_name(SourceSettings, changes, "A source")
@@ -36,7 +94,7 @@ def update_settings(db: apsw.Connection, name: str, changes: Mapping[str, object
     return between(differences(source.settings, after), (source.settings, after))
 
 
-def delete_source(db: apsw.Connection, name: str, now: int) -> None:
+def _delete(db: apsw.Connection, name: str, now: int) -> None:
     id_ = source_named(db, name, now).id
     hanging = fetch(db, "SELECT name FROM destination WHERE source = ? AND removed_at IS NULL", id_)
     if hanging:

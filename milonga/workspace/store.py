@@ -1,11 +1,11 @@
 """
-The workspace: sources, destinations, settings and states in `<data>/workspace.db`, written by several processes.
+The workspace: destinations, their settings and states, and all else in `<data>/workspace.db`, which several processes
+write.
 
 All calls are quick and synchronous: one short transaction each. A running server asks `changed_since` twice a second
 and reads again only when something changed, also from another process.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Self
@@ -16,30 +16,30 @@ from msgspec import Struct
 
 from milonga.destinations import registry
 from milonga.destinations.contract import Destination
-from milonga.workspace import reverting, rows, sources
-from milonga.workspace.audit import Audit, Changes, added, between, key_shown, record
+from milonga.workspace import reverting, rows
+from milonga.workspace.audit import Audit, Changes, added, between, record
 from milonga.workspace.changes import ALL, SettingsChange, read_settings_changes
 from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import Clash, NotThere, UserError
-from milonga.workspace.keys import KeyRing, new_key
+from milonga.workspace.keys import KeyRing
 from milonga.workspace.model import (
     BrowserDestination,
     DestinationConfig,
     DestinationState,
     FormerDestination,
     SettingsVersion,
-    Source,
     StateChange,
-    WriteKeys,
 )
+from milonga.workspace.names import check_name
 from milonga.workspace.regulations import Regulations
 from milonga.workspace.reverting import Reverted
 from milonga.workspace.saving import changed_delivery, check_led, check_lost, save_settings, unreadable_secrets
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.sessions import Sessions
 from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
+from milonga.workspace.sources import Sources
 from milonga.workspace.states import forget_pauses, may_change, moved
 from milonga.workspace.tokens import Tokens
 from milonga.workspace.users import Users
@@ -48,18 +48,16 @@ Kinds = Mapping[str, Destination]
 Ends = Mapping[int, int]
 """The log's newest offset of each partition."""
 
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
 
 class Workspace:
     """
     Make one with `open`; one connection, not to be carried over a fork.
 
+    sources, write_keys  who sends events, and by which keys
     commands  what a running server is asked to do
     regulations  what is asked for about users
     users, sessions, tokens  who may use the console and the API
     audit     who changed what; `by` of a method is who does so, as audit.Entry has it
-    write_keys  of the sources: their ends, their use
     kinds     the destinations that can be configured
     """
 
@@ -68,14 +66,14 @@ class Workspace:
         self._keys = keys
         self.kinds = kinds
         self._now = now
-        self._write_keys: tuple[Token, WriteKeys] | None = None
+        self.sources = Sources(database, now)
+        self.write_keys = KeyRing(database, now)
         self.commands = Commands(database, now)
         self.regulations = Regulations(database, now)
         self.users = Users(database, now)
         self.sessions = Sessions(database, now)
         self.tokens = Tokens(database, now)
         self.audit = Audit(database, now)
-        self.write_keys = KeyRing(database, now)
 
     @classmethod
     def open(
@@ -110,66 +108,6 @@ class Workspace:
     def changed_since(self, token: Token) -> bool:
         """Whether anything may differ: another process's change, our own, or the key file."""
         return self.token() != token
-
-    # -- sources
-
-    def sources(self) -> tuple[Source, ...]:
-        with self._database.read() as db:
-            return rows.read_sources(db, self._now())
-
-    def source_names(self) -> dict[int, str]:
-        """Of all there ever were, by id."""
-        with self._database.read() as db:
-            return dict(fetch(db, "SELECT id, name FROM source"))
-
-    def source_of_key(self, write_key: str) -> Source | None:
-        """For now and then; whoever asks thousands of times a second keeps a WriteKeys."""
-        token = self._database.token()
-        if self._write_keys is None or self._write_keys[0] != token:
-            self._write_keys = (token, WriteKeys(self.sources()))
-        found = self._write_keys[1].source(write_key)
-        found = None if found is None else found.at(self._now())
-        return None if found is None or write_key not in found.write_keys else found
-
-    def add_source(self, name: str, write_key: str | None = None, *, by: str = "cli") -> Source:
-        """With a random write key unless given one of 1 to 100 printable ASCII characters without space and colon."""
-        _check_name(name, "source")
-        key = new_key(write_key)
-        with self._database.write() as db:
-            source = sources.insert_source(db, name, key, self._now())
-            self._record(db, by, "source.added", name, added(writeKey=key_shown(key)))
-            return source
-
-    def source(self, name: str) -> Source:
-        with self._database.read() as db:
-            return rows.source_named(db, name, self._now())
-
-    def set_source(self, name: str, changes: Mapping[str, object], *, by: str = "cli") -> Source:
-        """
-        Settings of a source; no history of them is kept. What was damaged is replaced by the defaults that hold for it.
-
-        changes  name -> text as typed, a value of its type, or UNSET for the default
-        """
-        with self._database.write() as db:
-            if made := sources.update_settings(db, name, changes, self._now()):
-                self._record(db, by, "source.settings", name, made)
-            return rows.source_named(db, name, self._now())
-
-    def add_key(self, name: str, write_key: str | None = None, *, by: str = "cli") -> str:
-        """One more write key, so that senders can be changed over without a gap. Random unless given."""
-        return self.write_keys.add(name, write_key, by=by)
-
-    def remove_key(self, name: str, write_key: str, *, by: str = "cli") -> None:
-        """It lets nobody in any more. The last one cannot be removed."""
-        self.write_keys.remove(name, write_key, by=by)
-
-    def remove_source(self, name: str, *, by: str = "cli") -> None:
-        """Refused while a destination hangs on it. Its write keys let nobody in any more; its events stay."""
-        with self._database.write() as db:
-            sources.delete_source(db, name, self._now())
-            self._record(db, by, "source.removed", name, {})
-
-    # -- destinations
 
     def destinations(self) -> tuple[DestinationConfig, ...]:
         """
@@ -214,7 +152,7 @@ class Workspace:
         end       it gets what the log holds beyond this
         new_key   see set_settings
         """
-        _check_name(name, "destination")
+        check_name(name, "destination")
         of = rows.kind_named(self.kinds, kind)
         wanted, shared = by_names(of.settings, DeliverySettings, settings, of.label)
         made = generated(of.settings, (one.settings for one in self.destinations() if one.kind == kind))
@@ -406,11 +344,6 @@ def registered() -> Kinds:
         return registry.kinds()
     except registry.HalfDone as error:
         raise UserError(str(error)) from error
-
-
-def _check_name(name: str, what: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise UserError(f"A {what}'s name has 1 to 64 characters: letters, digits, '-', '_' and '.'.")
 
 
 def _one(db: apsw.Connection, query: str, *values: Value) -> int | None:

@@ -27,7 +27,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def fill(data: Path) -> None:
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.add_destination(
             "totango", "web", "totango", {"serviceId": "SP-1", "sdrToken": HUSH}, DestinationState.on, {0: 0}
         )

@@ -32,7 +32,7 @@ def indexed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         await log.close()
 
     with Workspace.open(data) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
     asyncio.run(append())
     with served(data) as found:
         eventually(lambda: len(found.ask("GET", "/accounts").data) == 3, "the index has all of it")

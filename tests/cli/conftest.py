@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Path:
     """Of a server that was stopped: a secret, events in five segments, two files of outcomes, a dead letter."""
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.add_destination(
             "totango", "web", "totango", {"serviceId": "SP-1", "sdrToken": HUSH}, DestinationState.on, {0: 0}
         )

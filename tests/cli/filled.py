@@ -76,7 +76,7 @@ def content(data: Path) -> dict[str, object]:
     lookup, outcomes = EventLookup(data / "log"), OutcomeReader(data / "outcomes")
     with Workspace.open(data) as workspace, contextlib.closing(DeliveryReader(data / "delivery.db")) as delivery:
         return {
-            "sources": workspace.sources(),
+            "sources": workspace.sources.all(),
             "destinations": [(one.name, one.kind) for one in workspace.destinations()],
             "history": workspace.history("totango"),
             "events": lookup.newest(1_000),

@@ -53,13 +53,13 @@ def test_the_key_is_not_in_it_and_restore_says_which_is_needed(name: str, data: 
 
 def test_without_secrets_no_key_is_asked_for(tmp_path: Path) -> None:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     code, said = run("backup", tmp_path / "copy", "--data", tmp_path / "data")
     assert (code, "The key" in said, "no events yet" in said) == (0, False, True)
     code, said = run("restore", tmp_path / "copy", "--data", tmp_path / "new")
     assert (code, "no key is needed" in said) == (0, True)
     with Workspace.open(tmp_path / "new") as workspace:
-        assert workspace.source("web").write_keys == ("demo",)
+        assert workspace.sources.named("web").write_keys == ("demo",)
 
 
 def test_a_backup_goes_only_where_nothing_is(data: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ HUSH = "hush-hush-4711"
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     return tmp_path / "data"
 
 

@@ -15,7 +15,7 @@ EVENT = {"type": "track", "messageId": "m-1", "event": "Test", "userId": "u", "p
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     done = milonga(
         *("destinations", "add", "totango", "--source", "web", "--set", "serviceId=SP-1-1"),
         *("--data", str(tmp_path / "data")),

@@ -26,7 +26,7 @@ def needed(
     """With ten events, "early" there from the first on and "late" from the sixth; positions None: no delivery.db."""
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "key")
+        workspace.sources.add("web", "key")
         ids = {
             name: workspace.add_destination("webhook", "web", name, {}, DestinationState.on, {0: begin}).id
             for name, begin in (("early", 0), ("late", 5))
@@ -95,7 +95,7 @@ def test_a_destination_that_is_off_needs_only_what_still_has_to_end(tmp_path: Pa
     positions = {"early": 9, "late": 9}
     assert needed(tmp_path / "a", positions=positions) == 10
     with Workspace.open(tmp_path / "b" / "data") as workspace:
-        workspace.add_source("other", "other")
+        workspace.sources.add("other", "other")
         workspace.add_destination("webhook", "other", "never-on", {}, DestinationState.off, {0: 2})
         workspace.add_destination("webhook", "other", "was-on", {}, DestinationState.on, {0: 2})
         workspace.change_state("was-on", DestinationState.off, "cli", "", {0: 4})

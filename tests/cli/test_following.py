@@ -24,7 +24,7 @@ def clock() -> Clock:
 @pytest.fixture
 def workspace(tmp_path: Path, clock: Clock) -> Workspace:
     workspace = open_paper(tmp_path / "data", now=clock)
-    workspace.add_source("web", "old-key")
+    workspace.sources.add("web", "old-key")
     return workspace
 
 
@@ -56,7 +56,7 @@ def test_no_use_is_lost_when_the_workspace_is_read_again(workspace: Workspace, c
     with workspace:
         followed = Followed(workspace, clock)
         followed.source_of("old-key")
-        workspace.add_key("web", "new-key")
+        workspace.write_keys.add("web", "new-key")
         followed.source_of("new-key")
         assert followed.take_used() == {"old-key", "new-key"}
         assert followed.take_used() == set()

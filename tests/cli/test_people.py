@@ -119,7 +119,7 @@ def test_a_backup_brings_users_and_tokens_back_and_lets_nobody_in_by_what_was_op
     data: Path, tmp_path: Path, name: str
 ) -> None:
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         _, link = workspace.users.add("ada", Role.administrator)
         ada = workspace.users.use_link(link, WORD)
         session = workspace.sessions.begin(ada, WORD, "192.0.2.1", "a browser")
@@ -143,7 +143,7 @@ def test_a_backup_brings_users_and_tokens_back_and_lets_nobody_in_by_what_was_op
 
 def test_check_counts_people_and_tells_of_rows_that_say_nothing_any_more(data: Path) -> None:
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.users.add("ada", Role.viewer)
         workspace.tokens.create("ci", Role.viewer)
     files = told(data, "check")["files"]

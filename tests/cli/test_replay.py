@@ -43,8 +43,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Delivered under the settings of version 1; since then the module is another one, and the endpoint."""
     data = tmp_path_factory.mktemp("replay") / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
-        workspace.add_source("app", "demo2")
+        workspace.sources.add("web", "demo")
+        workspace.sources.add("app", "demo2")
         settings = {"serviceId": "SP-1", "sdrToken": HUSH}
         workspace.add_destination("totango", "web", "totango", settings, DestinationState.on, {0: 1})
         workspace.set_settings("totango", {"defaultModule": "Backoffice", "sdrToken": "another-" + HUSH}, {0: 9})

@@ -56,7 +56,7 @@ def test_whoever_was_signed_in_signs_in_anew(data: Path, tmp_path: Path) -> None
 
 def test_who_came_after_the_deletion_stays(data: Path, tmp_path: Path) -> None:
     with Workspace.open(data) as workspace:
-        workspace.add_source("shop")
+        workspace.sources.add("shop")
     delete(data, "ada", 0)
     delete(data, "ada", EVENTS, "shop")
     assert run("backup", tmp_path / "copy", "--data", data)[0] == 0

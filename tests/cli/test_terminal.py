@@ -107,7 +107,7 @@ def in_a_terminal(*words: str, columns: int = 80) -> list[str]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("a-source-with-quite-a-long-name", "k" * 60)
+        workspace.sources.add("a-source-with-quite-a-long-name", "k" * 60)
     return tmp_path / "data"
 
 

@@ -15,7 +15,7 @@ HUSH = "hush-hush-4711"
 @pytest.fixture
 def at(tmp_path: Path) -> tuple[str, str]:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     at = ("--data", str(tmp_path / "data"))
     done = milonga("destinations", "add", "totango", "--source", "web", "--set", "serviceId=SP-1-1", *at)
     assert done.returncode == 0, done.stderr

@@ -20,7 +20,7 @@ SERVICE = ("--set", "serviceId=SP-1-1")
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     return tmp_path / "data"
 
 

@@ -30,8 +30,8 @@ def furnished(folder: Path) -> Iterator[Console]:
         on, paused, off = DestinationState.on, DestinationState.paused, DestinationState.off
         address = {"endpoint": f"{totango.url}/pixel.gif/"}
         with Workspace.open(console.data) as workspace:
-            workspace.add_source("web", KEY)
-            workspace.add_source("ios-app")
+            workspace.sources.add("web", KEY)
+            workspace.sources.add("ios-app")
             workspace.add_destination("totango", "web", "totango", {"serviceId": "SP-12345-01", **address}, on, NOTHING)
             rules = [{"name": "no-tests", "do": "drop", "when": 'event.startsWith("Test")'}]
             workspace.set_settings("totango", {"filters": rules, "sdrToken": "s-1", "region": "eu1"}, by="user:ada")

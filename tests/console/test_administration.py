@@ -156,8 +156,8 @@ def test_a_token_may_last_for_ever_and_a_wrong_one_keeps_what_was_typed(console:
 
 def test_the_log_shows_each_field_before_and_after_and_no_secret(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("shop", "a-long-write-key")
-        workspace.set_source("shop", {"rateLimit": 50, "origins": "https://a.example, https://b.example"})
+        workspace.sources.add("shop", "a-long-write-key")
+        workspace.sources.set_settings("shop", {"rateLimit": 50, "origins": "https://a.example, https://b.example"})
         settings = {"serviceId": "SP-1", "sdrToken": HUSH}
         workspace.add_destination("totango", "shop", "totango", settings, DestinationState.on, {}, by="token:ci")
         workspace.set_settings("totango", {"sdrToken": f"{HUSH}2", "serviceId": "SP-2"}, by="user:ada")
@@ -190,8 +190,8 @@ def test_whatever_is_recorded_has_words() -> None:
 
 def test_rows_are_chosen_by_who_what_and_name_and_what_is_made_up_finds_nothing(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("chosen", by="user:chooser")
-        workspace.set_source("chosen", {"rateLimit": 7}, by="user:chooser")
+        workspace.sources.add("chosen", by="user:chooser")
+        workspace.sources.set_settings("chosen", {"rateLimit": 7}, by="user:chooser")
         workspace.tokens.create("chosen", Role.viewer, by="user:chooser")
 
     def rows(query: str) -> list[str]:

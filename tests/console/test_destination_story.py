@@ -35,7 +35,7 @@ def totango() -> Iterator[Receiving]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("story")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
+            workspace.sources.add("web", KEY)
         yield running
 
 

@@ -41,8 +41,8 @@ def untouched() -> Iterator[Receiving]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("destinations")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
-            workspace.add_source("app")
+            workspace.sources.add("web", KEY)
+            workspace.sources.add("app")
         yield running
 
 

@@ -42,8 +42,8 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         totango.behave(status=400, match={"sdr_a": ATTACKS[1]})
         address = {"endpoint": f"{totango.url}/pixel.gif/", "serviceId": "SP-1-01"}
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
-            workspace.add_source("named", "k-named")
+            workspace.sources.add("web", KEY)
+            workspace.sources.add("named", "k-named")
             workspace.add_destination("totango", "web", "totango", address, DestinationState.on, NOTHING)
             workspace.add_destination("webhook", "web", "hook", {}, DestinationState.off, NOTHING)
         attack(running.data)
@@ -99,7 +99,7 @@ def test_nothing_of_it_runs(console: Console, browser: Browser, name: str) -> No
 
 def test_nothing_of_it_runs_in_rows_that_come_by_themselves_or_beside_them(console: Console, browser: Browser) -> None:
     with Workspace.open(console.data) as workspace:
-        key = workspace.add_source("watched").write_keys[0]
+        key = workspace.sources.add("watched").write_keys[0]
     asked: list[str] = []
     dialogs: list[str] = []
     with console.visiting(browser, Role.administrator) as page:

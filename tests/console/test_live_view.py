@@ -37,7 +37,7 @@ def browser() -> Iterator[Browser]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("live")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
+            workspace.sources.add("web", KEY)
         yield running
 
 
@@ -95,7 +95,7 @@ def send(console: Console, key: str, *numbers: int, account: str = "acme") -> No
 def new_source(console: Console, name: str) -> str:
     """Its write key."""
     with Workspace.open(console.data) as workspace:
-        return workspace.add_source(name).write_keys[0]
+        return workspace.sources.add(name).write_keys[0]
 
 
 def test_from_a_new_source_to_the_first_event_and_the_next_click(console: Console, browser: Browser) -> None:

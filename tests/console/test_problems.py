@@ -46,8 +46,8 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
         on, paused = DestinationState.on, DestinationState.paused
         settings = {"serviceId": "SP-1-01", "endpoint": f"{totango.url}/pixel.gif/"}
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
-            workspace.add_source("other")
+            workspace.sources.add("web", KEY)
+            workspace.sources.add("other")
             workspace.add_destination("totango", "web", "totango", settings, on, {0: 0})
             workspace.add_destination("totango", "web", "paused", settings, on, {0: 0})
             workspace.change_state("paused", paused, "cli", "until Monday", {0: 0})

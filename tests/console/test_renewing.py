@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("renewing")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
+            workspace.sources.add("web", KEY)
             workspace.add_destination("totango", "web", "totango", {}, DestinationState.off, {0: 0})
         yield running
 

@@ -37,7 +37,7 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
     with console_of(tmp_path_factory.mktemp("replays")) as running:
         settings = {"serviceId": "SP-1-01", "endpoint": f"{totango.url}/pixel.gif/"}
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
+            workspace.sources.add("web", KEY)
             workspace.add_destination("totango", "web", "totango", settings, DestinationState.on, {0: 0})
         with Client(running.milonga.port, KEY) as client:
             client.send([track(n, f"u-{n % 3}", "acme", properties={}) for n in range(EVENTS)])

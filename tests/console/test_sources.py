@@ -23,7 +23,7 @@ KEY = "k-web"
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("sources")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web", KEY)
+            workspace.sources.add("web", KEY)
         with Client(running.milonga.port, KEY) as client:
             client.send([track(number, "ada", "acme") for number in range(3)] + [{"type": "track", "userId": "bob"}])
         yield running
@@ -38,7 +38,7 @@ def location(console: Console, path: str, **form: str) -> str:
 
 def keys_of(console: Console, name: str) -> tuple[str, ...]:
     with Workspace.open(console.data) as workspace:
-        return workspace.source(name).write_keys
+        return workspace.sources.named(name).write_keys
 
 
 def test_the_list_shows_what_came_within_the_last_hour(console: Console) -> None:
@@ -69,7 +69,7 @@ def test_creating_a_source_leads_to_its_set_up_with_everything_to_paste(console:
     assert "Listening for the first event" in page.text
     assert 'data-copy="#server1"' in page.text
     with Workspace.open(console.data) as workspace:
-        assert workspace.source("made-here").settings.origins == ("https://a.example", "https://*.b.example")
+        assert workspace.sources.named("made-here").settings.origins == ("https://a.example", "https://*.b.example")
         assert workspace.audit.page(1, what="source.added")[0].by == "user:the-editor"
 
 
@@ -92,7 +92,7 @@ def test_what_is_wrong_with_a_new_source_is_said_beside_it_and_nothing_is_lost(
     for value in typed.values():
         assert value in answer.text
     with Workspace.open(console.data) as workspace:
-        assert "new" not in [source.name for source in workspace.sources()]
+        assert "new" not in [source.name for source in workspace.sources.all()]
 
 
 def test_the_address_to_paste_can_be_another_than_the_one_listened_on(console: Console) -> None:
@@ -106,7 +106,7 @@ def test_the_address_to_paste_can_be_another_than_the_one_listened_on(console: C
 
 def test_keys_are_exchanged_ended_and_removed(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("keyed", "first-key")
+        workspace.sources.add("keyed", "first-key")
     keys = "/sources/keyed/keys"
     assert location(console, f"{keys}/rotate", overlap="7") == keys
     first, second = keys_of(console, "keyed")
@@ -130,7 +130,7 @@ def test_keys_are_exchanged_ended_and_removed(console: Console) -> None:
 
 def test_a_key_that_ends_in_use_is_warned_of_everywhere(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("used", "used-key")
+        workspace.sources.add("used", "used-key")
         workspace.write_keys.rotate("used")
     with Client(console.milonga.port, "used-key") as client:
         client.send([track(1, "ada", "acme")])
@@ -141,27 +141,27 @@ def test_a_key_that_ends_in_use_is_warned_of_everywhere(console: Console) -> Non
 
 def test_settings_are_saved_and_what_is_wrong_is_said_where_it_is(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("set")
+        workspace.sources.add("set")
     path = "/sources/set/settings"
     page = console.get(path).text
     for label in ("Enabled", "Allowed origins", "IP address", "Rate limit", "New accounts, alarm", "New accounts, cap"):
         assert label in page
     assert location(console, path, rateLimit="50", ip="strip", origins="https://a.example") == path
     with Workspace.open(console.data) as workspace:
-        settings = workspace.source("set").settings
+        settings = workspace.sources.named("set").settings
     assert (settings.rate_limit, settings.ip, settings.origins) == (50, "strip", ("https://a.example",))
     wrong = console.post(path, {"rateLimit": "-1", "origins": "nonsense"})
     assert wrong.status == 422
     assert "nonsense" in wrong.text
     with Workspace.open(console.data) as workspace:
-        assert workspace.source("set").settings == settings
+        assert workspace.sources.named("set").settings == settings
     assert location(console, path, enabled="false") == path
     assert "It is switched off" in console.get("/sources/set").text
 
 
 def test_a_source_is_removed_unless_a_destination_hangs_on_it(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("gone")
+        workspace.sources.add("gone")
     assert location(console, "/sources/gone/remove") == "/sources"
     for path in ("", "/setup", "/live", "/discarded", "/keys", "/settings"):
         answer = console.get(f"/sources/gone{path}")
@@ -179,7 +179,7 @@ def test_discarded_events_are_listed_with_code_reason_and_how_they_begin(console
 
 def test_of_many_samples_every_one_is_on_one_page(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("bad", "bad-key")
+        workspace.sources.add("bad", "bad-key")
     for number in range(12):
         with Client(console.milonga.port, "bad-key") as client:
             client.send([{"type": "track", "userId": f"u-{number}-{one}"} for one in range(8)])
@@ -254,7 +254,7 @@ def test_a_stream_of_a_source_that_is_gone_says_so_and_strangers_get_none(consol
 
 def test_the_first_event_is_told_also_if_it_is_discarded(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("first", "first-event-key")
+        workspace.sources.add("first", "first-event-key")
     with Client(console.milonga.port, "first-event-key") as client:
         client.send([track(77, "ada", "acme")])
     told = stream(console, "/sources/first/first?after=0", "event: done")
@@ -275,6 +275,6 @@ def test_an_event_is_shown_beside_the_rows_only_for_its_own_source(console: Cons
     assert 'href="/events/0-1"' in shown
     assert "&#34;groupId&#34;: &#34;acme&#34;" in shown
     with Workspace.open(console.data) as workspace:
-        workspace.add_source("other")
+        workspace.sources.add("other")
     assert console.get("/sources/other/live/0-1", headers=part).status == 404
     assert console.get("/sources/web/live/0-1").headers["location"] == "/events/0-1"

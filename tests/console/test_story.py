@@ -138,7 +138,7 @@ def switches_totango_on(console: Console, page: Page, totango: Receiving, shop: 
 def sees_it_break_and_repairs_it(console: Console, page: Page, totango: Receiving) -> None:
     totango.behave(status=403)
     with Workspace.open(console.data) as workspace:
-        key = workspace.source("web").write_keys[0]
+        key = workspace.sources.named("web").write_keys[0]
     with Client(console.milonga.port, key) as client:
         client.send(
             [

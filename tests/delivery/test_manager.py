@@ -53,8 +53,8 @@ class House:
     def __init__(self, data: Path, receiver: Receiving) -> None:
         self.data, self.receiver, self.log = data, receiver, paper.ListLog()
         self.workspace = Workspace.open(data, KeyProvider(data, {}))
-        if not self.workspace.sources():
-            assert self.workspace.add_source("web").id == 1
+        if not self.workspace.sources.all():
+            assert self.workspace.sources.add("web").id == 1
 
     def add(self, name: str, kind: str = "webhook") -> int:
         settings = {"url": f"{self.receiver.url}/{name}"}
@@ -232,7 +232,7 @@ def test_a_destination_of_an_unknown_kind_waits_and_the_others_go_on(tmp_path: P
     with hook() as receiver:
         kinds = {**registry.kinds(), "paper": paper.DESTINATION}
         with Workspace.open(tmp_path, KeyProvider(tmp_path, {}), kinds) as knowing:
-            knowing.add_source("web")
+            knowing.sources.add("web")
             knowing.add_destination("paper", "web", "odd", {}, ON, {})
         store = DeliveryStore(tmp_path / "delivery.db")
         with store.transaction():

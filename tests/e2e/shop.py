@@ -130,7 +130,7 @@ def opened(
         usual = {"serviceId": SERVICE, "endpoint": endpoint, "collector": f"{totango.url}/totango.js"}
         chosen = {**usual, "disableHeartbeat": True, **(settings or {})}
         with Workspace.open(milonga.data) as workspace:
-            workspace.add_source("shop", KEY)
+            workspace.sources.add("shop", KEY)
             workspace.add_destination("totango", "shop", "totango", chosen, DestinationState.on, {0: 0})
         milonga.start()
         filled = site.Filled(

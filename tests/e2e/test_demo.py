@@ -247,12 +247,12 @@ def test_without_the_sdk_it_says_how_to_install_it(tmp_path: Path) -> None:
 
 
 def state(workspace: Workspace) -> object:
-    return workspace.sources(), workspace.destinations()
+    return workspace.sources.all(), workspace.destinations()
 
 
 def with_destination(kind: str, settings: dict[str, object]) -> Callable[[Workspace], object]:
     def add(workspace: Workspace) -> None:
-        workspace.add_source("demo", "demo")
+        workspace.sources.add("demo", "demo")
         workspace.add_destination(kind, "demo", "totango", settings, DestinationState.on, {0: 0})
 
     return add
@@ -261,9 +261,9 @@ def with_destination(kind: str, settings: dict[str, object]) -> Callable[[Worksp
 @pytest.mark.parametrize(
     "use",
     [
-        lambda workspace: workspace.add_source("web"),
-        lambda workspace: workspace.add_source("demo"),
-        lambda workspace: (workspace.add_source("web"), workspace.remove_source("web")),
+        lambda workspace: workspace.sources.add("web"),
+        lambda workspace: workspace.sources.add("demo"),
+        lambda workspace: (workspace.sources.add("web"), workspace.sources.remove("web")),
         with_destination("webhook", {"url": "https://example.com/"}),
         with_destination("totango", {"serviceId": "SP-1-01"}),
     ],

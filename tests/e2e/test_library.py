@@ -46,7 +46,7 @@ def get(port: int, path: str, method: str = "GET", **headers: str) -> Got:
 @pytest.fixture
 def milonga(tmp_path: Path) -> Iterator[Milonga]:
     with Workspace.open(tmp_path / "data") as workspace:
-        workspace.add_source("web", "web-key")
+        workspace.sources.add("web", "web-key")
         own = {"serviceId": "SP-12345-01", "sdrToken": "very-secret"}
         workspace.add_destination("totango", "web", "totango", own, DestinationState.on, {})
     with Milonga(tmp_path / "data") as running:
@@ -131,10 +131,10 @@ def test_a_change_in_the_workspace_is_in_what_browsers_fetch_next(milonga: Milon
         assert settings(milonga)["integrations"]["Segment.io"]["unbundledIntegrations"] == []
         workspace.change_state("totango", DestinationState.on, "cli", "", {})
         eventually(lambda: [one["name"] for one in told(milonga)] == ["Totango"], "Totango is on")
-        workspace.set_source("web", {"enabled": False})
+        workspace.sources.set_settings("web", {"enabled": False})
         eventually(lambda: told(milonga) == [], "the source is off")
-        workspace.set_source("web", {"enabled": True})
-        workspace.add_key("web", "next-key")
+        workspace.sources.set_settings("web", {"enabled": True})
+        workspace.write_keys.add("web", "next-key")
         eventually(lambda: told(milonga, "next-key") != [], "a new key is known")
     assert told(milonga, "nobodys-key") == []
 
@@ -172,7 +172,7 @@ def test_the_printed_snippet_sends_from_a_page_under_the_policy_that_the_docs_gi
 def test_damaged_settings_of_a_source_are_told_in_the_log_and_stop_nothing(tmp_path: Path) -> None:
     with Milonga(tmp_path / "data") as milonga:
         with Workspace.open(milonga.data) as workspace:
-            workspace.add_source("web", "web-key")
+            workspace.sources.add("web", "web-key")
         with apsw.Connection(str(milonga.data / "workspace.db")) as db:
             db.execute("UPDATE source SET settings = '{'")
         db.close()

@@ -24,7 +24,7 @@ FRESH = Account(id="acme", name="Acme", first_at=NOW - DAY, last_at=NOW, last_of
 def facts(tmp_path: Path) -> Iterator[Facts]:
     """Of a workspace with a Totango that is on, one that is paused, and one that is off."""
     with Workspace.open(tmp_path) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         for state in DestinationState:
             workspace.add_destination(
                 "totango", "web", state.value, {"serviceId": "SP-1-1"}, DestinationState.on, {0: 0}

@@ -18,7 +18,7 @@ from milonga.workspace.store import Workspace
 def data(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.add_destination("totango", "web", "prod", {"serviceId": "SP-1-1"}, DestinationState.on, {})
     return data
 
@@ -59,4 +59,4 @@ def test_everything_is_closed_behind_an_error(data: Path) -> None:
     with pytest.raises(RuntimeError):
         failing()
     with pytest.raises(apsw.ConnectionClosedError):
-        kept[0].workspace.sources()
+        kept[0].workspace.sources.all()

@@ -39,8 +39,8 @@ async def fill(data: Path) -> None:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = tmp_path_factory.mktemp("filters") / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
-        workspace.add_source("other", "other")
+        workspace.sources.add("web", "demo")
+        workspace.sources.add("other", "other")
         workspace.add_destination("totango", "web", "totango", {"serviceId": "SP-1-1"}, DestinationState.on, {0: 0})
     asyncio.run(fill(data))
     return data

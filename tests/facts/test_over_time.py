@@ -35,7 +35,7 @@ def data(tmp_path_factory: pytest.TempPathFactory, now: int) -> Path:
     data = tmp_path_factory.mktemp("over-time")
     with Workspace.open(data) as workspace:
         for number in (1, 2):
-            workspace.add_source(f"web-{number}")
+            workspace.sources.add(f"web-{number}")
             settings = {"serviceId": "SP-1-1"}
             workspace.add_destination("totango", "web-1", f"totango-{number}", settings, DestinationState.on, {})
     (data / "log").mkdir()

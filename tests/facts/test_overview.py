@@ -34,7 +34,7 @@ def now() -> int:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with Workspace.open(tmp_path) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("totango", "web", "totango", {"serviceId": "SP-1-1"}, DestinationState.on, {})
     return tmp_path
 
@@ -104,12 +104,12 @@ def test_many_discarded_events_need_somebody_and_few_do_not(data: Path, now: int
 def test_a_source_whose_requests_are_refused_or_whose_key_ends_in_use_needs_somebody(data: Path, now: int) -> None:
     arrived(data, now, (5, f"{REFUSED}rate_limited", 12))
     with Workspace.open(data) as workspace:
-        workspace.write_keys.note_use(workspace.source("web").write_keys, now)
+        workspace.write_keys.note_use(workspace.sources.named("web").write_keys, now)
         workspace.write_keys.rotate("web")
     expected = {"web: 12 requests of the last hour were refused: rate_limited", "web: a write key that ends is in use"}
     assert expected <= set(titles(data, now))
     with Workspace.open(data) as workspace:
-        workspace.set_source("web", {"enabled": False})
+        workspace.sources.set_settings("web", {"enabled": False})
     assert not [title for title in titles(data, now) if title.startswith("web")]
 
 

@@ -31,7 +31,7 @@ HUSH = "hush-hush"
 @pytest.fixture
 def workspace(tmp_path: Path) -> Any:
     with Workspace.open(tmp_path / "data") as opened:
-        opened.add_source("web", "demo")
+        opened.sources.add("web", "demo")
         opened.add_destination(
             "totango", "web", "prod", {"serviceId": "SP-1-1", "sdrToken": HUSH}, DestinationState.on, {}
         )

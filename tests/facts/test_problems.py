@@ -38,7 +38,7 @@ NOW = AT - AT % (5 * MINUTE) + 4 * MINUTE + 59_000  #: the last moment of five m
 def data(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.add_destination("totango", "web", "prod", {"serviceId": "SP-1-1"}, DestinationState.on, {})
         workspace.add_destination("totango", "web", "other", {"serviceId": "SP-1-1"}, DestinationState.on, {})
     return data

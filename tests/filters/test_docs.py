@@ -43,7 +43,7 @@ def rows(heading: str) -> list[str]:
 def test_the_commands_run_and_say_what_the_page_says(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
     at = ("--data", str(data))
     assert (
         milonga("destinations", "add", "totango", "--source", "web", "--set", "serviceId=SP-1-1", *at).returncode == 0

@@ -107,7 +107,7 @@ async def _log(milonga: Milonga, found: Findings) -> list[str]:
 
 def _sources(milonga: Milonga) -> tuple[Source, ...]:
     with Workspace.open(milonga.data) as workspace:
-        return workspace.sources()
+        return workspace.sources.all()
 
 
 async def _stored(milonga: Milonga) -> AsyncIterator[Stored | Damaged]:

@@ -141,8 +141,8 @@ def target(folder: Path, *, tls: bool = False, totango: str = "", webhook: str =
     with Milonga(folder / "data", *options) as milonga:
         with Workspace.open(milonga.data) as workspace:
             for name, (key, settings) in SOURCES.items():
-                workspace.add_source(name, key)
-                workspace.set_source(name, settings)
+                workspace.sources.add(name, key)
+                workspace.sources.set_settings(name, settings)
         if totango:
             chosen = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango}")
             milonga.say("destinations", "add", "totango", "--source", "open", *chosen)

@@ -33,7 +33,7 @@ class Place:
         self.data = folder / "data"
         self.now = NOW
         self.workspace = Workspace.open(self.data)
-        self.source = self.workspace.add_source("web", "key").id
+        self.source = self.workspace.sources.add("web", "key").id
         self.place = self.workspace.add_destination("webhook", "web", "hook", {}, DestinationState.on, {0: 0}).id
         self.outcomes = OutcomeWriter(self.data / "outcomes", lambda: self.now)
         self.certificate: Path | None = None

@@ -14,10 +14,12 @@ from milonga.workspace import audit
 from milonga.workspace.audit import Entry
 from milonga.workspace.commands import Commands
 from milonga.workspace.errors import UserError
+from milonga.workspace.keys import KeyRing
 from milonga.workspace.model import DestinationState
 from milonga.workspace.regulations import FORGOTTEN, Regulations
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import UNSET
+from milonga.workspace.sources import Sources
 from milonga.workspace.store import Workspace
 from milonga.workspace.tokens import Tokens
 from milonga.workspace.users import Users
@@ -46,7 +48,7 @@ def now() -> Now:
 @pytest.fixture
 def workspace(tmp_path: Path, now: Now) -> Iterator[Workspace]:
     with open_paper(tmp_path / "data", now=now) as workspace:
-        workspace.add_source("web", KEY, by="the-fixture")
+        workspace.sources.add("web", KEY, by="the-fixture")
         yield workspace
 
 
@@ -58,13 +60,13 @@ def told(workspace: Workspace) -> list[tuple[str, str, dict[str, tuple[Any, Any]
 
 
 def test_sources_and_their_keys(workspace: Workspace) -> None:
-    workspace.add_source("site", "sssssssssss", by=ADA)
-    workspace.set_source("site", {"rateLimit": 5, "origins": "https://a.example"}, by=ADA)
-    workspace.set_source("site", {"rateLimit": 5}, by=ADA)  # changes nothing
-    workspace.set_source("site", {"origins": UNSET}, by=ADA)
-    key = workspace.add_key("site", by=ADA)
-    workspace.remove_key("site", key, by=ADA)
-    workspace.remove_source("site", by=ADA)
+    workspace.sources.add("site", "sssssssssss", by=ADA)
+    workspace.sources.set_settings("site", {"rateLimit": 5, "origins": "https://a.example"}, by=ADA)
+    workspace.sources.set_settings("site", {"rateLimit": 5}, by=ADA)  # changes nothing
+    workspace.sources.set_settings("site", {"origins": UNSET}, by=ADA)
+    key = workspace.write_keys.add("site", by=ADA)
+    workspace.write_keys.remove("site", key, by=ADA)
+    workspace.sources.remove("site", by=ADA)
     masked = f"{key[:4]}…"
     assert told(workspace) == [
         ("source.added", "site", {"writeKey": (None, "ssss…")}),
@@ -77,7 +79,7 @@ def test_sources_and_their_keys(workspace: Workspace) -> None:
 
 
 def test_a_short_write_key_is_not_told_by_its_beginning(workspace: Workspace) -> None:
-    workspace.add_source("short", "demo", by=ADA)
+    workspace.sources.add("short", "demo", by=ADA)
     assert told(workspace) == [("source.added", "short", {"writeKey": (None, "…")})]
 
 
@@ -207,11 +209,11 @@ def test_people_and_tokens_without_their_secrets(workspace: Workspace, tmp_path:
 BY_THEMSELVES = {"first_link", "use_link", "change_password", "rehash"}
 """Of users: who does it stands in it, or nobody does."""
 
-CARRIED_OUT = {"begin", "delivery_done", "log_done", "finish", "troubled", "scrub"}
-"""Of regulations and commands: what a running server notes of what it was asked."""
+CARRIED_OUT = {"begin", "delivery_done", "log_done", "finish", "troubled", "scrub", "note_use"}
+"""Of regulations, commands and write keys: what a running server notes of what it was asked."""
 
 
-@pytest.mark.parametrize("of", [Workspace, Commands, Regulations, Users, Tokens])
+@pytest.mark.parametrize("of", [Workspace, Sources, KeyRing, Commands, Regulations, Users, Tokens])
 def test_every_method_that_changes_something_is_told_by_whom(of: type) -> None:
     for name, method in inspect.getmembers(of, inspect.isfunction):
         changes = "database.write()" in inspect.getsource(method) or "._set(" in inspect.getsource(method)
@@ -224,9 +226,9 @@ def test_every_method_that_changes_something_is_told_by_whom(of: type) -> None:
 def test_a_change_that_fails_leaves_no_row(workspace: Workspace) -> None:
     before = workspace.audit.page()
     for refused in (
-        lambda: workspace.add_source("web"),
-        lambda: workspace.remove_key("web", KEY),
-        lambda: workspace.set_source("web", {"rateLimit": "much"}),
+        lambda: workspace.sources.add("web"),
+        lambda: workspace.write_keys.remove("web", KEY),
+        lambda: workspace.sources.set_settings("web", {"rateLimit": "much"}),
         lambda: workspace.add_destination("paper", "nowhere", "x", {}, ON, {}),
         lambda: workspace.set_settings("nothing", {"copies": 2}),
     ):
@@ -278,10 +280,10 @@ def test_rows_are_found_by_who_did_it_what_was_done_and_with_what(workspace: Wor
 
 def test_rows_stay_for_four_hundred_days(workspace: Workspace, now: Now) -> None:
     now.at += 399 * DAY
-    workspace.add_source("later", by=ADA)
+    workspace.sources.add("later", by=ADA)
     assert len(workspace.audit.page()) == 2
     now.at += 2 * DAY
-    workspace.add_source("last", by=ADA)
+    workspace.sources.add("last", by=ADA)
     assert [entry.name for entry in workspace.audit.page()] == ["last", "later"]
     with workspace._database.read() as db:
         assert db.execute("SELECT count(*) FROM audit").get == 2
@@ -304,7 +306,7 @@ def test_rows_are_bounded_as_they_are_written(workspace: Workspace, now: Now, mo
 
 
 def test_a_value_as_long_as_a_book_is_cut_and_a_damaged_row_still_shown(workspace: Workspace, tmp_path: Path) -> None:
-    workspace.set_source("web", {"origins": [f"https://{n}.example" for n in range(1_000)]}, by=ADA)
+    workspace.sources.set_settings("web", {"origins": [f"https://{n}.example" for n in range(1_000)]}, by=ADA)
     (entry,) = workspace.audit.page(by=ADA)
     before, after = entry.changes["origins"]
     assert (before, len(after)) == ([], audit.LONGEST + 1)

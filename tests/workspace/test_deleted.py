@@ -48,7 +48,7 @@ def delete(workspace: Workspace, *users: str, kind: Kind = Kind.delete_internal,
 def test_an_earlier_state_learns_who_was_suppressed_and_deleted_since(tmp_path: Path) -> None:
     data, before = tmp_path / "data", tmp_path / "before"
     with Workspace.open(data) as workspace:
-        web = workspace.add_source("web").id
+        web = workspace.sources.add("web").id
         workspace.regulations.create(Kind.suppress_only, ["eve", "mallory"])
         earlier_of(data, before)
         workspace.regulations.create(Kind.unsuppress, ["eve"])
@@ -57,7 +57,7 @@ def test_an_earlier_state_learns_who_was_suppressed_and_deleted_since(tmp_path: 
         waiting = workspace.regulations.create(Kind.delete_internal, ["carol"]).id
         workspace.regulations.begin([waiting], {0: 70})
         workspace.regulations.delivery_done([waiting], {})
-        workspace.add_source("shop")
+        workspace.sources.add("shop")
         delete(workspace, "customer", kind=Kind.suppress_with_delete_internal, source="shop")
     with tables(data) as db:
         later = read_later(db)
@@ -85,13 +85,13 @@ def test_an_earlier_state_learns_who_was_suppressed_and_deleted_since(tmp_path: 
         assert (carol.status, carol.delivery_at) == (Status.running, None), "delivery begins anew"
         assert [regulations.regulation(id_).status for id_ in (3, 4)] == [Status.finished] * 2, "they have been"
         delete(workspace, "dave")
-        assert workspace.add_source("other").id != web
+        assert workspace.sources.add("other").id != web
 
 
 def test_what_is_no_later_state_is_refused(tmp_path: Path) -> None:
     data, before, other = tmp_path / "data", tmp_path / "before", tmp_path / "other"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         earlier_of(data, before)
         delete(workspace, ADA)
     with Workspace.open(other) as workspace:

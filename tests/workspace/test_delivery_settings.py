@@ -18,7 +18,7 @@ SHARED = {name for field in fields_of(DeliverySettings) for name in (field.name,
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     opened = open_paper(tmp_path / "data")
-    opened.add_source("web", "key-of-web")
+    opened.sources.add("web", "key-of-web")
     return opened
 
 

@@ -21,7 +21,7 @@ def added(workspace: Workspace, name: str, **settings: object) -> str:
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     workspace = Workspace.open(tmp_path, kinds={"segment": kind("segment")})
-    workspace.add_source("web")
+    workspace.sources.add("web")
     return workspace
 
 
@@ -30,7 +30,7 @@ def test_all_destinations_of_a_kind_share_it_and_no_other_milonga_does(workspace
     assert re.fullmatch("[0-9a-f]{16}", first)
     assert added(workspace, "two") == first
     with workspace, Workspace.open(tmp_path / "other", kinds={"segment": kind("segment")}) as other:
-        other.add_source("web")
+        other.sources.add("web")
         assert added(other, "one") != first
 
 

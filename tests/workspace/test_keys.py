@@ -29,12 +29,12 @@ def clock() -> Clock:
 @pytest.fixture
 def data(tmp_path: Path, clock: Clock) -> Path:
     with open_paper(tmp_path / "data", now=clock) as workspace:
-        workspace.add_source("web", "old-key")
+        workspace.sources.add("web", "old-key")
     return tmp_path / "data"
 
 
 def in_force(workspace: Workspace) -> tuple[str, ...]:
-    return workspace.source("web").write_keys
+    return workspace.sources.named("web").write_keys
 
 
 def test_a_rotation_adds_a_key_and_the_old_one_ends_after_the_overlap(data: Path, clock: Clock) -> None:
@@ -42,13 +42,13 @@ def test_a_rotation_adds_a_key_and_the_old_one_ends_after_the_overlap(data: Path
         done = workspace.write_keys.rotate("web")
         assert done.ends == (KeyEnd("old-key", NOW + OVERLAP),)
         assert in_force(workspace) == ("old-key", done.key)
-        assert workspace.source_of_key("old-key") is not None
+        assert workspace.sources.of_key("old-key") is not None
         clock.at += OVERLAP - 1
-        assert workspace.source_of_key("old-key") is not None
+        assert workspace.sources.of_key("old-key") is not None
         clock.at += 1
         assert in_force(workspace) == (done.key,)
-        assert workspace.source_of_key("old-key") is None, "nothing was written meanwhile: by the clock alone"
-        assert workspace.source_of_key(done.key) == workspace.source("web")
+        assert workspace.sources.of_key("old-key") is None, "nothing was written meanwhile: by the clock alone"
+        assert workspace.sources.of_key(done.key) == workspace.sources.named("web")
     with open_paper(data, now=clock) as again:
         assert in_force(again) == (done.key,)
         assert [one.key for one in again.write_keys.of("web")] == ["old-key", done.key], "it stays listed"
@@ -71,7 +71,7 @@ def test_a_second_rotation_leaves_the_ends_that_were_promised(data: Path, clock:
 
 def test_of_several_keys_one_alone_can_be_exchanged(data: Path, clock: Clock) -> None:
     with open_paper(data, now=clock) as workspace:
-        workspace.add_key("web", "phones")
+        workspace.write_keys.add("web", "phones")
         done = workspace.write_keys.rotate("web", old="phones", overlap=DAY)
         assert done.ends == (KeyEnd("phones", NOW + DAY),)
         assert [one.ends_at for one in workspace.write_keys.of("web")] == [None, NOW + DAY, None]
@@ -96,8 +96,8 @@ def test_the_last_key_without_an_end_is_not_removed_however_many_are_about_to_en
     with open_paper(data, now=clock) as workspace:
         new = workspace.write_keys.rotate("web").key
         with pytest.raises(UserError, match="only write key of web that has no end, so it cannot go"):
-            workspace.remove_key("web", new)
-        workspace.remove_key("web", "old-key")
+            workspace.write_keys.remove("web", new)
+        workspace.write_keys.remove("web", "old-key")
         assert in_force(workspace) == (new,)
 
 

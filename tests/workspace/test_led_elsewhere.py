@@ -16,7 +16,7 @@ HOOK = {"url": "https://hooks.example.com/a", "authorization": "Bearer s3cret"}
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with Workspace.open(tmp_path / "data") as opened:
-        opened.add_source("web", "key")
+        opened.sources.add("web", "key")
         opened.add_destination("webhook", "web", "hook", HOOK, DestinationState.on, {0: 0})
         yield opened
 

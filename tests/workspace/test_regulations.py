@@ -21,7 +21,7 @@ def found_in(data: Path, text: str) -> list[str]:
 
 def test_a_suppressed_user_is_known_by_a_digest_alone(tmp_path: Path) -> None:
     with Workspace.open(tmp_path) as workspace:
-        web = workspace.add_source("web")
+        web = workspace.sources.add("web")
         regulations, version = workspace.regulations, workspace.regulations.version()
         first = regulations.create(Kind.suppress_only, [ADA, "bob", ADA])
         assert (first.users, first.status, first.source) == (2, Status.initialized, None)
@@ -41,7 +41,7 @@ def test_a_suppressed_user_is_known_by_a_digest_alone(tmp_path: Path) -> None:
 
 def test_a_deletion_goes_its_way_and_leaves_no_id(tmp_path: Path) -> None:
     with Workspace.open(tmp_path) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("webhook", "web", "hook", {"url": "https://x.example"}, DestinationState.on, {0: 0})
         workspace.change_state("hook", DestinationState.paused, "settings", f"Answered: {ADA} is unknown", {0: 0})
         command = workspace.commands.ask("replay", {})

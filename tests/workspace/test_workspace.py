@@ -20,7 +20,7 @@ on, off, paused = DestinationState.on, DestinationState.off, DestinationState.pa
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     opened = open_paper(tmp_path / "data")
-    opened.add_source("web", "key-of-web")
+    opened.sources.add("web", "key-of-web")
     return opened
 
 
@@ -36,68 +36,68 @@ def states(workspace: Workspace, name: str = "paper") -> list[str]:
 
 
 def test_a_source_gets_a_random_write_key_of_32_letters_and_digits(workspace: Workspace) -> None:
-    one, two = workspace.add_source("one"), workspace.add_source("two")
+    one, two = workspace.sources.add("one"), workspace.sources.add("two")
     assert [len(key) for key in (*one.write_keys, *two.write_keys)] == [32, 32]
     assert one.write_keys[0].isalnum()
     assert one.write_keys != two.write_keys
-    assert [source.name for source in workspace.sources()] == ["web", "one", "two"]
+    assert [source.name for source in workspace.sources.all()] == ["web", "one", "two"]
 
 
 def test_a_write_key_finds_its_source_and_a_wrong_one_none(workspace: Workspace) -> None:
-    assert workspace.source_of_key("key-of-web") == workspace.sources()[0]
+    assert workspace.sources.of_key("key-of-web") == workspace.sources.all()[0]
     for wrong in ("key-of-we", "key-of-web ", "", "clé", "\ud800"):
-        assert workspace.source_of_key(wrong) is None
-        assert WriteKeys(workspace.sources()).source(wrong) is None
+        assert workspace.sources.of_key(wrong) is None
+        assert WriteKeys(workspace.sources.all()).source(wrong) is None
 
 
 def test_a_source_added_or_removed_is_found_or_not_at_once(workspace: Workspace) -> None:
-    assert workspace.source_of_key("demo") is None
-    workspace.add_source("demo", "demo")
-    found = workspace.source_of_key("demo")
+    assert workspace.sources.of_key("demo") is None
+    workspace.sources.add("demo", "demo")
+    found = workspace.sources.of_key("demo")
     assert found is not None
     assert found.name == "demo"
-    workspace.remove_source("demo")
-    assert workspace.source_of_key("demo") is None
+    workspace.sources.remove("demo")
+    assert workspace.sources.of_key("demo") is None
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "a:b", "ключ", "tab\t", "x" * 101, "new\nline"])
 def test_a_write_key_no_sdk_could_send_is_refused(workspace: Workspace, key: str) -> None:
     with pytest.raises(UserError, match="no space and no colon"):
-        workspace.add_source("other", key)
-    assert len(workspace.sources()) == 1
+        workspace.sources.add("other", key)
+    assert len(workspace.sources.all()) == 1
 
 
 def test_a_write_key_belongs_to_one_source_only_and_the_refusal_does_not_repeat_it(workspace: Workspace) -> None:
     with pytest.raises(UserError, match="belongs to another source") as refused:
-        workspace.add_source("other", "key-of-web")
+        workspace.sources.add("other", "key-of-web")
     assert "key-of-web" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["", "a b", "ä", "x" * 65, "a/b", "a\n"])
 def test_names_are_letters_digits_and_three_signs(workspace: Workspace, name: str) -> None:
     with pytest.raises(UserError, match="1 to 64 characters"):
-        workspace.add_source(name)
+        workspace.sources.add(name)
     with pytest.raises(UserError, match="1 to 64 characters"):
         workspace.add_destination("paper", "web", name, {}, on, {0: 0})
 
 
 def test_a_name_is_taken_once_and_free_again_after_removal_with_another_id(workspace: Workspace) -> None:
-    first = workspace.sources()[0].id
+    first = workspace.sources.all()[0].id
     with pytest.raises(UserError, match="already"):
-        workspace.add_source("web")
-    workspace.remove_source("web")
-    again = workspace.add_source("web", "key-of-web")
+        workspace.sources.add("web")
+    workspace.sources.remove("web")
+    again = workspace.sources.add("web", "key-of-web")
     assert again.id > first
-    assert workspace.source_names() == {first: "web", again.id: "web"}
+    assert workspace.sources.names() == {first: "web", again.id: "web"}
 
 
 def test_a_source_with_destinations_is_not_removed_and_the_refusal_lists_what_to_do(workspace: Workspace) -> None:
     paper_of(workspace)
     with pytest.raises(UserError, match="milonga destinations remove paper"):
-        workspace.remove_source("web")
+        workspace.sources.remove("web")
     workspace.remove_destination("paper", {0: 9})
-    workspace.remove_source("web")
-    assert workspace.sources() == ()
+    workspace.sources.remove("web")
+    assert workspace.sources.all() == ()
 
 
 # -- destinations and their settings
@@ -275,7 +275,7 @@ def test_a_removed_destination_stays_readable_switched_off_and_without_its_secre
 def test_the_data_directory_and_its_files_are_for_their_owner_alone(tmp_path: Path) -> None:
     data = tmp_path / "deep" / "data"
     with open_paper(data) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         paper_of(workspace, token="hush")
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()}
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
@@ -297,7 +297,7 @@ def test_a_data_path_that_is_a_file_or_a_foreign_database_is_refused_in_words(tm
 
 def test_a_destination_of_a_kind_that_is_gone_shows_as_paused_and_the_others_as_ever(tmp_path: Path) -> None:
     with open_paper(tmp_path / "data") as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         known = workspace.add_destination("paper", "web", "known", {"postTo": "https://paper.example"}, on, {})
         odd = {**KINDS, "parchment": msgspec.structs.replace(PAPER, kind="parchment")}
         with Workspace.open(tmp_path / "data", KeyProvider(tmp_path / "data", {}), odd, Clock()) as other:

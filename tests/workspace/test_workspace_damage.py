@@ -32,7 +32,7 @@ COMMANDS = (
 def data(tmp_path: Path) -> Path:
     data = tmp_path / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "key")
+        workspace.sources.add("web", "key")
         settings = {"url": "https://receiver.example/"}
         workspace.add_destination("webhook", "web", "webhook", settings, DestinationState.on, {0: 0})
         for n in range(5):
@@ -79,7 +79,7 @@ def test_what_is_no_database_is_refused_and_left_as_it_is(data: Path) -> None:
     assert path.read_bytes() == garbage
     path.write_bytes(kept)
     with Workspace.open(data) as workspace:
-        assert [source.name for source in workspace.sources()] == ["web"]
+        assert [source.name for source in workspace.sources.all()] == ["web"]
         assert workspace.destination("webhook").settings_version == 6
 
 

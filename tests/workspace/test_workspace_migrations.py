@@ -57,8 +57,8 @@ def test_a_migration_is_never_changed_once_somebody_may_have_run_it() -> None:
 def test_a_workspace_of_version_1_keeps_everything_and_learns_the_new(tmp_path: Path) -> None:
     version_1(tmp_path / "data")
     with open_paper(tmp_path / "data") as workspace:
-        assert workspace.source_of_key("second-key") == workspace.sources()[0]
-        assert workspace.sources()[0].id == 3
+        assert workspace.sources.of_key("second-key") == workspace.sources.all()[0]
+        assert workspace.sources.all()[0].id == 3
         config = workspace.destination("paper")
         assert (config.id, config.settings_version, config.settings) == (5, 2, Settings(copies=2))
         assert [(change.state.value, change.end) for change in config.changes] == [("on", {0: 12}), ("paused", {0: 15})]
@@ -107,7 +107,7 @@ def test_a_copy_from_before_is_kept_and_an_older_milonga_can_go_on_with_it(tmp_p
     data = tmp_path / "data"
     version_1(data)
     with open_paper(data) as workspace:
-        workspace.add_source("later", "third-key")
+        workspace.sources.add("later", "third-key")
     (copy,) = copies_of(data / "workspace.db")
     assert copy.name == "workspace.db.before-2"
     assert copy.stat().st_mode & 0o077 == 0

@@ -21,11 +21,11 @@ sys.stdin.readline()
 workspace = open_paper(data)
 refused = 0
 for turn in range(25):
-    workspace.add_source(f"{who}-{turn}")
+    workspace.sources.add(f"{who}-{turn}")
     workspace.set_settings("paper", {"note": f"{who} {turn}"}, by=who)
     workspace.change_state("paper", DestinationState.paused if turn % 2 else DestinationState.on, who, "", {0: turn})
     try:
-        workspace.add_source(f"both-{turn}")
+        workspace.sources.add(f"both-{turn}")
     except UserError:
         refused += 1
 print(refused)
@@ -41,7 +41,7 @@ def start(program: str, *args: str) -> subprocess.Popen[str]:
 def test_two_processes_that_change_at_once_lose_nothing(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with open_paper(data) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("paper", "web", "paper", {}, DestinationState.on, {0: 0})
         writers = [start(WRITER, str(data), who) for who in ("ada", "bob")]
         for writer in writers:
@@ -50,12 +50,12 @@ def test_two_processes_that_change_at_once_lose_nothing(tmp_path: Path) -> None:
             writer.stdin.flush()
         refused = [int(writer.communicate(timeout=60)[0]) for writer in writers]
         assert [writer.returncode for writer in writers] == [0, 0]
-        names = [source.name for source in workspace.sources()]
+        names = [source.name for source in workspace.sources.all()]
         assert sorted(names) == sorted(
             ["web", *(f"{who}-{turn}" for who in ("ada", "bob", "both") for turn in range(25))]
         )
         assert sum(refused) == 25
-        assert len({key for source in workspace.sources() for key in source.write_keys}) == 76
+        assert len({key for source in workspace.sources.all() for key in source.write_keys}) == 76
         history = workspace.history("paper")
         versions = {entry.version: entry for entry in history if isinstance(entry, SettingsVersion)}
         assert sorted(versions) == list(range(1, 52))
@@ -69,7 +69,7 @@ import sys
 from pathlib import Path
 from tests.workspace.paper import open_paper
 sys.stdin.readline()
-open_paper(Path(sys.argv[1])).add_source(sys.argv[2])
+open_paper(Path(sys.argv[1])).sources.add(sys.argv[2])
 """
 
 
@@ -84,22 +84,22 @@ def test_processes_that_make_the_workspace_at_once_all_succeed(tmp_path: Path) -
         opener.communicate(timeout=60)
     assert [opener.returncode for opener in openers] == [0] * 6
     with open_paper(data) as workspace:
-        assert sorted(source.name for source in workspace.sources()) == [f"source-{number}" for number in range(6)]
+        assert sorted(source.name for source in workspace.sources.all()) == [f"source-{number}" for number in range(6)]
 
 
 def test_a_change_is_noticed_whoever_made_it_and_silence_is_noticed_too(tmp_path: Path) -> None:
     with open_paper(tmp_path / "data") as server, open_paper(tmp_path / "data") as other:
         token = server.token()
         assert not server.changed_since(token)
-        other.sources()
-        other.source_of_key("nobody's")
+        other.sources.all()
+        other.sources.of_key("nobody's")
         assert not server.changed_since(token), "reading changes nothing"
-        other.add_source("web")
+        other.sources.add("web")
         assert server.changed_since(token)
-        assert [source.name for source in server.sources()] == ["web"]
+        assert [source.name for source in server.sources.all()] == ["web"]
         token = server.token()
         assert not server.changed_since(token)
-        server.add_source("api")
+        server.sources.add("api")
         assert server.changed_since(token)
 
 
@@ -109,7 +109,7 @@ from pathlib import Path
 from tests.workspace.paper import open_paper
 from milonga.workspace.model import DestinationState
 workspace = open_paper(Path(sys.argv[1]))
-workspace.add_source("web")
+workspace.sources.add("web")
 workspace.add_destination("paper", "web", "paper", {"token": "0"}, DestinationState.on, {0: 0})
 turn = 0
 while True:

@@ -21,7 +21,7 @@ HUSH = "hush-hush-4711"
 @pytest.fixture
 def workspace(tmp_path: Path) -> Iterator[Workspace]:
     with open_paper(tmp_path / "data") as made:
-        made.add_source("web")
+        made.sources.add("web")
         made.add_destination("paper", "web", "paper", {"token": HUSH, "copies": 2}, on, {0: 0})
         yield made
 
@@ -88,7 +88,7 @@ def test_what_the_pipeline_paused_because_of_its_settings_goes_on(workspace: Wor
 def test_a_secret_whose_key_is_lost_stays_as_it_is_now_and_is_told(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with open_paper(data, {"MILONGA_KEY": KEY_A}) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("paper", "web", "paper", {"token": HUSH, "pin": "12", "copies": 2}, on, {0: 0})
     with open_paper(data, {"MILONGA_KEY": KEY_B}) as workspace:
         workspace.set_settings("paper", {"token": "another", "pin": "", "copies": 3}, new_key=True)
@@ -102,7 +102,7 @@ def test_a_secret_whose_key_is_lost_stays_as_it_is_now_and_is_told(tmp_path: Pat
 def test_without_the_key_here_secrets_go_back_as_they_lie(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with open_paper(data, {"MILONGA_KEY": KEY_A}) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("paper", "web", "paper", {"token": HUSH}, on, {0: 0})
         workspace.set_settings("paper", {"token": "another", "copies": 3})
     with open_paper(data) as workspace:

@@ -22,8 +22,8 @@ HUSH = "hush-hush-4711-ünïcode"
 
 
 def with_secret(workspace: Workspace, name: str = "paper", **settings: object) -> DestinationConfig:
-    if not workspace.sources():
-        workspace.add_source("web")
+    if not workspace.sources.all():
+        workspace.sources.add("web")
     return workspace.add_destination("paper", "web", name, {"token": HUSH, "copies": 2, **settings}, on, {0: 0})
 
 
@@ -55,7 +55,7 @@ def test_the_key_is_made_when_first_needed_beside_the_data_directory_for_its_own
     data = tmp_path / "data"
     key = tmp_path / "data.key"
     with open_paper(data) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         workspace.add_destination("paper", "web", "open", {"copies": 2}, on, {0: 0})
         assert not key.exists()
         with_secret(workspace)
@@ -97,7 +97,7 @@ def test_a_key_file_that_holds_no_key_is_an_error_that_names_it_and_is_left_alon
 
 def test_a_malformed_key_variable_is_not_repeated_in_the_error(tmp_path: Path) -> None:
     with open_paper(tmp_path / "data", {"MILONGA_KEY": "almost-a-key"}) as workspace:
-        workspace.add_source("web")
+        workspace.sources.add("web")
         with pytest.raises(UserError, match="environment variable MILONGA_KEY") as refused:
             workspace.add_destination("paper", "web", "paper", {"token": HUSH}, on, {0: 0})
     assert "almost" not in str(refused.value)

@@ -24,7 +24,7 @@ ON, OFF, PAUSED = DestinationState.on, DestinationState.off, DestinationState.pa
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     with open_paper(tmp_path / "data") as workspace:
-        workspace.add_source("web", "web-key")
+        workspace.sources.add("web", "web-key")
     return tmp_path / "data"
 
 
@@ -44,7 +44,7 @@ def set_stored(data: Path, text: str) -> None:
 
 def test_a_new_source_has_the_defaults_and_every_setting_has_a_label_and_help(data: Path) -> None:
     with open_paper(data) as workspace:
-        assert workspace.source("web").settings == SourceSettings()
+        assert workspace.sources.named("web").settings == SourceSettings()
     for field in fields_of(SourceSettings):
         assert field.label != field.name, field.name
         assert len(field.help) > 40, field.name
@@ -54,20 +54,20 @@ def test_settings_are_read_as_typed_kept_and_in_force_for_everybody(data: Path) 
     with open_paper(data) as workspace, open_paper(data) as other:
         token = other.token()
         changes = {"enabled": "no", "origins": "https://a.example, https://b.example:8443", "rateLimit": "50"}
-        after = workspace.set_source("web", changes | {"ip": "never"})
+        after = workspace.sources.set_settings("web", changes | {"ip": "never"})
         wanted = SourceSettings(
             enabled=False, origins=("https://a.example", "https://b.example:8443"), rate_limit=50, ip="never"
         )
         assert after.settings == wanted
         assert other.changed_since(token)
-        assert other.source("web").settings == wanted
-        again = workspace.set_source("web", {"origins": UNSET, "enabled": True, "new_accounts_cap": 7})
+        assert other.sources.named("web").settings == wanted
+        again = workspace.sources.set_settings("web", {"origins": UNSET, "enabled": True, "new_accounts_cap": 7})
         assert again.settings == SourceSettings(rate_limit=50, ip="never", new_accounts_cap=7)
 
 
 def test_only_what_was_chosen_is_stored_so_that_better_defaults_come_through(data: Path) -> None:
     with open_paper(data) as workspace:
-        workspace.set_source("web", {"rateLimit": 5, "newAccountsAlarm": 100})
+        workspace.sources.set_settings("web", {"rateLimit": 5, "newAccountsAlarm": 100})
     assert stored(data, "SELECT settings FROM source") == '{"rateLimit":5}'
 
 
@@ -87,7 +87,7 @@ def test_only_what_was_chosen_is_stored_so_that_better_defaults_come_through(dat
 )
 def test_origins_are_kept_as_browsers_write_them(data: Path, typed: str, kept: tuple[str, ...]) -> None:
     with open_paper(data) as workspace:
-        assert workspace.set_source("web", {"origins": typed}).settings.origins == kept
+        assert workspace.sources.set_settings("web", {"origins": typed}).settings.origins == kept
 
 
 @pytest.mark.parametrize(
@@ -119,20 +119,20 @@ def test_what_cannot_be_set_is_refused_in_words_and_changes_nothing(
 ) -> None:
     with open_paper(data) as workspace:
         with pytest.raises(UserError, match=says):
-            workspace.set_source("web", changes)
-        assert workspace.source("web").settings == SourceSettings()
+            workspace.sources.set_settings("web", changes)
+        assert workspace.sources.named("web").settings == SourceSettings()
         with pytest.raises(UserError, match="There is no source called other"):
-            workspace.set_source("other", {"rateLimit": 1})
+            workspace.sources.set_settings("other", {"rateLimit": 1})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", "null", '"on"', "\x00", '{"rateLimit":', '{"a":1}}'])
 def test_damaged_settings_are_the_defaults_with_a_warning_and_can_be_set_anew(data: Path, text: str) -> None:
     set_stored(data, text)
     with open_paper(data) as workspace:
-        source = workspace.source("web")
+        source = workspace.sources.named("web")
         assert source.settings == SourceSettings()
         assert re.search("^Source web: .*damaged", source.trouble)
-        mended = workspace.set_source("web", {"rateLimit": 5})
+        mended = workspace.sources.set_settings("web", {"rateLimit": 5})
         assert (mended.settings.rate_limit, mended.trouble) == (5, "")
 
 
@@ -148,7 +148,7 @@ def test_damaged_settings_are_the_defaults_with_a_warning_and_can_be_set_anew(da
 def test_of_damaged_settings_those_that_can_be_used_are(data: Path, wrong: str, named: str) -> None:
     set_stored(data, f'{{"newAccountsCap":9,{wrong}}}')
     with open_paper(data) as workspace:
-        source = workspace.source("web")
+        source = workspace.sources.named("web")
         assert source.settings == SourceSettings(new_accounts_cap=9)
         assert f"what is stored for {named} is no possible value" in source.trouble
 
@@ -165,22 +165,22 @@ def test_of_damaged_settings_those_that_can_be_used_are(data: Path, wrong: str, 
 def test_allowed_origins_that_cannot_be_read_allow_none_until_they_are_said_anew(data: Path, text: str) -> None:
     set_stored(data, text)
     with open_paper(data) as workspace:
-        source = workspace.source("web")
+        source = workspace.sources.named("web")
         assert not any(allows(source.settings.origins, one) for one in ("https://a.example", "http://x", "null", ""))
         assert source.trouble.endswith("Which web sites may send is not known any more, so none may.")
         with pytest.raises(UserError, match="Say it as well, by origins="):
-            workspace.set_source("web", {"rateLimit": 6})
-        mended = workspace.set_source("web", {"origins": "https://a.example"})
+            workspace.sources.set_settings("web", {"rateLimit": 6})
+        mended = workspace.sources.set_settings("web", {"origins": "https://a.example"})
         assert (mended.settings.origins, mended.trouble) == (("https://a.example",), "")
     set_stored(data, text)
     with open_paper(data) as workspace:
-        assert workspace.set_source("web", {"origins": UNSET}).settings.origins == ()
+        assert workspace.sources.set_settings("web", {"origins": UNSET}).settings.origins == ()
 
 
 def test_settings_of_another_version_are_passed_by(data: Path) -> None:
     set_stored(data, '{"tomorrow":{"a":[1]},"rateLimit":5}')
     with open_paper(data) as workspace:
-        source = workspace.source("web")
+        source = workspace.sources.named("web")
         assert (source.settings, source.trouble) == (SourceSettings(rate_limit=5), "")
 
 
@@ -189,20 +189,20 @@ def test_settings_of_another_version_are_passed_by(data: Path) -> None:
 
 def test_a_key_is_exchanged_with_an_overlap(data: Path) -> None:
     with open_paper(data) as workspace:
-        key = workspace.add_key("web")
+        key = workspace.write_keys.add("web")
         assert is_write_key(key)
         assert len(key) == 32
-        assert workspace.source("web").write_keys == ("web-key", key)
-        assert workspace.source_of_key("web-key") == workspace.source_of_key(key) == workspace.source("web")
-        workspace.remove_key("web", "web-key")
-        assert workspace.source("web").write_keys == (key,)
-        assert workspace.source_of_key("web-key") is None
-        assert workspace.source_of_key(key) is not None
+        assert workspace.sources.named("web").write_keys == ("web-key", key)
+        assert workspace.sources.of_key("web-key") == workspace.sources.of_key(key) == workspace.sources.named("web")
+        workspace.write_keys.remove("web", "web-key")
+        assert workspace.sources.named("web").write_keys == (key,)
+        assert workspace.sources.of_key("web-key") is None
+        assert workspace.sources.of_key(key) is not None
 
 
 def test_keys_that_cannot_be_added_or_removed_are_refused(data: Path) -> None:
     with open_paper(data) as workspace:
-        workspace.add_source("api", "api-key")
+        workspace.sources.add("api", "api-key")
         for key, says in {
             "web-key": "belongs to this source already",
             "api-key": "belongs to another source",
@@ -210,16 +210,16 @@ def test_keys_that_cannot_be_added_or_removed_are_refused(data: Path) -> None:
             "": "1 to 100 characters",
         }.items():
             with pytest.raises(UserError, match=says):
-                workspace.add_key("web", key)
+                workspace.write_keys.add("web", key)
         with pytest.raises(UserError, match=r"only write key.*keys add web.*disable web"):
-            workspace.remove_key("web", "web-key")
+            workspace.write_keys.remove("web", "web-key")
         with pytest.raises(UserError, match="no such write key"):
-            workspace.remove_key("web", "api-key")
+            workspace.write_keys.remove("web", "api-key")
         for _ in range(19):
-            workspace.add_key("web")
+            workspace.write_keys.add("web")
         with pytest.raises(UserError, match="has 20 write keys"):
-            workspace.add_key("web")
-        assert len(workspace.source("web").write_keys) == 20
+            workspace.write_keys.add("web")
+        assert len(workspace.sources.named("web").write_keys) == 20
 
 
 # What browsers may know
@@ -249,7 +249,7 @@ def with_browsers(data: Path, **env: str) -> Workspace:
 def test_browsers_learn_of_what_takes_events_and_what_its_kind_says(data: Path) -> None:
     url = {"postTo": "https://paper.example/"}
     with with_browsers(data) as workspace:
-        web = workspace.source("web").id
+        web = workspace.sources.named("web").id
         workspace.add_destination("paper", "web", "one", url, ON, {})
         workspace.add_destination("paper", "web", "two", url, OFF, {})
         workspace.add_destination("paper", "web", "unset", {}, ON, {})
@@ -310,5 +310,7 @@ def test_a_workspace_from_before_source_settings_has_the_defaults(tmp_path: Path
     db.execute("INSERT INTO write_key VALUES (1, 'web-key', 3)")
     db.close()
     with open_paper(data) as workspace:
-        assert workspace.sources() == (Source(id=3, name="web", write_keys=("web-key",), created_at=1_700_000_000_000),)
-        assert workspace.set_source("web", {"rateLimit": 5}).settings.rate_limit == 5
+        assert workspace.sources.all() == (
+            Source(id=3, name="web", write_keys=("web-key",), created_at=1_700_000_000_000),
+        )
+        assert workspace.sources.set_settings("web", {"rateLimit": 5}).settings.rate_limit == 5

@@ -95,7 +95,7 @@ def _catalogue(asked: Asked[NamesQuery, None]) -> Catalogue:
 
 
 def _source(asked: Asked[Any, None], name: str | None) -> int | None:
-    return None if name is None else asked.workspace.source(name).id
+    return None if name is None else asked.workspace.sources.named(name).id
 
 
 def _names(names: Names, found: Catalogue) -> Listed:

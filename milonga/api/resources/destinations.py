@@ -261,7 +261,7 @@ def _could_be_added(
     own, shared = by_names(kind.settings, DeliverySettings, given, kind.label)
     changed(kind.settings(), own, kind.label)
     changed(DeliverySettings(), shared, kind.label)
-    there = any(one.name == source for one in workspace.sources())
+    there = any(one.name == source for one in workspace.sources.all())
     return there and all(one.name != name for one in workspace.destinations())
 
 

@@ -48,7 +48,10 @@ def list_keys(asked: Asked[NoQuery, None]) -> Listed:
 
 def add(asked: Asked[NoQuery, NewKey]) -> dict[str, Any]:
     name = asked.names["source"]
-    return {"source": name, "writeKey": asked.workspace.add_key(name, asked.body.write_key, by=asked.caller.name)}
+    return {
+        "source": name,
+        "writeKey": asked.workspace.write_keys.add(name, asked.body.write_key, by=asked.caller.name),
+    }
 
 
 def rotate(asked: Asked[NoQuery, Rotation]) -> dict[str, Any]:
@@ -70,7 +73,7 @@ def change(asked: Asked[NoQuery, KeyChange]) -> dict[str, Any]:
 
 def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
     name, key = asked.names["source"], asked.names["key"]
-    asked.workspace.remove_key(name, key, by=asked.caller.name)
+    asked.workspace.write_keys.remove(name, key, by=asked.caller.name)
     return {"source": name, "removed": key}
 
 

@@ -45,7 +45,7 @@ def show(asked: Asked[NoQuery, None]) -> dict[str, Any]:
 
 
 def suppressions(asked: Asked[SuppressionsQuery, None]) -> list[dict[str, Any]]:
-    names = asked.workspace.source_names()
+    names = asked.workspace.sources.names()
     return [
         {"source": None if source is None else names.get(source, f"#{source}"), "regulation": regulation}
         for source, regulation in asked.workspace.regulations.suppressed(asked.query.user).items()

@@ -45,7 +45,7 @@ class SetUpQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 def list_sources(asked: Asked[PageQuery, None]) -> Listed:
     destinations = asked.workspace.destinations()
     query = asked.query
-    sources = asked.workspace.sources()
+    sources = asked.workspace.sources.all()
     return paging.of_all(
         sources,
         lambda one: (0, one.id),
@@ -60,9 +60,9 @@ def create(asked: Asked[NoQuery, NewSource]) -> dict[str, Any]:
     body, by = asked.body, asked.caller.name
     given = by_name(SourceSettings, merged(body.settings, SourceSettings), "A source")
     changed(SourceSettings(), given, "A source")  # before anything is made
-    source = asked.workspace.add_source(body.name, body.write_key, by=by)
+    source = asked.workspace.sources.add(body.name, body.write_key, by=by)
     if given:
-        source = asked.workspace.set_source(body.name, given, by=by)
+        source = asked.workspace.sources.set_settings(body.name, given, by=by)
     return as_row(source, ())
 
 
@@ -74,18 +74,18 @@ def change(asked: Asked[NoQuery, SourceChange]) -> Told:
     workspace, name = asked.workspace, asked.names["source"]
     changes = merged(asked.body.settings, SourceSettings)
     if changes:
-        workspace.set_source(name, changes, by=asked.caller.name)
+        workspace.sources.set_settings(name, changes, by=asked.caller.name)
     return _told(asked)
 
 
 def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
     name = asked.names["source"]
-    asked.workspace.remove_source(name, by=asked.caller.name)
+    asked.workspace.sources.remove(name, by=asked.caller.name)
     return {"removed": name}
 
 
 def set_up(asked: Asked[SetUpQuery, None]) -> Told:
-    source, query = asked.workspace.source(asked.names["source"]), asked.query
+    source, query = asked.workspace.sources.named(asked.names["source"]), asked.query
     key = _chosen(source, query.write_key)
     at = setup.address_of(query.host)
     try:
@@ -113,7 +113,7 @@ def trouble(source: Source) -> str:
 
 
 def _told(asked: Asked[Any, Any]) -> Told:
-    source = asked.workspace.source(asked.names["source"])
+    source = asked.workspace.sources.named(asked.names["source"])
     notes = [*([said] if (said := trouble(source)) else []), *_ending(asked.workspace, (source,))]
     return Told(as_row(source, asked.workspace.destinations()), notes)
 

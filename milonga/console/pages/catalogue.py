@@ -11,7 +11,7 @@ from milonga.index.advice import advice
 
 def page(visit: Visit) -> Response:
     with visit.facts() as facts:
-        sources = facts.workspace.sources()
+        sources = facts.workspace.sources.all()
     wanted = next((one for one in sources if one.name == visit.text("source")), None)
     found = visit.services.index.catalogue(None if wanted is None else wanted.id)
     name = None if wanted is None else wanted.name

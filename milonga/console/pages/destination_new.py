@@ -1,7 +1,6 @@
 """Adding a destination: the catalogue of kinds, then the form that is made from what the kind declares."""
 
-import re
-from typing import Any, Final
+from typing import Any
 
 from starlette.responses import Response
 
@@ -15,11 +14,10 @@ from milonga.facts.directory import log_end
 from milonga.facts.probing import of_settings, refused
 from milonga.workspace.errors import Clash, NotThere, UserError
 from milonga.workspace.model import DestinationState
+from milonga.workspace.names import NAME_RULE, is_name
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import changed, fields_of
 from milonga.workspace.store import Workspace
-
-_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def catalogue(visit: Visit) -> Response:
@@ -32,7 +30,7 @@ def catalogue(visit: Visit) -> Response:
             (kind, _needs(kind), counts[kind.kind], address("/destinations/new/{}", [kind.kind], source=source or None))
             for kind in workspace.kinds.values()
         ]
-        values = {"kinds": kinds, "sources": bool(workspace.sources())}
+        values = {"kinds": kinds, "sources": bool(workspace.sources.all())}
     return visit.page("destinations/catalogue.html", values)
 
 
@@ -100,7 +98,7 @@ def _form(
     wrong: dict[str, str],
     found: dict[str, Any] | None = None,
 ) -> Response:
-    sources = [one.name for one in workspace.sources()]
+    sources = [one.name for one in workspace.sources.all()]
     source = visit.text("source", 64) or (sources[0] if len(sources) == 1 else "")
     values: dict[str, Any] = {
         "kind": kind,
@@ -126,11 +124,11 @@ def _kind(visit: Visit, workspace: Workspace) -> Destination:
 def _wrong(workspace: Workspace, name: str, source: str) -> dict[str, str]:
     """Of what is no setting: by field, in words."""
     wrong = {}
-    if not _NAME.fullmatch(name):
-        wrong["name"] = "A name has 1 to 64 characters: letters, digits, '-', '_' and '.'."
+    if not is_name(name):
+        wrong["name"] = f"A name has {NAME_RULE}."
     elif any(one.name == name for one in workspace.destinations()):
         wrong["name"] = _taken(name)
-    if all(one.name != source for one in workspace.sources()):
+    if all(one.name != source for one in workspace.sources.all()):
         wrong["source"] = "Choose the source whose events it gets."
     return wrong
 

@@ -40,7 +40,7 @@ def every(visit: Visit) -> Response:
             "attention": [said for _, _, one in rows for said in of_destination(one, now)],
             "gone": [(place, home(place.config, removed=True)) for place in gone] if removed else [],
             "removed": len(gone),
-            "sources": bool(facts.workspace.sources()),
+            "sources": bool(facts.workspace.sources.all()),
             "server": facts.server_runs,
         }
     return visit.page("destinations/standings.html" if visit.fragment else "destinations/list.html", values)

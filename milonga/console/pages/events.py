@@ -42,7 +42,7 @@ def _about(facts: Facts, wanted: Asked, found: Rows) -> dict[str, Any]:
         "wanted": wanted,
         "found": found,
         "types": [("", "Any"), *((one, one) for one in sorted(EVENT_TYPES))],
-        "sources": [("", "Any"), *((one.name, one.name) for one in facts.workspace.sources())],
+        "sources": [("", "Any"), *((one.name, one.name) for one in facts.workspace.sources.all())],
         "since": facts.log.since(),
         "size": PAGE,
         "to_event": to_event,

@@ -24,7 +24,7 @@ def page(visit: Visit) -> Response:
     before = visit.number("before", AFTER_ALL, 0, AFTER_ALL)
     span = visit.text("range") if visit.text("range") in SPANS else "24h"
     with visit.facts() as facts:
-        source = facts.workspace.source(name_of(visit))
+        source = facts.workspace.sources.named(name_of(visit))
         counts = _counts(facts, source.id, span)
         found = facts.log.discards(ROWS + 1, source=source.id, code=code or None, before=before)
     rows, more = _page(found)

@@ -18,7 +18,7 @@ OVERLAPS: Final = (("14", "14 days"), ("7", "7 days"), ("30", "30 days"), ("1", 
 
 def keys(visit: Visit, wrong: str = "") -> Response:
     with visit.workspace() as workspace:
-        source = workspace.source(name_of(visit))
+        source = workspace.sources.named(name_of(visit))
         found = workspace.write_keys.of(source.name)
     now = milliseconds()
     values: dict[str, Any] = {
@@ -62,7 +62,7 @@ def add(visit: Visit) -> Response:
     name = name_of(visit)
     try:
         with visit.workspace() as workspace:
-            workspace.add_key(name, visit.text("key").strip() or None, by=visit.by)
+            workspace.write_keys.add(name, visit.text("key").strip() or None, by=visit.by)
     except UserError as error:
         return keys(visit, str(error))
     return visit.go(at(name, "/keys"), "There is a further write key. In force within 5 seconds.")
@@ -80,7 +80,7 @@ def end(visit: Visit) -> Response:
 def remove(visit: Visit) -> Response:
     name = name_of(visit)
     with visit.workspace() as workspace:
-        workspace.remove_key(name, visit.text("key"), by=visit.by)
+        workspace.write_keys.remove(name, visit.text("key"), by=visit.by)
     return visit.go(at(name, "/keys"), "The write key is removed. Calls with it are refused.")
 
 

@@ -49,7 +49,7 @@ def wish_of(visit: Visit, source: Source) -> Wish:
 
 def page(visit: Visit) -> Response:
     with visit.facts() as facts:
-        source = facts.workspace.source(name_of(visit))
+        source = facts.workspace.sources.named(name_of(visit))
         wish = wish_of(visit, source)
         newest = list(islice(candidates(facts.log, Wanted()), SCAN))
     found = list(islice((row for row in map(row_of, newest) if wish.fits(row)), ROWS))
@@ -87,7 +87,7 @@ def _after(visit: Visit) -> int | None:
 def _source(visit: Visit) -> Source | None:
     try:
         with visit.workspace() as workspace:
-            return workspace.source(name_of(visit))
+            return workspace.sources.named(name_of(visit))
     except UserError:
         return None
 
@@ -97,7 +97,7 @@ def one(visit: Visit) -> Response:
     if not visit.fragment:
         return visit.go(address("/events/{}", [visit.path["place"]]))
     with visit.facts() as facts:
-        source = facts.workspace.source(name_of(visit))
+        source = facts.workspace.sources.named(name_of(visit))
         stored = _stored(facts, visit.path["place"], source)
     read = read_stamped(stored.event)
     return visit.page("sources/live-event.html", {"event": _told(stored, read), "received": _json(stored)})

@@ -30,7 +30,7 @@ LOOPBACK: Final = ("127.", "localhost", "[::1]")
 
 def page(visit: Visit) -> Response:
     with visit.facts() as facts:
-        source = facts.workspace.source(name_of(visit))
+        source = facts.workspace.sources.named(name_of(visit))
         last = standing(facts, source, milliseconds())["last"]
         end = newest(facts)
     values: dict[str, Any] = {
@@ -99,7 +99,7 @@ async def first(visit: Visit) -> AsyncIterator[str | bytes]:
 def _source(visit: Visit) -> Source | None:
     try:
         with visit.workspace() as workspace:
-            return workspace.source(name_of(visit))
+            return workspace.sources.named(name_of(visit))
     except UserError:
         return None
 

@@ -42,11 +42,11 @@ def create(visit: Visit) -> Response:
             wrong["origins"] = str(error).removeprefix("origins: ")
         try:
             if not wrong:
-                workspace.add_source(name, by=visit.by)
+                workspace.sources.add(name, by=visit.by)
         except UserError as error:
             wrong["name"] = str(error)
         if not wrong and origins.strip():
-            workspace.set_source(name, {"origins": _lines(origins)}, by=visit.by)
+            workspace.sources.set_settings(name, {"origins": _lines(origins)}, by=visit.by)
     if wrong:
         return visit.page("sources/new.html", {"name": name, "origins": origins, "wrong": wrong}, status=422)
     return visit.go(at(name, "/setup"), f"Source {name} is there. Set up what sends to it.")
@@ -70,7 +70,7 @@ def _lines(typed: str) -> tuple[str, ...]:
 def overview(visit: Visit) -> Response:
     now = milliseconds()
     with visit.facts() as facts:
-        source = facts.workspace.source(name_of(visit))
+        source = facts.workspace.sources.named(name_of(visit))
         values: dict[str, Any] = {
             "found": standing(facts, source, now),
             "destinations": [place.config for place in facts.places if place.config.source == source.id],
@@ -86,13 +86,13 @@ def overview(visit: Visit) -> Response:
 
 def settings(visit: Visit) -> Response:
     with visit.workspace() as workspace:
-        source = workspace.source(name_of(visit))
+        source = workspace.sources.named(name_of(visit))
     return visit.page("sources/settings.html", frame(source, "/settings") | {"form": form_of(source.settings)})
 
 
 def save(visit: Visit) -> Response:
     with visit.workspace() as workspace:
-        source = workspace.source(name_of(visit))
+        source = workspace.sources.named(name_of(visit))
         posted: Mapping[str, list[str]] = {name: visit.texts(name, 100_000) for name in visit.form}
         wanted, form = read(posted, source.settings)
         if form.good:
@@ -107,7 +107,7 @@ def _saved(visit: Visit, workspace: Workspace, name: str, wanted: Mapping[str, o
     """The form, with what the change was refused for."""
     try:
         if wanted:
-            workspace.set_source(name, wanted, by=visit.by)
+            workspace.sources.set_settings(name, wanted, by=visit.by)
     except NotThere:
         raise
     except UserError as error:
@@ -118,7 +118,7 @@ def _saved(visit: Visit, workspace: Workspace, name: str, wanted: Mapping[str, o
 def remove(visit: Visit) -> Response:
     name = name_of(visit)
     with visit.workspace() as workspace:
-        workspace.remove_source(name, by=visit.by)
+        workspace.sources.remove(name, by=visit.by)
     return visit.go("/sources", f"Source {name} is removed. Calls with its write keys are refused.")
 
 

@@ -36,8 +36,8 @@ def corpus(run: Run) -> Report:
     with scene(run.folder / "corpus", "--trusted-proxy", "127.0.0.1", start=False) as on, Receiving(pretend) as other:
         with closing(Workspace.open(on.milonga.data)) as workspace:
             for name, (key, settings) in SOURCES.items():
-                workspace.add_source(name, key)
-                workspace.set_source(name, settings)
+                workspace.sources.add(name, key)
+                workspace.sources.set_settings(name, settings)
         on.milonga.say(
             *("destinations", "add", "totango", "--name", "other", "--source", "open"),
             *("--set", "serviceId=SP-1", "--set", f"endpoint={other.url}/pixel.gif/"),
