@@ -16,16 +16,16 @@ def clock_since(store: DeliveryStore, clock: Clock, backoff: Backoff) -> Skips:
     machine has run since. If it was started anew nobody can tell; but no wait is longer than one that begins now.
     """
     now, booted = int(clock() * 1000), clock.booted
-    known, skips = store.clock_known(), store.clock_skips()
+    known, skips = store.clock.known(), store.clock.skips()
     with store.transaction():
         if known is not None and booted and known[0] == booted:
             seconds = clock.offset - known[1]
             if abs(seconds) >= SET:
                 tell(seconds)
                 skips = skips_after(skips, now - round(seconds * 1000), now)
-                store.clock_set(round(seconds * 1000), skips)
-        store.bound_waits(now + round(backoff.longest * 1000), now + round((backoff.asked + 1.0) * 1000))
-        store.know_clock(booted, clock.offset)
+                store.clock.set_by(round(seconds * 1000), skips)
+        store.clock.bound_waits(now + round(backoff.longest * 1000), now + round((backoff.asked + 1.0) * 1000))
+        store.clock.know(booted, clock.offset)
     return skips
 
 
@@ -37,12 +37,12 @@ def record_clock(recorder: Recorder, clock: Clock, seconds: float, skips: Skips)
     booted, offset = clock.booted, clock.offset
 
     def move(store: DeliveryStore) -> None:
-        store.clock_set(round(seconds * 1000), skips)
-        store.know_clock(booted, offset)
+        store.clock.set_by(round(seconds * 1000), skips)
+        store.clock.know(booted, offset)
 
     def look_again() -> None:
         now = int(clock() * 1000)
-        recorder.record(Record(before=lambda store: store.look_at_waiting(now)))
+        recorder.record(Record(before=lambda store: store.clock.look_at_waiting(now)))
 
     recorder.record(Record(before=move, then=look_again))
 

@@ -127,7 +127,7 @@ class Runner:
     def clock_set(self, seconds: float, skips: Skips) -> None:
         """
         The clock was set by so much, and has left out `skips` by now. What the store knows of waits is its caller's
-        to move (`DeliveryStore.clock_set`, then `look_at_waiting`).
+        to move (`store.clock.set_by`, then `look_at_waiting`).
         """
         work = self._work
         work.skips = skips

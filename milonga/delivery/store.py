@@ -20,10 +20,10 @@ import apsw
 import msgspec
 import structlog
 
-from milonga.delivery.clock import Skips
-from milonga.delivery.edited_rows import TABLE as EDITED
+from milonga.delivery import clock_rows, edited_rows, replay_rows
+from milonga.delivery.clock_rows import ClockTables
 from milonga.delivery.edited_rows import EditedTable
-from milonga.delivery.replay_rows import TABLES, ReplayTables
+from milonga.delivery.replay_rows import ReplayTables
 from milonga.delivery.rows import (
     ASIDE,
     NEVER,
@@ -89,8 +89,6 @@ CREATE TABLE IF NOT EXISTS detours(
   destination INTEGER, partition INTEGER, leader TEXT,
   after INTEGER NOT NULL, upto INTEGER, begins TEXT NOT NULL, unread INTEGER NOT NULL, counted INTEGER NOT NULL,
   PRIMARY KEY(destination, partition, leader)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS clock(boot TEXT NOT NULL, clock_offset REAL NOT NULL);
-CREATE TABLE IF NOT EXISTS clock_skips(began INTEGER PRIMARY KEY, ended INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS failing(
   destination INTEGER, partition INTEGER, offset INTEGER, since INTEGER NOT NULL,
   PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
@@ -163,8 +161,8 @@ class DeliveryStore:
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
         self._db.execute(LATER)
-        self._db.execute(TABLES + EDITED)
-        self.replays, self.edited = ReplayTables(self._db), EditedTable(self._db)
+        self._db.execute(replay_rows.TABLES + edited_rows.TABLE + clock_rows.TABLES)
+        self.replays, self.edited, self.clock = ReplayTables(self._db), EditedTable(self._db), ClockTables(self._db)
         if path.stat().st_size <= QUICK or doubt(path).exists():
             (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
             if said != "ok":
@@ -346,40 +344,6 @@ class DeliveryStore:
     def look_at_all(self, destination: int, now: int) -> None:
         """After a restart nobody looks after any line."""
         self._db.execute("UPDATE parked_due SET due_at = ? WHERE destination = ?", (now, destination))
-
-    # The clock
-
-    def clock_known(self) -> tuple[str, float] | None:
-        """The machine's start, and the wall clock's lead over it, as they were last (milonga.delivery.clock)."""
-        found: tuple[str, float] | None = self._db.execute("SELECT boot, clock_offset FROM clock").get
-        return found
-
-    def know_clock(self, boot: str, offset: float) -> None:
-        self._db.execute("DELETE FROM clock")
-        self._db.execute("INSERT INTO clock VALUES(?,?)", (boot, offset))
-
-    def clock_skips(self) -> list[tuple[int, int]]:
-        return list(self._db.execute("SELECT began, ended FROM clock_skips ORDER BY began"))
-
-    def clock_set(self, milliseconds: int, skips: Skips) -> None:
-        """The clock was set by so many: all waits move with it. What never was is `skips` from now on."""
-        self._db.execute("UPDATE progress SET next_at = next_at + ?", (milliseconds,))
-        self._db.execute("UPDATE progress SET not_before = not_before + ? WHERE not_before > 0", (milliseconds,))
-        self._db.execute("UPDATE failing SET since = since + ?", (milliseconds,))
-        self._db.execute("DELETE FROM clock_skips")
-        self._db.executemany("INSERT INTO clock_skips VALUES(?,?)", skips)
-
-    def look_at_waiting(self, now: int) -> None:
-        """Every line that waits for a time, of every destination, is looked at again."""
-        self._db.execute("UPDATE parked_due SET due_at = ? WHERE due_at < ?", (now, ASIDE))
-
-    def bound_waits(self, next_at: int, not_before: int) -> None:
-        """No wait goes beyond these: one that does was begun under another clock."""
-        self._db.execute(
-            "UPDATE progress SET next_at = min(next_at, ?1), not_before = min(not_before, ?2)"
-            " WHERE next_at > ?1 OR not_before > ?2",
-            (next_at, not_before),
-        )
 
     # Dead letters
 
