@@ -18,6 +18,7 @@ from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.console.harness import Answer, Console, console_of
+from tests.console.reading import words
 
 HUSH = "a-token-to-hush-up"
 ADMINISTRATOR = Role.administrator
@@ -38,12 +39,6 @@ def seen(console: Console, path: str) -> str:
 
 def done(console: Console, path: str, **form: str) -> Answer:
     return console.post(path, form, ADMINISTRATOR)
-
-
-def words(page: str) -> str:
-    """Of its main part, without markup."""
-    main = page.partition("<main")[2].partition("</main>")[0]
-    return re.sub(r"\s+", " ", unescape(re.sub(r"<[^>]*>", " ", main)))
 
 
 def said(answer: Answer) -> str:

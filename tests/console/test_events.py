@@ -10,6 +10,7 @@ from milonga.privacy.regulation import Kind
 from milonga.workspace.store import Workspace
 from tests.console.furnished import furnished
 from tests.console.harness import Console
+from tests.console.reading import words
 from tests.running import eventually
 
 REFUSED, SKIPPED = "/events/0-91", "/events/0-92"  #: in the furnished workspace
@@ -26,7 +27,7 @@ def text_of(console: Console, path: str) -> str:
     """What a person reads."""
     answer = console.get(path)
     assert answer.status == 200, answer.text
-    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", answer.text)).split())
+    return words(answer.text)
 
 
 def places(console: Console, path: str) -> list[int]:
@@ -74,7 +75,7 @@ def test_each_row_says_what_became_of_the_event(console: Console) -> None:
 
 def test_a_refused_event_tells_its_whole_story(console: Console) -> None:
     said = text_of(console, REFUSED)
-    for words in (
+    for part in (
         "Refused for good: Totango answered 400 Bad Request.",
         "The call says it in its context, context.groupId.",
         "By the rules of Totango it becomes 1 request.",
@@ -82,7 +83,7 @@ def test_a_refused_event_tells_its_whole_story(console: Console) -> None:
         "--data-urlencode 'sdr_a=Refused Purchase'",
         "The destination is paused since",
     ):
-        assert words in said
+        assert part in said
     page = console.get(REFUSED).text
     assert 'href="/problems/dead/letter/1-0-91"' in page
     assert 'href="/account?id=acme"' in page

@@ -20,6 +20,7 @@ from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.chromium import chromium
 from tests.console.harness import Answer, Console, console_of
+from tests.console.reading import words
 from tests.receiving import Receiving
 from tests.running import Client, eventually, track
 
@@ -71,8 +72,7 @@ def browser() -> Iterator[Browser]:
 def text(answer: Answer) -> str:
     """What a page says, without its marks."""
     assert answer.status in (200, 404), answer.text
-    main = answer.text.partition("<main")[2]
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", main)).split())
+    return words(answer.text)
 
 
 def said(console: Console, path: str, **form: Any) -> str:

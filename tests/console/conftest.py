@@ -1,0 +1,36 @@
+"""One console for all tests that are about things of their own in it, and keep their names apart."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from milonga.destinations.totango.fake import pretend
+from milonga.workspace.store import Workspace
+from tests.console.harness import Console, console_of
+from tests.receiving import Receiving
+
+KEY = "k-console"
+
+
+@pytest.fixture(scope="package")
+def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
+    """With two sources, `web` and `app`, and nothing else."""
+    with console_of(tmp_path_factory.mktemp("console")) as running:
+        with Workspace.open(running.data) as workspace:
+            workspace.sources.add("web", KEY)
+            workspace.sources.add("app")
+        yield running
+
+
+@pytest.fixture(scope="package")
+def totango() -> Iterator[Receiving]:
+    with Receiving(pretend) as receiving:
+        yield receiving
+
+
+@pytest.fixture
+def untouched() -> Iterator[Receiving]:
+    """One that nothing is sent to."""
+    with Receiving(pretend) as receiving:
+        yield receiving
+        assert receiving.received() == 0
