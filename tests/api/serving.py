@@ -39,6 +39,16 @@ class Answer(Struct, frozen=True):
         return self.json["data"]
 
 
+def problem(answer: Answer, status: int, code: str, field: str = "") -> str:
+    """Its words."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json
+    assert (answer.status, told["status"], told["code"], told.get("field", "")) == (status, status, code, field), told
+    assert told["title"]
+    assert told["detail"]
+    return str(told["detail"])
+
+
 class NoVisitors:
     """Nobody is logged in at the console."""
 

@@ -2,7 +2,6 @@
 
 import html
 import json
-import re
 from collections.abc import Iterator
 from typing import Any
 
