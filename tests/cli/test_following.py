@@ -6,29 +6,25 @@ import pytest
 
 from milonga.cli.following import Followed
 from milonga.workspace.store import Workspace
+from tests.clocks import Still
 from tests.workspace.paper import open_paper
 
 
-class Clock:
-    at = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.at
+@pytest.fixture
+def clock() -> Still[int]:
+    return Still(1_700_000_000_000)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, clock: Clock) -> Workspace:
+def workspace(tmp_path: Path, clock: Still[int]) -> Workspace:
     workspace = open_paper(tmp_path / "data", now=clock)
     workspace.sources.add("web", "old-key")
     return workspace
 
 
-def test_a_write_key_ends_by_the_clock_though_the_workspace_cannot_be_read(workspace: Workspace, clock: Clock) -> None:
+def test_a_write_key_ends_by_the_clock_though_the_workspace_cannot_be_read(
+    workspace: Workspace, clock: Still[int]
+) -> None:
     with workspace:
         workspace.write_keys.rotate("web", "new-key", overlap=5_000)
         followed = Followed(workspace, clock)
@@ -43,7 +39,7 @@ def test_a_write_key_ends_by_the_clock_though_the_workspace_cannot_be_read(works
     assert followed.sources[0].write_keys == ("new-key",)
 
 
-def test_nothing_is_made_anew_while_no_key_ends(workspace: Workspace, clock: Clock) -> None:
+def test_nothing_is_made_anew_while_no_key_ends(workspace: Workspace, clock: Still[int]) -> None:
     with workspace:
         workspace.write_keys.rotate("web", overlap=5_000)
         followed = Followed(workspace, clock)
@@ -52,7 +48,7 @@ def test_nothing_is_made_anew_while_no_key_ends(workspace: Workspace, clock: Clo
         assert followed.sources is before
 
 
-def test_no_use_is_lost_when_the_workspace_is_read_again(workspace: Workspace, clock: Clock) -> None:
+def test_no_use_is_lost_when_the_workspace_is_read_again(workspace: Workspace, clock: Still[int]) -> None:
     with workspace:
         followed = Followed(workspace, clock)
         followed.source_of("old-key")

@@ -15,6 +15,7 @@ from milonga.collector.refusals import HELP, HOUR, LATEST, LONGEST, Refusals, sh
 from milonga.eventlog.api import Refusal
 from milonga.identity.new_accounts import NewAccounts
 from milonga.spec.limits import MAX_REQUEST
+from tests.clocks import Still
 from tests.collector.parts import BASIC, EVENT, NOW, Bench, Front, RecordingLedger, send, source, talk, track
 
 SITE = "https://www.example.com"
@@ -27,14 +28,6 @@ OURS = {"not_ready", "stopping", "trouble"}
 def front(request: pytest.FixtureRequest) -> Front:
     front: Front = request.param
     return front
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def told(bench: Bench) -> list[tuple[int, str, int]]:
@@ -107,7 +100,7 @@ def test_a_page_that_stops_at_its_preflight_is_counted_and_its_origin_told() -> 
 
 
 def test_requests_over_the_limit_are_counted_for_their_source() -> None:
-    bench = Bench(monotonic=Clock())
+    bench = Bench(monotonic=Still(1000.0))
     bench.set("second", rate_limit=1)
     answered = [bench.post("/v1/t", track(messageId=f"m{n}"), key="second").status for n in range(13)]
     assert answered == [200] * 10 + [429] * 3
@@ -118,7 +111,7 @@ def test_requests_over_the_limit_are_counted_for_their_source() -> None:
 
 
 def test_a_pixel_over_the_limit_is_in_the_books_once() -> None:
-    bench = Bench(monotonic=Clock())
+    bench = Bench(monotonic=Still(1000.0))
     bench.set(rate_limit=1)
     for number in range(12):
         path = f"/v1/pixel/track?userId=u&event=e&messageId={number}"
@@ -192,7 +185,7 @@ def test_what_is_kept_is_not_counted_here() -> None:
 
 
 def test_the_log_is_told_at_once_and_then_once_an_hour_for_each_code_and_source() -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock)
     bench.post("/v1/t", track(), key="first-one")
     assert [one["requests"] for one in warned(bench)] == [1]
@@ -200,9 +193,9 @@ def test_the_log_is_told_at_once_and_then_once_an_hour_for_each_code_and_source(
         bench.post("/v1/t", track(), key="another-one")
     bench.post("/v1/t", track(), key=None)
     assert [one["code"] for one in warned(bench)] == ["missing_write_key"]
-    clock.now += HOUR - 1
+    clock.at += HOUR - 1
     assert warned(bench) == []
-    clock.now += 1
+    clock.at += 1
     (later,) = warned(bench)
     assert (later["code"], later["requests"]) == ("unknown_write_key", 7)
     assert later["latest"] == ["anothe... from 192.0.2.1"]
@@ -210,7 +203,7 @@ def test_the_log_is_told_at_once_and_then_once_an_hour_for_each_code_and_source(
 
 
 def test_what_is_remembered_of_strangers_is_bounded_and_the_latest_stay() -> None:
-    refusals, ledger = Refusals(Clock()), RecordingLedger()
+    refusals, ledger = Refusals(Still(1000.0)), RecordingLedger()
     for number in range(1_000):
         refusals.add("unknown_write_key", sender=f"key-{number}")
     refusals.add("unknown_write_key", sender=f"key-{1_000 - LATEST}")

@@ -7,15 +7,8 @@ import pytest
 from milonga.collector.rates import BURST, Rates
 from milonga.eventlog.api import Discard
 from milonga.identity.new_accounts import NewAccounts
+from tests.clocks import Still
 from tests.collector.parts import BASIC, EVENT, KEY, Bench, Front, send, track
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture(params=["asgi", "own"])
@@ -60,7 +53,7 @@ def test_a_source_that_is_off_refuses_what_cannot_be_counted() -> None:
 
 
 def test_beyond_the_limit_senders_are_asked_to_wait(front: Front) -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock)
     bench.set(rate_limit=2)
     with bench.listening(front) as server:
@@ -75,7 +68,7 @@ def test_beyond_the_limit_senders_are_asked_to_wait(front: Front) -> None:
         assert refused.json.keys() == {"success", "error", "code", "message"}
         assert refused.headers["retry-after"] == refused.headers["x-ratelimit-reset"] == "1"
         assert "retry-after" in refused.headers["access-control-expose-headers"].lower()
-        clock.now += 0.5
+        clock.at += 0.5
         assert post().status == 200
         assert post().status == 429
     assert bench.collector.counts["rate_limited"] == 2
@@ -83,31 +76,31 @@ def test_beyond_the_limit_senders_are_asked_to_wait(front: Front) -> None:
 
 
 def test_the_wait_that_is_asked_for_is_long_enough_and_in_whole_seconds() -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock)
     bench.set(rate_limit=3)
     bench.post("/v1/b", events(30))
     refused = bench.post("/v1/b", events(10))
     wait = int(refused.headers["retry-after"])
     assert wait == 4
-    clock.now += wait
+    clock.at += wait
     assert bench.post("/v1/b", events(10)).status == 200
 
 
 def test_a_batch_larger_than_the_limit_passes_when_nothing_came_for_a_while() -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock)
     bench.set(rate_limit=1)
     assert bench.post("/v1/b", events(500)).status == 200
     refused = bench.post("/v1/b", events(500))
     assert (refused.status, refused.headers["retry-after"]) == (429, str(BURST))
-    clock.now += BURST
+    clock.at += BURST
     assert bench.post("/v1/b", events(500)).status == 200
     assert len(bench.events) == 1000
 
 
 def test_sources_have_limits_of_their_own_and_a_change_holds_at_once() -> None:
-    bench = Bench(monotonic=Clock())
+    bench = Bench(monotonic=Still(1000.0))
     bench.set(rate_limit=1)
     assert bench.post("/v1/b", events(10)).status == 200
     assert bench.post("/v1/t", track()).status == 429
@@ -117,10 +110,10 @@ def test_sources_have_limits_of_their_own_and_a_change_holds_at_once() -> None:
 
 
 def test_a_bucket_never_holds_more_than_its_burst() -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     rates = Rates(clock)
     assert rates.take(1, 5, 1) == 0
-    clock.now += 1e6
+    clock.at += 1e6
     assert rates.take(1, 5, 50) == 0
     assert rates.take(1, 5, 1) == pytest.approx(0.2)
     assert rates.take(1, 1, 1) == pytest.approx(1.0)
@@ -144,7 +137,7 @@ def seeded(*stored: str) -> NewAccounts:
 
 
 def test_too_many_new_accounts_are_told_once_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock, accounts=seeded("old"))
     bench.set(new_accounts_alarm=3)
     bench.post("/v1/b", named(["a", "b", "a", "old"]))
@@ -153,7 +146,7 @@ def test_too_many_new_accounts_are_told_once_an_hour(capsys: pytest.CaptureFixtu
     said = "".join(capsys.readouterr())
     assert said.count("new_accounts") == 1
     assert "source-1" in said
-    clock.now += 3601
+    clock.at += 3601
     bench.post("/v1/b", named(["f", "g", "h", "i"], 20))
     assert "".join(capsys.readouterr()).count("new_accounts") == 1
     assert len(bench.events) == 11
@@ -161,7 +154,7 @@ def test_too_many_new_accounts_are_told_once_an_hour(capsys: pytest.CaptureFixtu
 
 
 def test_beyond_the_cap_only_events_of_further_accounts_are_refused() -> None:
-    clock = Clock()
+    clock = Still(1000.0)
     bench = Bench(monotonic=clock, accounts=seeded("old"))
     bench.set(new_accounts_alarm=0, new_accounts_cap=2)
     body = named(["a", "b", "c", "a", "old", "c"])
@@ -175,7 +168,7 @@ def test_beyond_the_cap_only_events_of_further_accounts_are_refused() -> None:
     assert "'c'" in refused[0].reason
     assert "`$.context.groupId`" in refused[0].reason
     assert b'"c"' in refused[0].excerpt
-    clock.now += 3601
+    clock.at += 3601
     assert bench.post("/v1/b", named(["c"], 10)).status == 200
     assert len(bench.events) == 6
 

@@ -26,8 +26,9 @@ from milonga.privacy.regulation import Kind
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
+from tests.clocks import Still
 from tests.delivery import paper
-from tests.outcomes.test_outcome_files import AT, Clock, attempt, outcome
+from tests.outcomes.test_outcome_files import AT, attempt, outcome
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -53,8 +54,7 @@ def facts(data: Path) -> Iterator[Facts]:
 
 def ended(data: Path, *ends: tuple[int, State, str, int]) -> None:
     """(milliseconds before NOW, state, code, destination)"""
-    clock = Clock()
-    clock.now = NOW / 1000
+    clock = Still(NOW / 1000)
     writer = OutcomeWriter(data / "outcomes", clock)
     rows = [
         outcome(n, state, destination=number, at=NOW - before, code=code)
@@ -132,7 +132,7 @@ def test_of_letters_that_are_gone_a_try_says_why(data: Path, facts: Facts) -> No
 
 
 def test_examples_say_what_became_of_them_since(data: Path, facts: Facts) -> None:
-    clock = Clock()
+    clock = Still(AT / 1000)
     writer = OutcomeWriter(data / "outcomes", clock)
     writer.write([outcome(1, State.dead, code="http_400"), outcome(2, State.dead, code="http_400", at=AT + 1)])
     writer.write([outcome(1, at=AT + 9)])

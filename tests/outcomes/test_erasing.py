@@ -7,7 +7,8 @@ from milonga.outcomes.erasing import erase_attempts, erase_words
 from milonga.outcomes.files import segments
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
-from tests.outcomes.test_outcome_files import Clock, attempt, outcome
+from tests.clocks import Still
+from tests.outcomes.test_outcome_files import AT, attempt, outcome
 
 ADA = "ada.lovelace@example.com"
 
@@ -17,7 +18,7 @@ def left(folder: Path) -> list[str]:
 
 
 def test_attempts_of_events_go_and_words_of_others_are_emptied(tmp_path: Path) -> None:
-    writer, reader = OutcomeWriter(tmp_path, Clock(), segment_rows=2), OutcomeReader(tmp_path)
+    writer, reader = OutcomeWriter(tmp_path, Still(AT / 1000), segment_rows=2), OutcomeReader(tmp_path)
     for offset in range(1, 9):
         answer = f"We do not know {ADA}".encode() if offset in {2, 3, 7} else b"busy"
         writer.write([outcome(offset)], [attempt(offset, answer=answer), attempt(offset, reason=f"{offset}")])

@@ -12,7 +12,8 @@ from milonga.outcomes.files import path_of, segments
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
-from tests.outcomes.test_outcome_files import AT, Clock, outcome
+from tests.clocks import Still
+from tests.outcomes.test_outcome_files import AT, outcome
 
 CODES = ("missing_group_id", "no_page_event")
 MINUTE = 60_000
@@ -20,12 +21,12 @@ MINUTE = 60_000
 
 def many(folder: Path) -> list[Outcome]:
     """Outcomes in four files, whose ends are in no order of their events, some at the same moment."""
-    dice, clock = random.Random(5), Clock()
+    dice, clock = random.Random(5), Still(AT / 1000)
     writer = OutcomeWriter(folder, clock, segment_rows=100)
     written: list[Outcome] = []
     for n in range(400):
         at = AT + n * MINUTE + dice.choice((0, 0, MINUTE))
-        clock.now = at / 1000
+        clock.at = at / 1000
         state = dice.choice((State.delivered, State.skipped, State.skipped, State.dead))
         code = "" if state is State.delivered else "http_400" if state is State.dead else dice.choice(CODES)
         one = outcome(dice.randrange(10_000), state, destination=dice.choice((1, 2)), at=at, code=code)
@@ -119,12 +120,12 @@ def test_a_page_is_read_by_the_index(written_in: tuple[Path, list[Outcome]]) -> 
 
 
 def test_periods_count_what_ended_in_each_also_of_files_that_are_gone(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Still(AT / 1000)
     writer = OutcomeWriter(tmp_path, clock, segment_rows=2)
     hour = AT // MINUTE // 60
     for n, after in enumerate((0, 0, 0, 70, 130, 130)):
         at = AT + after * MINUTE
-        clock.now = at / 1000
+        clock.at = at / 1000
         writer.write([outcome(n, State.skipped, at=at, code="disabled"), outcome(n, at=at)])
     reader = OutcomeReader(tmp_path)
     for _ in range(2):
@@ -132,7 +133,7 @@ def test_periods_count_what_ended_in_each_also_of_files_that_are_gone(tmp_path: 
         assert list(found) == [(1, State.skipped, "disabled")]
         assert sum(found[1, State.skipped, "disabled"].values()) == 6
         assert found[1, State.skipped, "disabled"][hour] == 3
-        clock.now += 3_600
+        clock.at += 3_600
         writer.drop_old(keep=600)
     assert len(segments(tmp_path)) == 1
     assert reader.periods(AT // MINUTE + 200, 60, [State.skipped]) == {}

@@ -10,7 +10,8 @@ from milonga.outcomes.latency import Latencies, bounds, bucket_of
 from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
-from tests.outcomes.test_outcome_files import AT, Clock, clock, outcome
+from tests.clocks import Still
+from tests.outcomes.test_outcome_files import AT, clock, outcome
 
 __all__ = ["clock"]
 
@@ -48,7 +49,7 @@ def test_percentiles_are_right_to_a_quarter() -> None:
     assert Latencies({}).percentile(0.5) is None
 
 
-def test_only_deliveries_are_counted_by_destination_and_minute(tmp_path: Path, clock: Clock) -> None:
+def test_only_deliveries_are_counted_by_destination_and_minute(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock), OutcomeReader(tmp_path)
     writer.write([outcome(1), outcome(2, destination=2, received_at=AT - 4_000), outcome(3, State.dead)])
     writer.write([outcome(4), outcome(5, at=AT + 60_000, received_at=AT)])
@@ -59,27 +60,27 @@ def test_only_deliveries_are_counted_by_destination_and_minute(tmp_path: Path, c
     writer.close()
 
 
-def test_they_outlive_the_file_they_were_counted_in(tmp_path: Path, clock: Clock) -> None:
+def test_they_outlive_the_file_they_were_counted_in(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=2), OutcomeReader(tmp_path)
     for offset in range(1, 6, 2):
         writer.write([outcome(offset), outcome(offset + 1)])
     before = reader.latencies()
-    clock.now += 40 * 86_400
+    clock.at += 40 * 86_400
     assert writer.drop_old() == 2
     assert reader.latencies() == before
     assert before[1].total == 6
-    clock.now += 500 * 86_400
-    writer.write([outcome(7, at=int(clock.now * 1000), received_at=int(clock.now * 1000))])
+    clock.at += 500 * 86_400
+    writer.write([outcome(7, at=int(clock.at * 1000), received_at=int(clock.at * 1000))])
     writer.close()
     again = OutcomeWriter(tmp_path, clock, segment_rows=1)
-    again.write([outcome(8, at=int(clock.now * 1000), received_at=int(clock.now * 1000))])
-    clock.now += 40 * 86_400
+    again.write([outcome(8, at=int(clock.at * 1000), received_at=int(clock.at * 1000))])
+    clock.at += 40 * 86_400
     again.drop_old()
     assert reader.latencies()[1].total == 2, "older counts are forgotten"
     again.close()
 
 
-def test_a_file_from_before_they_were_counted_is_read_and_written_on(tmp_path: Path, clock: Clock) -> None:
+def test_a_file_from_before_they_were_counted_is_read_and_written_on(tmp_path: Path, clock: Still[float]) -> None:
     writer = OutcomeWriter(tmp_path, clock)
     writer.write([outcome(1)])
     writer.close()

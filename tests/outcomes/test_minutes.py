@@ -7,18 +7,19 @@ from milonga.outcomes.latency import bucket_of
 from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import OutcomeWriter
-from tests.outcomes.test_outcome_files import AT, Clock, outcome
+from tests.clocks import Still
+from tests.outcomes.test_outcome_files import AT, outcome
 
 MINUTE = AT // 60_000
 LATER = 90 * 60_000  #: milliseconds
 
 
 def test_counts_are_those_of_all_files_from_that_minute_on(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Still(AT / 1000)
     writer = OutcomeWriter(tmp_path, clock, segment_rows=2)
     for n in range(3):
         writer.write([outcome(2 * n), outcome(2 * n + 1, State.dead, code="http_400")])
-    clock.now += LATER / 1000
+    clock.at += LATER / 1000
     writer.write([outcome(9, at=AT + LATER)])
     assert len(segments(tmp_path)) == 4
     reader = OutcomeReader(tmp_path)
@@ -26,7 +27,7 @@ def test_counts_are_those_of_all_files_from_that_minute_on(tmp_path: Path) -> No
     assert sum(n for *_, n in counts) == 7
     assert sorted(took) == sorted([(MINUTE, 1, bucket_of(40), 1)] * 3 + [(MINUTE + 90, 1, bucket_of(LATER + 40), 1)])
     assert reader.minutes(MINUTE + 1)[0] == [(MINUTE + 90, 1, int(State.delivered), "", 1)]
-    clock.now += 1_000
+    clock.at += 1_000
     writer.drop_old(keep=1_500)
     assert len(segments(tmp_path)) == 1
     assert sum(n for *_, n in reader.minutes(MINUTE)[0]) == 7, "also of files that are gone"
@@ -34,11 +35,11 @@ def test_counts_are_those_of_all_files_from_that_minute_on(tmp_path: Path) -> No
 
 
 def test_files_from_before_are_not_opened(tmp_path: Path) -> None:
-    clock = Clock()
+    clock = Still(AT / 1000)
     writer = OutcomeWriter(tmp_path, clock, segment_rows=1)
     for n in range(4):
         writer.write([outcome(n, at=AT + n * LATER)])
-        clock.now += LATER / 1000
+        clock.at += LATER / 1000
     writer.close()
     first, second, *_ = segments(tmp_path)
     for number in (first, second):

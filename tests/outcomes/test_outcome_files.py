@@ -18,21 +18,14 @@ from milonga.outcomes.files import segments
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.writer import NewerOutcomes, OutcomeWriter
+from tests.clocks import Still
 
 AT = 1_750_000_000_000  #: unix milliseconds
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = AT / 1000
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> Still[float]:
+    return Still(AT / 1000)
 
 
 def outcome(offset: int, state: State = State.delivered, *, destination: int = 1, at: int = AT, **more: Any) -> Outcome:
@@ -53,7 +46,7 @@ def attempt(offset: int, at: int = AT, **more: Any) -> Attempt:
     return Attempt(destination=1, position=Position(0, offset), at=at, **(values | more))
 
 
-def test_what_was_written_is_read_back_from_another_connection(tmp_path: Path, clock: Clock) -> None:
+def test_what_was_written_is_read_back_from_another_connection(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock), OutcomeReader(tmp_path)
     dead = outcome(5, State.dead, code="http_400", attempts=2, perhaps=1)
     tries = [attempt(5, AT + 1), attempt(5, AT, status=None, code="timeout", perhaps=True, answer=b"\xff\x00")]
@@ -65,7 +58,7 @@ def test_what_was_written_is_read_back_from_another_connection(tmp_path: Path, c
     writer.close()
 
 
-def test_after_a_resend_the_newest_row_holds_and_the_older_one_stays(tmp_path: Path, clock: Clock) -> None:
+def test_after_a_resend_the_newest_row_holds_and_the_older_one_stays(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=1), OutcomeReader(tmp_path)
     first, second = outcome(5, State.dead, code="http_400"), outcome(5, at=AT + 1)
     writer.write([first])
@@ -76,7 +69,7 @@ def test_after_a_resend_the_newest_row_holds_and_the_older_one_stays(tmp_path: P
     assert reader.last_ended(2, [Position(0, 5)]) == {}
 
 
-def test_a_full_segment_is_followed_by_another_also_after_reopening(tmp_path: Path, clock: Clock) -> None:
+def test_a_full_segment_is_followed_by_another_also_after_reopening(tmp_path: Path, clock: Still[float]) -> None:
     writer = OutcomeWriter(tmp_path, clock, segment_rows=10)
     for n in range(4):
         writer.write([outcome(n * 4 + i) for i in range(4)])
@@ -90,24 +83,26 @@ def test_a_full_segment_is_followed_by_another_also_after_reopening(tmp_path: Pa
     assert OutcomeReader(tmp_path).finished_after(1, 0, 0) == {*range(16), *range(100, 106), 200} - {0}
 
 
-def test_a_segment_ends_with_its_day(tmp_path: Path, clock: Clock) -> None:
+def test_a_segment_ends_with_its_day(tmp_path: Path, clock: Still[float]) -> None:
     writer = OutcomeWriter(tmp_path, clock)
     writer.write([outcome(1)])
-    clock.now += 86_401
+    clock.at += 86_401
     writer.write([outcome(2)])
     assert segments(tmp_path) == [1, 2]
     writer.close()
 
 
-def test_files_whose_newest_row_is_old_are_dropped_whole_but_never_the_one_in_use(tmp_path: Path, clock: Clock) -> None:
+def test_files_whose_newest_row_is_old_are_dropped_whole_but_never_the_one_in_use(
+    tmp_path: Path, clock: Still[float]
+) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=1), OutcomeReader(tmp_path)
     for offset in (1, 2, 3):
         writer.write([outcome(offset)])
-        clock.now += 100
+        clock.at += 100
     assert writer.drop_old(keep=250) == 1
     assert reader.finished_after(1, 0, 0) == {2, 3}
     assert reader.of(Position(0, 1)) == []
-    clock.now += 10**9
+    clock.at += 10**9
     assert writer.drop_old(keep=150) == 1
     assert segments(tmp_path) == [3]
     left = {path.name.split(".")[0] for path in tmp_path.iterdir()}
@@ -115,24 +110,26 @@ def test_files_whose_newest_row_is_old_are_dropped_whole_but_never_the_one_in_us
     writer.close()
 
 
-def test_counts_outlive_the_files_they_were_counted_in_for_a_time_of_their_own(tmp_path: Path, clock: Clock) -> None:
+def test_counts_outlive_the_files_they_were_counted_in_for_a_time_of_their_own(
+    tmp_path: Path, clock: Still[float]
+) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=1), OutcomeReader(tmp_path)
     for offset in (1, 2, 3):
         writer.write([outcome(offset)])
-    clock.now += 1000
+    clock.at += 1000
     assert writer.drop_old(keep=500) == 2
     assert reader.totals() == {(1, State.delivered, ""): 3}
     assert writer.drop_old(keep=500) == 0
     assert reader.totals() == {(1, State.delivered, ""): 3}, "added once"
     writer.write([outcome(4)])
-    clock.now += 10**6
+    clock.at += 10**6
     writer.write([outcome(5, at=AT + 10**9)])
     assert writer.drop_old(keep=500, keep_counts=900) == 2
     assert reader.totals() == {(1, State.delivered, ""): 1}, "older minutes are forgotten"
     writer.close()
 
 
-def test_totals_count_by_destination_state_and_code_from_a_minute_on(tmp_path: Path, clock: Clock) -> None:
+def test_totals_count_by_destination_state_and_code_from_a_minute_on(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=2), OutcomeReader(tmp_path)
     writer.write([outcome(1), outcome(2), outcome(3, State.skipped, code="missing_user_id")])
     writer.write([outcome(4, at=AT + 60_000), outcome(5, at=AT + 60_000, destination=2)])
@@ -146,7 +143,7 @@ def test_totals_count_by_destination_state_and_code_from_a_minute_on(tmp_path: P
     writer.close()
 
 
-def test_a_row_takes_at_most_eighty_bytes(tmp_path: Path, clock: Clock) -> None:
+def test_a_row_takes_at_most_eighty_bytes(tmp_path: Path, clock: Still[float]) -> None:
     writer = OutcomeWriter(tmp_path, clock)
     states = [(State.delivered, ""), (State.delivered, ""), (State.delivered, ""), (State.skipped, "missing_group_id")]
     count = 50_000
@@ -159,7 +156,7 @@ def test_a_row_takes_at_most_eighty_bytes(tmp_path: Path, clock: Clock) -> None:
     assert size / count <= 80, f"{size / count:.1f} bytes"
 
 
-def test_a_full_disk_leaves_everything_as_it_was_and_it_goes_on_afterwards(tmp_path: Path, clock: Clock) -> None:
+def test_a_full_disk_leaves_everything_as_it_was_and_it_goes_on_afterwards(tmp_path: Path, clock: Still[float]) -> None:
     writer, reader = OutcomeWriter(tmp_path, clock, segment_rows=3), OutcomeReader(tmp_path)
     writer.write([outcome(n) for n in range(1, 4)])
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -179,7 +176,7 @@ def test_a_full_disk_leaves_everything_as_it_was_and_it_goes_on_afterwards(tmp_p
     assert reader.finished_after(1, 0, 0) == {1, 2, 3, 4}
 
 
-def test_a_segment_whose_making_was_cut_short_is_made_at_the_next_start(tmp_path: Path, clock: Clock) -> None:
+def test_a_segment_whose_making_was_cut_short_is_made_at_the_next_start(tmp_path: Path, clock: Still[float]) -> None:
     OutcomeWriter(tmp_path, clock).close()
     (tmp_path / "00000002.db").touch()
     assert OutcomeReader(tmp_path).finished_after(1, 0, 0) == set()
@@ -189,7 +186,7 @@ def test_a_segment_whose_making_was_cut_short_is_made_at_the_next_start(tmp_path
     assert OutcomeReader(tmp_path).finished_after(1, 0, 0) == {1}
 
 
-def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path, clock: Clock) -> None:
+def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path, clock: Still[float]) -> None:
     OutcomeWriter(tmp_path, clock).close()
     path = tmp_path / "00000001.db"
     db = apsw.Connection(str(path))
@@ -199,14 +196,14 @@ def test_a_file_of_a_newer_version_is_left_alone(tmp_path: Path, clock: Clock) -
         OutcomeWriter(tmp_path, clock)
 
 
-def test_only_the_owner_can_read_the_files(tmp_path: Path, clock: Clock) -> None:
+def test_only_the_owner_can_read_the_files(tmp_path: Path, clock: Still[float]) -> None:
     folder = tmp_path / "outcomes"
     OutcomeWriter(folder, clock).close()
     assert folder.stat().st_mode & 0o077 == 0
     assert all(path.stat().st_mode & 0o077 == 0 for path in folder.iterdir())
 
 
-def test_half_a_surrogate_pair_in_an_answers_reason_does_no_harm(tmp_path: Path, clock: Clock) -> None:
+def test_half_a_surrogate_pair_in_an_answers_reason_does_no_harm(tmp_path: Path, clock: Still[float]) -> None:
     writer = OutcomeWriter(tmp_path, clock)
     writer.write([outcome(1)], [attempt(1, reason="odd \ud83d text")])
     writer.close()
@@ -216,7 +213,7 @@ def test_half_a_surrogate_pair_in_an_answers_reason_does_no_harm(tmp_path: Path,
 # Damage
 
 
-def files_of(folder: Path, clock: Clock, count: int) -> None:
+def files_of(folder: Path, clock: Still[float], count: int) -> None:
     """Each with the outcome of one event: that of its number."""
     writer = OutcomeWriter(folder, clock, segment_rows=1)
     for offset in range(1, count + 1):
@@ -243,7 +240,7 @@ DAMAGES = ["empty", "garbage", "cut short", "bad pages"]
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_a_file_that_cannot_be_read_is_named_and_passed_by(tmp_path: Path, clock: Clock, how: str) -> None:
+def test_a_file_that_cannot_be_read_is_named_and_passed_by(tmp_path: Path, clock: Still[float], how: str) -> None:
     files_of(tmp_path, clock, 3)
     spoil(tmp_path / "00000002.db", how)
     reader = OutcomeReader(tmp_path)
@@ -261,14 +258,14 @@ def test_a_file_that_cannot_be_read_is_named_and_passed_by(tmp_path: Path, clock
 
 @pytest.mark.parametrize("how", DAMAGES)
 def test_a_file_that_cannot_be_read_goes_with_its_time_and_keeps_no_other(
-    tmp_path: Path, clock: Clock, how: str
+    tmp_path: Path, clock: Still[float], how: str
 ) -> None:
     files_of(tmp_path, clock, 3)
     spoil(tmp_path / "00000002.db", how)
     os.utime(tmp_path / "00000002.db", (AT / 1000, AT / 1000))
     writer = OutcomeWriter(tmp_path, clock)
     assert writer.drop_old(keep=1000) == 0
-    clock.now += 2000
+    clock.at += 2000
     assert writer.drop_old(keep=1000) == 2
     assert segments(tmp_path) == [3]
     assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
@@ -276,7 +273,7 @@ def test_a_file_that_cannot_be_read_goes_with_its_time_and_keeps_no_other(
 
 
 @pytest.mark.parametrize("how", DAMAGES[1:])
-def test_a_damaged_newest_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, clock: Clock, how: str) -> None:
+def test_a_damaged_newest_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, clock: Still[float], how: str) -> None:
     files_of(tmp_path, clock, 2)
     spoil(tmp_path / "00000002.db", how)
     content = (tmp_path / "00000002.db").read_bytes()
@@ -290,7 +287,7 @@ def test_a_damaged_newest_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, 
 
 
 def test_a_newest_file_that_turns_out_to_be_damaged_while_it_is_written_is_left_behind(
-    tmp_path: Path, clock: Clock
+    tmp_path: Path, clock: Still[float]
 ) -> None:
     writer = OutcomeWriter(tmp_path, clock)
     writer.write([outcome(n) for n in range(1, 2001)])
@@ -312,10 +309,10 @@ def test_a_newest_file_that_turns_out_to_be_damaged_while_it_is_written_is_left_
 
 
 @pytest.mark.parametrize("how", DAMAGES)
-def test_damaged_counts_are_set_aside_and_begun_anew(tmp_path: Path, clock: Clock, how: str) -> None:
+def test_damaged_counts_are_set_aside_and_begun_anew(tmp_path: Path, clock: Still[float], how: str) -> None:
     files_of(tmp_path, clock, 3)
     writer = OutcomeWriter(tmp_path, clock)
-    clock.now += 10
+    clock.at += 10
     assert writer.drop_old(keep=1) == 2
     writer.close()
     files_of(tmp_path / "more", clock, 1)
@@ -323,7 +320,7 @@ def test_damaged_counts_are_set_aside_and_begun_anew(tmp_path: Path, clock: Cloc
     spoil(tmp_path / "counters.db", how)
     assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
     writer = OutcomeWriter(tmp_path, clock)
-    clock.now += 10
+    clock.at += 10
     assert writer.drop_old(keep=1) == 1
     assert OutcomeReader(tmp_path).totals() == {(1, State.delivered, ""): 2}
     assert len(list(tmp_path.glob("counters.db.damaged-*"))) == (how != "empty")
@@ -340,7 +337,7 @@ for number in range(100_000):
 """
 
 
-def test_a_process_may_be_killed_at_any_moment_of_beginning_a_file(tmp_path: Path, clock: Clock) -> None:
+def test_a_process_may_be_killed_at_any_moment_of_beginning_a_file(tmp_path: Path, clock: Still[float]) -> None:
     for turn in range(5):
         with subprocess.Popen(
             [sys.executable, "-c", KILLED_WHILE_IT_BEGINS, str(tmp_path)], stdout=subprocess.PIPE

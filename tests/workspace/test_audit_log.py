@@ -23,6 +23,7 @@ from milonga.workspace.sources import Sources
 from milonga.workspace.store import Workspace
 from milonga.workspace.tokens import Tokens
 from milonga.workspace.users import Users
+from tests.clocks import Still
 from tests.workspace.paper import open_paper
 
 ON, OFF, PAUSED = DestinationState.on, DestinationState.off, DestinationState.paused
@@ -32,21 +33,8 @@ ADA = "user:ada"
 DAY = 86_400_000
 
 
-class Now:
-    def __init__(self) -> None:
-        self.at = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.at
-
-
 @pytest.fixture
-def now() -> Now:
-    return Now()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, now: Now) -> Iterator[Workspace]:
+def workspace(tmp_path: Path, now: Still[int]) -> Iterator[Workspace]:
     with open_paper(tmp_path / "data", now=now) as workspace:
         workspace.sources.add("web", KEY, by="the-fixture")
         yield workspace
@@ -246,7 +234,9 @@ def fill(workspace: Workspace, *rows: tuple[int, str, str, str]) -> None:
             audit.record(db, at, by, what, name, {})
 
 
-def test_pages_go_by_time_and_then_by_row_newest_first_and_none_is_missed(workspace: Workspace, now: Now) -> None:
+def test_pages_go_by_time_and_then_by_row_newest_first_and_none_is_missed(
+    workspace: Workspace, now: Still[int]
+) -> None:
     fill(workspace, *[(now.at - 1_000 * (n % 4), "cli", "source.settings", f"s{n}") for n in range(40)])
     whole = [(entry.at, entry.id) for entry in workspace.audit.page(1_000)]
     assert whole == sorted(whole, reverse=True)
@@ -259,7 +249,7 @@ def test_pages_go_by_time_and_then_by_row_newest_first_and_none_is_missed(worksp
     assert seen == whole
 
 
-def test_rows_are_found_by_who_did_it_what_was_done_and_with_what(workspace: Workspace, now: Now) -> None:
+def test_rows_are_found_by_who_did_it_what_was_done_and_with_what(workspace: Workspace, now: Still[int]) -> None:
     fill(
         workspace,
         (now.at, "cli", "source.settings", "a"),
@@ -278,7 +268,7 @@ def test_rows_are_found_by_who_did_it_what_was_done_and_with_what(workspace: Wor
     assert workspace.audit.who() == ("cli", "the-fixture", ADA)
 
 
-def test_rows_stay_for_four_hundred_days(workspace: Workspace, now: Now) -> None:
+def test_rows_stay_for_four_hundred_days(workspace: Workspace, now: Still[int]) -> None:
     now.at += 399 * DAY
     workspace.sources.add("later", by=ADA)
     assert len(workspace.audit.page()) == 2
@@ -289,7 +279,7 @@ def test_rows_stay_for_four_hundred_days(workspace: Workspace, now: Now) -> None
         assert db.execute("SELECT count(*) FROM audit").get == 2
 
 
-def test_a_destination_that_flaps_pushes_nothing_out_that_people_did(workspace: Workspace, now: Now) -> None:
+def test_a_destination_that_flaps_pushes_nothing_out_that_people_did(workspace: Workspace, now: Still[int]) -> None:
     fill(workspace, *[(now.at + n, "settings", "destination.state", "x") for n in range(30)])
     fill(workspace, *[(now.at + n, "cli", "source.settings", f"s{n}") for n in range(8)])
     with workspace._database.write() as db:
@@ -299,7 +289,9 @@ def test_a_destination_that_flaps_pushes_nothing_out_that_people_did(workspace: 
     assert [entry.at - now.at for entry in rows if entry.by == "settings"] == list(range(29, 19, -1))
 
 
-def test_rows_are_bounded_as_they_are_written(workspace: Workspace, now: Now, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_bounded_as_they_are_written(
+    workspace: Workspace, now: Still[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audit, "MOST_OWN", 10)
     fill(workspace, *[(now.at + n, "probe", "destination.state", "x") for n in range(450)])
     assert len(workspace.audit.page(1_000, by="probe")) <= 110

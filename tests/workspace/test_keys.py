@@ -8,26 +8,19 @@ from milonga.workspace.errors import UserError
 from milonga.workspace.keys import DAY, IN_USE, LONGEST_OVERLAP, MINUTE, MOST_KEYS, OVERLAP, WriteKey
 from milonga.workspace.model import KeyEnd, Source, WriteKeys
 from milonga.workspace.store import Workspace
+from tests.clocks import Still
 from tests.workspace.paper import open_paper
 
 NOW = 1_700_000_000_000
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def __call__(self) -> int:
-        return self.at
+@pytest.fixture
+def clock() -> Still[int]:
+    return Still(NOW)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def data(tmp_path: Path, clock: Clock) -> Path:
+def data(tmp_path: Path, clock: Still[int]) -> Path:
     with open_paper(tmp_path / "data", now=clock) as workspace:
         workspace.sources.add("web", "old-key")
     return tmp_path / "data"
@@ -37,7 +30,7 @@ def in_force(workspace: Workspace) -> tuple[str, ...]:
     return workspace.sources.named("web").write_keys
 
 
-def test_a_rotation_adds_a_key_and_the_old_one_ends_after_the_overlap(data: Path, clock: Clock) -> None:
+def test_a_rotation_adds_a_key_and_the_old_one_ends_after_the_overlap(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         done = workspace.write_keys.rotate("web")
         assert done.ends == (KeyEnd("old-key", NOW + OVERLAP),)
@@ -54,13 +47,13 @@ def test_a_rotation_adds_a_key_and_the_old_one_ends_after_the_overlap(data: Path
         assert [one.key for one in again.write_keys.of("web")] == ["old-key", done.key], "it stays listed"
 
 
-def test_a_key_that_leaked_ends_at_once(data: Path, clock: Clock) -> None:
+def test_a_key_that_leaked_ends_at_once(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         done = workspace.write_keys.rotate("web", "new-key", overlap=0)
         assert (done.key, in_force(workspace)) == ("new-key", ("new-key",))
 
 
-def test_a_second_rotation_leaves_the_ends_that_were_promised(data: Path, clock: Clock) -> None:
+def test_a_second_rotation_leaves_the_ends_that_were_promised(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         second = workspace.write_keys.rotate("web").key
         clock.at += DAY
@@ -69,7 +62,7 @@ def test_a_second_rotation_leaves_the_ends_that_were_promised(data: Path, clock:
         assert ends == {"old-key": NOW + OVERLAP, second: NOW + 2 * DAY, done.key: None}
 
 
-def test_of_several_keys_one_alone_can_be_exchanged(data: Path, clock: Clock) -> None:
+def test_of_several_keys_one_alone_can_be_exchanged(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         workspace.write_keys.add("web", "phones")
         done = workspace.write_keys.rotate("web", old="phones", overlap=DAY)
@@ -77,7 +70,7 @@ def test_of_several_keys_one_alone_can_be_exchanged(data: Path, clock: Clock) ->
         assert [one.ends_at for one in workspace.write_keys.of("web")] == [None, NOW + DAY, None]
 
 
-def test_an_end_can_be_moved_taken_back_and_given_to_any_key_but_the_last(data: Path, clock: Clock) -> None:
+def test_an_end_can_be_moved_taken_back_and_given_to_any_key_but_the_last(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         keys = workspace.write_keys
         with pytest.raises(UserError, match=r"only write key of web that has no end.*keys add web"):
@@ -92,7 +85,9 @@ def test_an_end_can_be_moved_taken_back_and_given_to_any_key_but_the_last(data: 
         assert in_force(workspace) == ("old-key",)
 
 
-def test_the_last_key_without_an_end_is_not_removed_however_many_are_about_to_end(data: Path, clock: Clock) -> None:
+def test_the_last_key_without_an_end_is_not_removed_however_many_are_about_to_end(
+    data: Path, clock: Still[int]
+) -> None:
     with open_paper(data, now=clock) as workspace:
         new = workspace.write_keys.rotate("web").key
         with pytest.raises(UserError, match="only write key of web that has no end, so it cannot go"):
@@ -102,7 +97,7 @@ def test_the_last_key_without_an_end_is_not_removed_however_many_are_about_to_en
 
 
 @pytest.mark.parametrize("overlap", [-1, LONGEST_OVERLAP + 1])
-def test_an_overlap_without_sense_is_refused_and_nothing_changed(data: Path, clock: Clock, overlap: int) -> None:
+def test_an_overlap_without_sense_is_refused_and_nothing_changed(data: Path, clock: Still[int], overlap: int) -> None:
     with open_paper(data, now=clock) as workspace:
         for refused in (
             lambda: workspace.write_keys.rotate("web", overlap=overlap),
@@ -113,7 +108,7 @@ def test_an_overlap_without_sense_is_refused_and_nothing_changed(data: Path, clo
         assert [one.key for one in workspace.write_keys.of("web")] == ["old-key"]
 
 
-def test_whom_there_is_not_is_told(data: Path, clock: Clock) -> None:
+def test_whom_there_is_not_is_told(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         for asked in (
             lambda: workspace.write_keys.rotate("web", old="nobody's"),
@@ -126,7 +121,7 @@ def test_whom_there_is_not_is_told(data: Path, clock: Clock) -> None:
             workspace.write_keys.of("api")
 
 
-def test_however_often_keys_are_exchanged_there_is_room_for_the_next(data: Path, clock: Clock) -> None:
+def test_however_often_keys_are_exchanged_there_is_room_for_the_next(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         for _ in range(2 * MOST_KEYS):
             clock.at += 1
@@ -137,7 +132,7 @@ def test_however_often_keys_are_exchanged_there_is_room_for_the_next(data: Path,
         assert len(in_force(workspace)) == 2
 
 
-def test_every_change_is_in_the_audit_log_by_whom_and_without_the_keys(data: Path, clock: Clock) -> None:
+def test_every_change_is_in_the_audit_log_by_whom_and_without_the_keys(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         keys = workspace.write_keys
         new = keys.rotate("web", overlap=DAY, by="user:ada").key
@@ -160,7 +155,7 @@ def test_every_change_is_in_the_audit_log_by_whom_and_without_the_keys(data: Pat
 # Use
 
 
-def test_use_is_kept_to_the_minute_and_never_goes_back(data: Path, clock: Clock) -> None:
+def test_use_is_kept_to_the_minute_and_never_goes_back(data: Path, clock: Still[int]) -> None:
     with open_paper(data, now=clock) as workspace:
         keys = workspace.write_keys
         assert keys.of("web")[0].used_at is None

@@ -1,55 +1,17 @@
-"""Who may use the console, in a real workspace.db: users, one-time links, sessions and API tokens."""
+"""Who may use the console, in a real workspace.db: users, and the one-time links by which they choose passwords."""
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import apsw
 import pytest
 
-from milonga.workspace import sessions, tokens, users
+from milonga.workspace import users
 from milonga.workspace.errors import Clash, NotThere, UserError
-from milonga.workspace.people import Session, User
-from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from milonga.workspace.users import LinkOver
+from tests.clocks import Still
 from tests.workspace.paper import open_paper
-
-HOUR, DAY = 3_600_000, 86_400_000
-WORD = "$argon2id$of-one-password"  # what is compared is in test_passwords.py
-OTHER = "$argon2id$of-another"
-ADMINISTRATOR, EDITOR, VIEWER = Role.administrator, Role.editor, Role.viewer
-
-
-class Now:
-    """Stands still until told."""
-
-    def __init__(self) -> None:
-        self.at = 1_700_000_000_000
-
-    def __call__(self) -> int:
-        return self.at
-
-
-@pytest.fixture
-def now() -> Now:
-    return Now()
-
-
-@pytest.fixture
-def workspace(tmp_path: Path, now: Now) -> Iterator[Workspace]:
-    with open_paper(tmp_path / "data", now=now) as workspace:
-        yield workspace
-
-
-def let_in(workspace: Workspace, name: str = "ada", role: Role = ADMINISTRATOR) -> User:
-    """Somebody with a password."""
-    _, secret = workspace.users.add(name, role)
-    return workspace.users.use_link(secret, WORD)
-
-
-def signed_in(workspace: Workspace, user: User, password: str = WORD, agent: str = "a browser") -> str:
-    return workspace.sessions.begin(user, password, "192.0.2.1", agent)
+from tests.workspace.people import ADMINISTRATOR, EDITOR, OTHER, VIEWER, WORD, let_in, signed_in
 
 
 def words_in(data: Path) -> bytes:
@@ -123,7 +85,7 @@ def test_of_many_who_open_the_first_link_at_once_one_becomes_the_administrator(t
 # Links
 
 
-def test_a_link_is_over_after_thirty_minutes(workspace: Workspace, now: Now) -> None:
+def test_a_link_is_over_after_thirty_minutes(workspace: Workspace, now: Still[int]) -> None:
     _, secret = workspace.users.add("ada", VIEWER)
     now.at += users.LINK_LASTS - 1
     link = workspace.users.link(secret)
@@ -267,167 +229,3 @@ def test_hashing_again_never_undoes_a_change_made_meanwhile(workspace: Workspace
     workspace.users.rehash(ada, OTHER, "$argon2id$weak-no-more")
     assert workspace.users.password_of("ada")[1] == "$argon2id$weak-no-more"
     assert workspace.sessions.find(session) is not None
-
-
-# Sessions
-
-
-def found(workspace: Workspace, secret: str) -> Session:
-    session = workspace.sessions.find(secret)
-    assert session is not None
-    return session
-
-
-def test_a_session_is_its_owners_until_signed_out(workspace: Workspace) -> None:
-    ada = let_in(workspace)
-    first, second = signed_in(workspace, ada), signed_in(workspace, ada, agent="x" * 5_000)
-    assert len(first) >= 43  # 256 bits
-    assert first != second
-    assert (found(workspace, first).user, found(workspace, first).address) == (ada, "192.0.2.1")
-    assert len(found(workspace, second).agent) == sessions.LONGEST_AGENT
-    workspace.sessions.end(first)
-    assert workspace.sessions.find(first) is None
-    assert workspace.sessions.find(second) is not None
-    assert workspace.sessions.find("") is None
-    assert workspace.sessions.find("\ud800") is None
-
-
-def test_a_session_ends_twelve_hours_after_the_last_request(workspace: Workspace, now: Now) -> None:
-    secret = signed_in(workspace, let_in(workspace))
-    for _ in range(3):
-        now.at += 11 * HOUR
-        assert workspace.sessions.find(secret) is not None
-    now.at += 12 * HOUR
-    assert workspace.sessions.find(secret) is None
-
-
-def test_a_look_at_a_session_keeps_it_no_longer(workspace: Workspace, now: Now) -> None:
-    secret = signed_in(workspace, let_in(workspace))
-    now.at += 11 * HOUR
-    assert workspace.sessions.find(secret, touch=False) is not None
-    now.at += HOUR
-    assert workspace.sessions.find(secret) is None
-
-
-def test_a_session_ends_after_fourteen_days_however_busy(workspace: Workspace, now: Now) -> None:
-    secret = signed_in(workspace, let_in(workspace))
-    for _ in range(14 * 4 - 1):
-        now.at += 6 * HOUR
-        assert workspace.sessions.find(secret) is not None
-    now.at += 6 * HOUR
-    assert workspace.sessions.find(secret) is None
-
-
-def test_requests_of_a_session_write_but_now_and_then(workspace: Workspace, now: Now) -> None:
-    secret = signed_in(workspace, let_in(workspace))
-    token = workspace.token()
-    now.at += sessions.TOUCHED - 1
-    workspace.sessions.find(secret)
-    assert not workspace.changed_since(token)
-    now.at += 1
-    workspace.sessions.find(secret)
-    assert workspace.changed_since(token)
-
-
-def test_of_too_many_sessions_of_a_user_the_one_unused_the_longest_goes(workspace: Workspace, now: Now) -> None:
-    ada = let_in(workspace)
-    let_in(workspace, "grace", VIEWER)
-    others = signed_in(workspace, workspace.users.named("grace"))
-    secrets = []
-    for _ in range(sessions.MOST + 1):
-        now.at += 1
-        secrets.append(signed_in(workspace, ada))
-    assert workspace.sessions.find(secrets[0]) is None
-    assert all(workspace.sessions.find(one) for one in (*secrets[1:], others))
-    assert len(workspace.sessions.of(ada)) == sessions.MOST
-
-
-def test_sessions_that_are_over_do_not_stay_in_the_file(workspace: Workspace, now: Now, tmp_path: Path) -> None:
-    ada = let_in(workspace)
-    for _ in range(3):
-        signed_in(workspace, ada)
-    now.at += 13 * HOUR
-    signed_in(workspace, ada)
-    with apsw.Connection(str(tmp_path / "data" / "workspace.db")) as db:
-        assert db.execute("SELECT count(*) FROM console_session").get == 1
-    db.close()
-
-
-def test_a_user_ends_own_sessions_and_nobody_elses(workspace: Workspace) -> None:
-    ada, grace = let_in(workspace), let_in(workspace, "grace", VIEWER)
-    mine, other, hers = signed_in(workspace, ada), signed_in(workspace, ada), signed_in(workspace, grace)
-    workspace.sessions.end_one(ada, found(workspace, hers).id)
-    assert workspace.sessions.find(hers) is not None
-    workspace.sessions.end_one(ada, found(workspace, other).id)
-    assert workspace.sessions.find(other) is None
-    third = signed_in(workspace, ada)
-    assert workspace.sessions.end_others(ada, mine) == 1
-    assert [workspace.sessions.find(one) is None for one in (mine, third, hers)] == [False, True, False]
-
-
-def test_no_session_begins_with_a_password_that_was_changed_meanwhile(workspace: Workspace) -> None:
-    ada = let_in(workspace)
-    workspace.users.change_password(ada, WORD, OTHER)
-    with pytest.raises(Clash, match="Log in again"):
-        signed_in(workspace, ada, WORD)
-
-
-# Tokens
-
-
-def test_a_token_lets_its_program_in_until_it_is_revoked(workspace: Workspace) -> None:
-    token, shows = workspace.tokens.create("ci", EDITOR)
-    assert shows.startswith(tokens.PREFIX)
-    assert shows.startswith(token.begins)
-    assert len(token.begins) < 10
-    found = workspace.tokens.find(shows)
-    assert found is not None
-    assert (found.name, found.role, found.by, found.ends_at) == ("ci", EDITOR, "token:ci", None)
-    workspace.tokens.revoke("CI")
-    assert workspace.tokens.find(shows) is None
-    with pytest.raises(NotThere):
-        workspace.tokens.revoke("ci")
-
-
-@pytest.mark.parametrize("shows", ["", "mlg_", "mlg_" + "x" * 43, "x" * 1_000_000, "mlg_é" + "x" * 42, "\ud800"])
-def test_what_is_no_token_lets_nobody_in(workspace: Workspace, shows: str) -> None:
-    workspace.tokens.create("ci", EDITOR)
-    assert workspace.tokens.find(shows) is None
-
-
-def test_a_token_ends_with_its_last_day(workspace: Workspace, now: Now) -> None:
-    _, shows = workspace.tokens.create("ci", VIEWER, days=7)
-    now.at += 7 * DAY - 1
-    assert workspace.tokens.find(shows) is not None
-    now.at += 1
-    assert workspace.tokens.find(shows) is None
-    assert [one.name for one in workspace.tokens.all()] == ["ci"]
-    for days in (0, -1, tokens.LONGEST_LIFE + 1):
-        with pytest.raises(UserError, match="lasts 1 to"):
-            workspace.tokens.create("other", VIEWER, days=days)
-
-
-def test_a_token_tells_when_it_was_last_used_and_writes_that_but_now_and_then(workspace: Workspace, now: Now) -> None:
-    _, shows = workspace.tokens.create("ci", VIEWER)
-    assert workspace.tokens.all()[0].used_at is None
-    workspace.tokens.find(shows)
-    first = workspace.tokens.all()[0].used_at
-    assert first == now.at
-    token = workspace.token()
-    now.at += tokens.TOUCHED - 1
-    workspace.tokens.find(shows)
-    assert not workspace.changed_since(token)
-    now.at += 1
-    workspace.tokens.find(shows)
-    assert workspace.tokens.all()[0].used_at == now.at
-
-
-def test_tokens_are_bounded_and_their_names_unique(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens, "MOST_TOKENS", 1)
-    workspace.tokens.create("ci", VIEWER)
-    with pytest.raises(Clash, match="already"):
-        workspace.tokens.create("CI", VIEWER)
-    with pytest.raises(Clash, match="no more can be"):
-        workspace.tokens.create("other", VIEWER)
-    with pytest.raises(UserError, match="1 to 64"):
-        workspace.tokens.create("no good", VIEWER)
