@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from tests.delivery.faketime import FakeTimeLoop
+from tests.delivery.happenings import things_happen
 from tests.delivery.judging import judge
 from tests.delivery.world import World
 
@@ -24,7 +25,7 @@ async def live(folder: Path, loop: FakeTimeLoop, seed: int) -> World:
     world = World(folder, loop, seed, events=150)
     async with asyncio.TaskGroup() as group:
         group.create_task(world.events_come())
-        group.create_task(world.things_happen())
+        group.create_task(things_happen(world))
     await world.calm_down()
     judge(world)
     await world.stop()

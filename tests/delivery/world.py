@@ -5,7 +5,6 @@ end (`judging.py`).
 """
 
 import asyncio
-import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
@@ -18,13 +17,11 @@ import msgspec
 from milonga.delivery.breaker import Policy
 from milonga.delivery.clock import Clock, skips_after
 from milonga.delivery.clock_set import clock_since, record_clock
-from milonga.delivery.editing import Edited, edited
 from milonga.delivery.limits import Limits
 from milonga.delivery.recorder import Recorder
-from milonga.delivery.replay_rows import Replay, ReplayState
+from milonga.delivery.replay_rows import ReplayState
 from milonga.delivery.retry import Backoff
 from milonga.delivery.runner import Runner
-from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.delivery.tools import Tools
@@ -58,11 +55,6 @@ TINY = Limits(
 
 
 USUAL = DeliverySettings(concurrency=5, timeout=10.0, max_age=10**9)
-
-ALWAYS = {
-    "restart": 3, "mood": 3, "account": 4, "state": 2, "off_on": 1, "settings": 1, "delivery": 2, "resend": 3, "disk": 1
-}  # fmt: skip
-"""What may happen in every world, and how often."""
 
 
 class World:
@@ -193,7 +185,7 @@ class World:
         else:
             await self.stop()
         if self.dice.random() < 0.2:
-            self.change(self._another_state(), tell=False)
+            self.change(self.another_state(), tell=False)
         if self.dice.random() < 0.2:
             self.booted = f"at {self.loop.time()}"
         self._open()
@@ -243,10 +235,10 @@ class World:
         else:
             self.loop.call_later(self.dice.uniform(0, 0.5), carry_out)
 
-    def _another_state(self) -> DestinationState:
+    def another_state(self) -> DestinationState:
         return self.dice.choice([DestinationState.on, DestinationState.paused, DestinationState.off])
 
-    # What happens
+    # Its events
 
     async def events_come(self) -> None:
         dice = self.dice
@@ -267,83 +259,6 @@ class World:
             self.log.events[position.partition][-1] = Damaged(position, "checksum")
         if dice.random() < 0.02:
             self.poison[n] = dice.choice([400, 403, 403, 401])
-
-    async def things_happen(self) -> None:
-        """Until all events have come."""
-        dice, receiver = self.dice, self.receiver
-        while sum(self.log.ends().values()) < self.count:
-            await asyncio.sleep(dice.expovariate(1 / 0.8))
-            match dice.choices(
-                [*ALWAYS, "clock", "replay"],
-                [*ALWAYS.values(), self.clocks, self.replays],
-            )[0]:
-                case "restart":
-                    await self.restart()
-                case "mood":
-                    receiver.mood = dice.choice([None, None, 503, 401, 403, "refused", "lost", 400])
-                case "account":
-                    account = dice.choice(["hot", f"a{dice.randrange(12)}"])
-                    receiver.bad_accounts[account] = dice.choice([503, 200, 200, 403, 400])
-                case "state":
-                    self.change(self._another_state())
-                case "off_on":
-                    self.change(DestinationState.off, tell=False)
-                    if dice.random() < 0.5:
-                        self.add_more()
-                    self.change(DestinationState.on)
-                case "settings":
-                    self.new_settings()
-                case "delivery":
-                    self.new_delivery()
-                case "resend":
-                    self.resend(dice.randrange(1, 6))
-                case "replay":
-                    self.replay()
-                case "clock":
-                    await self.set_clock()
-                case "disk":
-                    self.disk_full = True
-                    await asyncio.sleep(dice.uniform(0, 2.5))
-                    self.disk_full = False
-
-    def add_more(self) -> None:
-        n = len(self.keys) + 100_000
-        self.add(n)
-
-    def resend(self, limit: int) -> None:
-        for letter in self.reader.dead_letters(self.config.id, limit=limit):
-            n = self.numbers[letter.position]
-            mended = None
-            if n % 3 == 0 and letter.event.stamp.user_id is not None:  # somebody adds what no request repeats
-                event = edited(letter.event, json.dumps(json.loads(letter.event.body) | {"mended": True}))
-                letter = msgspec.structs.replace(letter, event=event)
-                mended = Edited(at=self.now(), by="ada", event=event)
-            if self.runner.resend(letter, mended):
-                self.resent.add(n)
-                self.poison.pop(n, None)
-
-    def replay(self) -> None:
-        """Of all there is by now, or of one account; or another one is stopped."""
-        unfinished = self.reader.replays.first_unfinished(self.config.id)
-        if unfinished is not None and self.dice.random() < 0.3:
-            state = self.dice.choice([ReplayState.paused, ReplayState.stopped, ReplayState.running])
-            self.runner.replaying.set_state(unfinished.id, state, "")
-            return
-        if self.config.state is DestinationState.off:
-            return
-        self.asked += 1
-        account = self.dice.choice([None, None, "hot", f"a{self.dice.randrange(12)}"])
-        self.runner.replaying.begin(
-            Replay(
-                id=self.asked,
-                destination=self.config.id,
-                asked_at=self.now(),
-                by="test",
-                wanted=Selection(source=paper.SOURCE, since=0, until=2**60, account=account),
-                rate=self.dice.choice([5.0, 100.0]),
-                overwrite=False,
-            )
-        )
 
     def replay_of(self, n: int) -> int:
         """On its way for which replay; 0: none."""
