@@ -11,6 +11,7 @@ from msgspec import Struct
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector, Places
+from milonga.collector.heads import Heads
 from milonga.collector.reading import Clock, Reader, Refused
 from milonga.collector.request import Request
 from milonga.collector.trouble import trouble
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         self,
         collector: Collector,
         clock: Clock,
+        heads: Heads,
         patience: Patience,
         unread: Unread,
         *,
@@ -84,6 +86,7 @@ class Connection(asyncio.Protocol):
         self._reader = Reader(
             collector,
             clock,
+            heads,
             head_patience=patience.head,
             body_patience=patience.body,
             stall_patience=patience.stall,

@@ -13,6 +13,7 @@ from msgspec import Struct
 from milonga.collector import answers
 from milonga.collector.answers import Answer
 from milonga.collector.collector import Collector
+from milonga.collector.heads import END, Heads
 from milonga.collector.origins import Shared, shared_with
 from milonga.collector.request import NOBODY, Request
 from milonga.collector.routes import Route, is_tracking, route_to
@@ -61,6 +62,7 @@ class Reader:
         self,
         collector: Collector,
         clock: Clock,
+        heads: Heads,
         *,
         head_patience: float,
         body_patience: float,
@@ -75,6 +77,7 @@ class Reader:
         self._collector = collector
         self._room = collector.room
         self._clock = clock
+        self._heads = heads
         self._head_patience = head_patience
         self._body_patience = body_patience
         self._stall_patience = stall_patience
@@ -95,7 +98,11 @@ class Reader:
         """Refused."""
         if self.ended:
             return
+        between = not self.begun
+        if between and self._take_known(data):
+            return
         self._unspent += len(data)
+        former = self._request
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as switch:
@@ -110,6 +117,41 @@ class Reader:
         if self._unspent > MAX_HEAD and not self.ended:
             self.end()
             raise self._refused(answers.LARGE_HEAD)
+        if between and not self.begun and self._request is not former:
+            self._heads.learn(data, self._request)
+
+    def _take_known(self, data: bytes) -> bool:
+        """
+        Take it if it is one whole request and nothing else, and its head was read before. The parser, which is between
+        two requests, need not see it.
+        """
+        size = data.find(END) + len(END)
+        head = self._heads.find(data[:size])
+        if head is None or head.length != len(data) - size:
+            return False
+        self._request = Request(
+            to=head.to,
+            target=head.target,
+            peer=self.peer,
+            fields=head.fields,
+            authorization=head.authorization,
+            encoding=head.encoding,
+            body=data[size:],
+            keep=True,
+            shared=head.shared,
+        )
+        if not self._room.take(head.length, self._is_known):
+            return False
+        self._unspent = 0
+        try:
+            self._take(self._request)
+        except Refused:
+            self.end()
+            raise
+        except Exception as error:
+            self.end()
+            raise Refused(self._trouble(error), head.shared) from None
+        return True
 
     def give_up(self) -> Refused:
         """What to answer once the deadline is over."""
@@ -153,7 +195,10 @@ class Reader:
         if isinstance(cause, Refused):
             return cause
         fault = cause if isinstance(cause, Exception) else RuntimeError("a callback of the parser failed")
-        return self._to_sender(trouble(self._collector.away, self._request.target.decode("latin-1"), fault))
+        return self._to_sender(self._trouble(fault))
+
+    def _trouble(self, fault: Exception) -> Answer:
+        return trouble(self._collector.away, self._request.target.decode("latin-1"), fault)
 
     def on_message_begin(self) -> None:
         self.begun = True

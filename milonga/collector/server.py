@@ -12,6 +12,7 @@ from milonga.collector.collector import Collector
 from milonga.collector.connection import Connection, Patience, Unread
 from milonga.collector.handshakes import MOST as MOST_HANDSHAKES
 from milonga.collector.handshakes import Handshakes
+from milonga.collector.heads import Heads
 from milonga.collector.reading import Clock
 from milonga.collector.tls import HANDSHAKE, Tls
 
@@ -50,6 +51,7 @@ class HttpServer:
         self._most_connections = most_connections
         self._loop = asyncio.get_running_loop()
         self._connections: set[Connection] = set()
+        self._heads = Heads()
         self._unread = Unread()
         self._all_left = asyncio.Event()
         self._stopping = False
@@ -122,7 +124,13 @@ class HttpServer:
 
     def _connect(self) -> Connection:
         return Connection(
-            self._collector, self._clock, self._patience, self._unread, joined=self._joined, left=self._left
+            self._collector,
+            self._clock,
+            self._heads,
+            self._patience,
+            self._unread,
+            joined=self._joined,
+            left=self._left,
         )
 
     def _joined(self, connection: Connection) -> Answer | None:

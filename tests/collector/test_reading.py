@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from milonga.collector.answers import Answer
+from milonga.collector.heads import Heads
 from milonga.collector.reading import Clock, Reader, Refused
 from milonga.collector.request import Request
 from tests.collector.parts import BASIC, EVENT, HEAD, Bench, request
@@ -16,13 +17,18 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\r\n2;x=y\r\n\n\n\
 STREAM = request() + CHUNKED + b"\r\n" + request(b"").replace(b"/v1/t", b"/nothing") + request(EVENT, b"Expect: x")
 
 
-def read(parts: list[bytes]) -> tuple[list[Request], Answer | None, Bench]:
-    """The requests, what ended the reading, and the bench whose room they hold."""
+def read(parts: list[bytes], heads: Heads | None = None) -> tuple[list[Request], Answer | None, Bench]:
+    """
+    The requests, what ended the reading, and the bench whose room they hold.
+
+    heads  that were read before
+    """
     bench = Bench()
     found: list[Request] = []
     reader = Reader(
         bench.collector,
         Clock(0.0, b""),
+        heads or Heads(),
         head_patience=1,
         body_patience=1,
         stall_patience=1,
@@ -102,6 +108,7 @@ def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
     reader = Reader(
         bench.collector,
         Clock(0.0, b""),
+        Heads(),
         head_patience=1,
         body_patience=1,
         stall_patience=1,
@@ -119,6 +126,7 @@ def test_a_body_may_take_its_time_as_long_as_something_comes() -> None:
     reader = Reader(
         Bench().collector,
         clock,
+        Heads(),
         head_patience=30,
         body_patience=60,
         stall_patience=10,
