@@ -172,8 +172,10 @@ class Collector:
             places = append.result()
         except LogFull:
             return self.away.log_full()
-        # By far the most are of one event that is new.
-        duplicates = sum([type(place) is Duplicate for place in places])
+        duplicates = 0
+        for place in places:
+            if type(place) is Duplicate:
+                duplicates += 1
         if duplicates:
             self._count("duplicate", duplicates)
         self._count("accepted", len(places) - duplicates)

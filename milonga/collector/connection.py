@@ -314,6 +314,9 @@ class Connection(asyncio.Protocol):
         over = not request.keep or (self._stopping and not self._waiting and not self._reader.in_body)
         self._deadline = self._clock.now + (self._patience.take if over else self._patience.idle)
         shared = request.shared
+        if answer is answers.OK and shared is None and not over:  # what is bare gets another one
+            self._transport.write(self._clock.ok)
+            return
         self._transport.write(
             b"%b%b%b%b\r\n%b"
             % (

@@ -40,10 +40,19 @@ class Clock(Struct):
     """
     now   seconds of the event loop's clock, as of its last tick: exact enough for patience, and costs nothing
     date  the header of that name, as it is written
+    ok    `answers.OK` as it is written with this date: by far the most answers are
     """
 
     now: float
     date: bytes
+    ok: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.at(self.now, self.date)
+
+    def at(self, now: float, date: bytes) -> None:
+        self.now, self.date = now, date
+        self.ok = b"%b%b\r\n%b" % (answers.OK.head, date, answers.OK.body)
 
 
 class Reader:

@@ -148,8 +148,7 @@ class HttpServer:
 
     def _tick(self) -> None:
         """One timer for all, so that no request has to set and cancel its own."""
-        self._clock.now = self._loop.time()
-        self._clock.date = f"date: {formatdate(usegmt=True)}\r\n".encode()
+        self._clock.at(self._loop.time(), f"date: {formatdate(usegmt=True)}\r\n".encode())
         for connection in tuple(self._connections):
             connection.look()
         if self._tls is not None:
