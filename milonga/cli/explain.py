@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from milonga.api.client import Reach
+from milonga.api.client import Reach, rows
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, an_id, fail
 from milonga.cli.reaching import reached, say
 from milonga.cli.summing import tell
@@ -54,7 +54,7 @@ def _one(milonga: Reach, message_id: str, *, json: bool) -> None:
 
 def _many(milonga: Reach, user: str | None, account: str | None, limit: int, *, only_summary: bool, json: bool) -> None:
     of = {"user": user, "account": account}
-    stories = None if only_summary and json else milonga.ask("listStories", query={**of, "count": limit})
+    stories = None if only_summary and json else rows(milonga, "listStories", of, limit)
     told = None if json and stories is not None and stories.data else milonga.ask("getSummary", query=of)
     if json:
         print_json(stories.data if stories is not None else told.data if told is not None else None)

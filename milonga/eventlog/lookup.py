@@ -11,7 +11,7 @@ from pathlib import Path
 
 import apsw
 
-from milonga.eventlog.api import Damaged, Discard, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Discard, Offset, Position, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.counters import Count, counts_of, open_totals_to_read
 from milonga.eventlog.record import RECORD, missing, stored
@@ -80,6 +80,14 @@ class EventLookup:
                 break
         return found
 
+    def first(self) -> Offset:
+        """Of the oldest segment that is still kept; 0 while there is none."""
+        return next(iter(list_segments(self._folder)), START)
+
+    def end(self) -> Offset:
+        """Of the newest event; 0 while there is none."""
+        return next((one.position.offset for one in self.newest(1)), START)
+
     def since(self) -> int | None:
         """When the oldest event still kept arrived, unix milliseconds; None if there is none."""
         for first in list_segments(self._folder):
@@ -117,15 +125,15 @@ class EventLookup:
             break
         return [Count(*key, n) for key, n in sorted(total.items())]
 
-    def periods(self, since: int, length: int) -> dict[tuple[int, str], dict[int, int]]:
+    def periods(self, since: int, length: int, until: int = AFTER_ALL) -> dict[tuple[int, str], dict[int, int]]:
         """
         (source, name) -> period -> how many, of whole counts from minute `since` on: what charts are drawn from.
 
-        since   unix milliseconds / 60,000
-        length  of a period, minutes; its number is unix minutes / length
+        since, until  unix milliseconds / 60,000, until not included
+        length        of a period, minutes; its number is unix minutes / length
         """
         found: dict[tuple[int, str], dict[int, int]] = {}
-        for one in self._counts(since, AFTER_ALL, length):
+        for one in self._counts(since, until, length):
             periods = found.setdefault((one.source, one.name), {})
             periods[one.minute] = periods.get(one.minute, 0) + one.n
         return found

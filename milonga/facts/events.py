@@ -4,7 +4,7 @@ from collections import Counter
 from typing import Any
 
 from milonga.eventlog.api import Discard, Stored
-from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
+from milonga.eventlog.counters import DISCARDED, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts
 from milonga.outcomes.explain import name_of
@@ -42,22 +42,37 @@ def discarded(facts: Facts) -> list[dict[str, Any]]:
     return [{"source": source or None, "code": code, "events": n} for (source, code), n in sorted(totals.items())]
 
 
-def newest_discarded(facts: Facts, limit: int) -> list[dict[str, Any]]:
-    """Samples of them."""
-    return [_discard(facts, discard) for discard in facts.log.discards(limit)]
+def newest_discarded(
+    facts: Facts, limit: int, *, source: int | None = None, code: str | None = None, before: int = AFTER_ALL
+) -> tuple[list[dict[str, Any]], int | None]:
+    """
+    Samples of them, newest first, and the `before` of the next page; None if there is none.
+
+    source, code  only of these
+    before        unix milliseconds: only older ones
+    """
+    found = facts.log.discards(limit + 1, source=source, code=code, before=before)
+    page, next_ = page_of_discards(found, limit)
+    return [_discard(facts, discard) for discard in page], next_
+
+
+def page_of_discards(found: list[Discard], limit: int) -> tuple[list[Discard], int | None]:
+    """
+    And where the next page begins. Pages end between two milliseconds, so that none is on two of them or on none; one
+    with more than a page of them shows what fits.
+
+    found  newest first, one more than `limit` if there are more
+    """
+    if len(found) <= limit:
+        return found, None
+    at = found[-1].at
+    kept = [one for one in found if one.at > at]
+    return (kept, at + 1) if kept else (found[:limit], at)
 
 
 def refused(facts: Facts) -> int:
     """Requests refused as a whole, as far back as counts go."""
     return sum(count.n for count in facts.log.counts(0, AFTER_ALL) if count.name.startswith(REFUSED))
-
-
-def counts(facts: Facts, since: int) -> list[dict[str, Any]]:
-    """What each source sent from the minute of `since` (unix milliseconds) on."""
-    by_source: dict[int, Counter[str]] = {}
-    for count in facts.log.counts(since // 60_000, AFTER_ALL):
-        by_source.setdefault(count.source, Counter())[count.name] += count.n
-    return [_counts(_source(facts, number), by_source[number]) for number in sorted(by_source)]
 
 
 def _source(facts: Facts, number: int) -> str | None:
@@ -72,20 +87,4 @@ def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
         "code": discard.code,
         "reason": discard.reason,
         "excerpt": discard.excerpt.decode(errors="replace"),
-    }
-
-
-def _counts(source: str | None, counts: Counter[str]) -> dict[str, Any]:
-    def by_code(prefix: str) -> dict[str, int]:
-        return {name.removeprefix(prefix): n for name, n in counts.most_common() if name.startswith(prefix)}
-
-    codes, refused = by_code(DISCARDED), by_code(REFUSED)
-    return {
-        "source": source,
-        "accepted": counts[ACCEPTED],
-        "duplicates": counts[DUPLICATE],
-        "discarded": sum(codes.values()),
-        "discardedByCode": codes,
-        "refused": sum(refused.values()),
-        "refusedByCode": refused,
     }

@@ -11,7 +11,8 @@ from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts, Place, is_never, waits_again, was_business_of
-from milonga.facts.search import SCAN, Wanted, candidates
+from milonga.facts.search import SCAN, Wanted, candidates, each
+from milonga.index.index import EventIndex
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
@@ -32,10 +33,10 @@ class Tally(Struct):
     last_at: int = 0
 
 
-def summary(facts: Facts, wanted: Wanted) -> dict[str, Any]:
-    """Of the newest events that fit. The shape is in docs/explain.md."""
+def summary(facts: Facts, wanted: Wanted, index: EventIndex | None = None) -> dict[str, Any]:
+    """Of the newest events that fit. The shape is in docs/explain.md. index: as milonga.facts.search.find has it"""
     tally, types, ends = Tally(), Counter[str](), dict[int, Counter[Ended]]()
-    events = islice(candidates(facts.log, wanted), MOST + 1)
+    events = islice(each(facts.log, wanted, index), MOST + 1)
     while page := list(islice(events, AT_ONCE)):
         page = page[: MOST - tally.events]
         for stored in page:

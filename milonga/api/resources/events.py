@@ -13,9 +13,10 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts import events as rows
 from milonga.facts.explain import at as event_at
 from milonga.facts.explain import by_message_id, why_not_kept
-from milonga.facts.facts import Facts
-from milonga.facts.search import SCAN, Wanted, find
-from milonga.facts.summary import summary, why_nothing, why_silent
+from milonga.facts.facts import Place
+from milonga.facts.search import SCAN, Wanted, each, find
+from milonga.facts.summary import ends_of, summary, why_nothing, why_silent
+from milonga.index.index import EventIndex, made_here
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
 from milonga.workspace.commands import milliseconds
@@ -28,20 +29,26 @@ NOBODY: Final = "Name one of: messageId, user, account."
 
 class EventsQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """
-    All that is named must fit, ids and names exactly. A page may hold few, or none, while there is more: `looked` says
-    how many events were looked at, `last` the offset of the last one, `until` back to when, if it was cut short.
+    All that is named must fit, exactly. name: of a track, page or screen call, of a page also its category and what
+    Totango calls it. module: Totango's. outcomes: each with what became of it at its destinations. A page may hold few,
+    or none, while there is more: `looked` says how many events were passed by, `last` the offset of the last one,
+    `until` back to when, if it was cut short. Whatever is newer than that and fits was found.
     """
 
     count: Count = USUAL
     cursor: Cursor = ""
     type: EventType | None = None
     name: str | None = None
+    module: str | None = None
     user: Id | None = None
     account: Id | None = None
     no_account: bool = False
     source: str | None = None
     message_id: Id | None = None
-    scan: Annotated[int, Meta(ge=1, le=SCAN, description="Events that one page looks through, at most.")] = 20_000
+    outcomes: bool = False
+    scan: Annotated[
+        int, Meta(ge=1, le=SCAN, description="Events of the log that one page looks through where no index has them.")
+    ] = 20_000
 
 
 class StoriesQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -62,9 +69,12 @@ class SummaryQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class DiscardsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The newest so many."""
+    """Of one source and of one code, if they are named."""
 
     count: Annotated[int, Meta(ge=1, le=10_000, description="So many at most.")] = USUAL
+    cursor: Cursor = ""
+    source: str | None = None
+    code: str | None = None
 
 
 def list_events(asked: Asked[EventsQuery, None]) -> Listed:
@@ -74,20 +84,37 @@ def list_events(asked: Asked[EventsQuery, None]) -> Listed:
     wanted = Wanted(
         type=query.type,
         name=query.name,
+        module=query.module,
         user=query.user,
         account=query.account,
         no_account=query.no_account,
         sources=None if query.source is None else frozenset(facts.sources_called(query.source)),
         message_id=query.message_id,
     )
-    found = find(facts.log, wanted, query.count, query.scan, _before(query.cursor))
+    found = find(facts.log, wanted, query.count, query.scan, _before(query.cursor), _index(asked))
     more = {
         "looked": found.looked,
         "until": None if found.until is None else instant(found.until),
-        "last": None if found.last is None else found.last.position.offset,
+        "last": found.before,
     }
-    next_ = None if found.last is None else paging.cursor(_place(found.last))
-    return Listed([rows.as_row(facts, stored) for stored in found.events], next_, more=more)
+    next_ = None if found.before is None else paging.cursor(Position(0, found.before))
+    shown = [rows.as_row(facts, stored) for stored in found.events]
+    if query.outcomes:
+        ends = ends_of(facts, found.events)
+        shown = [
+            row | {"outcomes": [_end(place, state, code) for place, (state, code) in ends[stored.position]]}
+            for row, stored in zip(shown, found.events, strict=True)
+        ]
+    return Listed(shown, next_, more=more)
+
+
+def _end(place: Place, state: str, code: str) -> dict[str, str]:
+    return {"destination": place.called, "state": state, "code": code}
+
+
+def _index(asked: Asked[Any, None]) -> EventIndex | None:
+    """Only if it is made in this process does it know what it lacks."""
+    return made_here(asked.reading.path)
 
 
 def show(asked: Asked[NoQuery, None]) -> dict[str, Any]:
@@ -114,12 +141,14 @@ def stories(asked: Asked[StoriesQuery, None]) -> Listed:
         found = by_message_id(facts, query.message_id)
         notes = [] if found else why_not_kept(facts, query.message_id)
         return Listed([facts.tell(stored) for stored in found], notes=notes)
-    before, log = _before(query.cursor), facts.log
-    if query.account is not None:
-        found = log.by_account(query.account, query.count + 1, before)
-    else:
-        found = log.by_user(query.user or "", query.count + 1, before)
-    return paging.page(found, query.count, _place, facts.tell)
+    wanted = Wanted(user=query.user, account=query.account)
+    page = find(facts.log, wanted, query.count + 1, SCAN, _before(query.cursor), _index(asked))
+    shown, goes_on = page.events[: query.count], page.before
+    if len(page.events) > query.count:
+        goes_on = shown[-1].position.offset
+    next_ = None if goes_on is None else paging.cursor(Position(0, goes_on))
+    until = None if page.until is None else instant(page.until)
+    return Listed([facts.tell(stored) for stored in shown], next_, more={"until": until})
 
 
 def summarise(asked: Asked[SummaryQuery, None]) -> Told:
@@ -127,14 +156,20 @@ def summarise(asked: Asked[SummaryQuery, None]) -> Told:
     if (query.user is None) == (query.account is None):
         raise Problem(422, "invalid_query", "Name one of: user, account.")
     wanted = Wanted(user=query.user, account=query.account)
-    found = summary(facts, wanted)
-    newest = _newest(facts, wanted)
+    found = summary(facts, wanted, _index(asked))
+    newest = next(each(facts.log, wanted, _index(asked), at_once=1), None)
     notes = why_nothing(facts, wanted) if newest is None else why_silent(facts, newest, milliseconds())
     return Told(found, list(notes))
 
 
 def discards(asked: Asked[DiscardsQuery, None]) -> Listed:
-    return Listed(rows.newest_discarded(asked.facts, asked.query.count))
+    query = asked.query
+    source = None if query.source is None else asked.workspace.source(query.source).id
+    before = paging.place(query.cursor, int)
+    found, next_ = rows.newest_discarded(
+        asked.facts, query.count, source=source, code=query.code, before=AFTER_ALL if before is None else before
+    )
+    return Listed(found, None if next_ is None else paging.cursor(next_))
 
 
 def count_discards(asked: Asked[NoQuery, None]) -> Told:
@@ -143,26 +178,13 @@ def count_discards(asked: Asked[NoQuery, None]) -> Told:
     return Told(rows.discarded(asked.facts), notes)
 
 
-def _newest(facts: Facts, wanted: Wanted) -> Stored | None:
-    if wanted.account is not None:
-        found = facts.log.by_account(wanted.account, 1)
-    else:
-        found = facts.log.by_user(wanted.user or "", 1)
-    return found[0] if found else None
-
-
-def _place(stored: Stored) -> tuple[int, int, int]:
-    """When it arrived, and where it lies: pages go by these."""
-    return (stored.event.stamp.received_at, *stored.position)
-
-
 def _before(cursor: str) -> int:
-    found = paging.place(cursor, tuple[int, int, int])
+    found = paging.place(cursor, Position)
     if found is None:
         return AFTER_ALL
-    if not 0 <= found[2] <= AFTER_ALL:
+    if found.partition != 0 or not 0 <= found.offset <= AFTER_ALL:
         raise paging.bad()
-    return found[2]
+    return found.offset
 
 
 def _at(asked: Asked[Any, Any]) -> Stored:

@@ -7,8 +7,16 @@ from msgspec import Struct
 from milonga.api.shapes.common import Moment, Position
 
 
+class OutcomeAt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What became of an event at one destination. state: also `never`, `unknown`, `waiting`, `retrying`."""
+
+    destination: str
+    state: str
+    code: str
+
+
 class Event(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One call of an SDK, as it is kept."""
+    """One call of an SDK, as it is kept. outcomes: if asked for."""
 
     position: Position
     received_at: Moment
@@ -20,6 +28,7 @@ class Event(Struct, frozen=True, kw_only=True, rename="camel"):
     user: str | None
     anonymous: str | None
     account: str | None
+    outcomes: list[OutcomeAt] | None = None
 
 
 class ReceivedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -86,38 +95,6 @@ class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
     last_at: Moment | None
     types: dict[str, int]
     destinations: list[SummaryAt]
-
-
-class ArrivalCounts(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What one source sent. null: its write key is not known. Refused are requests, all others events."""
-
-    source: str | None
-    accepted: int
-    duplicates: int
-    discarded: int
-    discarded_by_code: dict[str, int]
-    refused: int
-    refused_by_code: dict[str, int]
-
-
-class Arrivals(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Of one stretch of time, from `at` on. what: accepted, duplicate, discarded or refused."""
-
-    at: Moment
-    source: str | None
-    what: str
-    code: str
-    n: int
-
-
-class Outcomes(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Of one stretch of time, from `at` on: events of a destination that ended so."""
-
-    at: Moment
-    destination: str
-    state: str
-    code: str
-    events: int
 
 
 class DiscardCount(Struct, frozen=True, kw_only=True, rename="camel"):

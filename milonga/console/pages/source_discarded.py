@@ -11,6 +11,7 @@ from milonga.console.visit import Visit
 from milonga.eventlog.api import Discard
 from milonga.eventlog.counters import DISCARDED
 from milonga.eventlog.lookup import AFTER_ALL
+from milonga.facts.events import page_of_discards
 from milonga.facts.facts import Facts
 from milonga.facts.over_time import SPANS, span_named
 from milonga.spec.discards import MEANING
@@ -27,7 +28,7 @@ def page(visit: Visit) -> Response:
         source = facts.workspace.sources.named(name_of(visit))
         counts = _counts(facts, source.id, span)
         found = facts.log.discards(ROWS + 1, source=source.id, code=code or None, before=before)
-    rows, more = _page(found)
+    rows, more = page_of_discards(found, ROWS)
     values: dict[str, Any] = {
         "counts": counts,
         "meanings": MEANING,
@@ -39,18 +40,6 @@ def page(visit: Visit) -> Response:
         "older": visit.here(before=more) if more else "",
     }
     return visit.page("sources/discarded.html", frame(source, "/discarded") | values)
-
-
-def _page(found: list[Discard]) -> tuple[list[Discard], int | None]:
-    """
-    And where the next page begins. Pages end between two milliseconds, so that none is on two of them or on none; one
-    with more than a page of them shows what fits.
-    """
-    if len(found) <= ROWS:
-        return found, None
-    at = found[-1].at
-    kept = [one for one in found if one.at > at]
-    return (kept, at + 1) if kept else (found[:ROWS], at)
 
 
 def _counts(facts: Facts, source: int, span: str) -> list[dict[str, Any]]:
