@@ -20,11 +20,12 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from milonga import __version__
 from milonga.api.callers import who
 from milonga.api.encoding import encoded
 from milonga.api.openapi import description
 from milonga.api.performing import check_role, perform, reading
-from milonga.api.problem import TOO_LARGE, TYPE, UNAUTHENTICATED, UNKNOWN_TOKEN, Problem, busy, trouble
+from milonga.api.problem import TOO_LARGE, TYPE, UNAUTHENTICATED, UNKNOWN_TOKEN, VERSION, Problem, busy, trouble
 from milonga.api.reading import read_body, read_query
 from milonga.api.route import Caller, Route
 from milonga.api.table import DESCRIPTION, PREFIX, find
@@ -48,15 +49,19 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    VERSION: __version__,
 }
 
 
 class Api:
     """Of one data directory. Cookies mean nothing to it. Close it when the server stops."""
 
-    def __init__(self, data: Path, who: Who = who, *, allow_private: bool = False) -> None:
-        """allow_private  whether destinations may be on private addresses"""
-        self._data, self._who, self._allow_private = data, who, allow_private
+    def __init__(self, data: Path, who: Who = who, *, allow_private: bool = False, events_url: str = "") -> None:
+        """
+        allow_private  whether destinations may be on private addresses
+        events_url     where events are taken; "" if that is not known
+        """
+        self._data, self._who, self._allow_private, self._events_url = data, who, allow_private, events_url
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
         self._under_way: Counter[str] = Counter()
@@ -95,7 +100,7 @@ class Api:
             names = found.names
 
             def work() -> bytes:
-                with reading(self._data, allow_private=self._allow_private) as data:
+                with reading(self._data, allow_private=self._allow_private, events_url=self._events_url) as data:
                     return encoded(perform(route, data, caller, names, query, body))
 
             return _json(route.status, await self._run(work, route))
@@ -203,4 +208,7 @@ def _json(status: int, body: bytes) -> Response:
 
 
 def _told(problem: Problem) -> Response:
-    return Response(encoded(problem.details), problem.status, {**HEADERS, **problem.headers}, TYPE)
+    headers = {**HEADERS, **problem.headers}
+    if problem in (UNAUTHENTICATED, UNKNOWN_TOKEN):
+        del headers[VERSION]  # what runs here is no stranger's business
+    return Response(encoded(problem.details), problem.status, headers, TYPE)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import quote, urlencode
 
+import msgspec
 from msgspec import Struct
 
+from milonga import __version__
 from milonga.api.encoding import encoded
 from milonga.api.performing import perform, reading
-from milonga.api.problem import Problem
+from milonga.api.problem import NO_FIELD, NOTHING_HERE, UNKNOWN_ROUTE, VERSION, Problem
 from milonga.api.reading import body_of, query_of
 from milonga.api.remote import Server
 from milonga.api.route import MOST, Caller, Route
@@ -74,17 +76,60 @@ def _nothing(_what: str, _looked: int, _of: int) -> None:
 
 
 class Remote:
-    """A Milonga elsewhere, by its API."""
+    """A Milonga elsewhere, by its API. Another version of it may not know what is asked, or answer less."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
+        self._version = ""  # of the last answer
 
     def ask(self, name: str, names: Values = NOTHING, query: Values = NOTHING, body: object = None) -> Answer:
         route = BY_NAME[name]
         pairs = _pairs(query)
         path = f"{PREFIX}{_path(route, names)}{f'?{urlencode(pairs)}' if pairs else ''}"
         sent = None if route.body is None else encoded(body)
-        return _answer(self._server.ask(route.method, path, sent))
+        try:
+            got = self._server.ask(route.method, path, sent)
+        except Problem as problem:
+            self._version = problem.headers.get(VERSION, "")
+            if self.is_another and is_beyond(problem):
+                raise self.too_different() from problem
+            raise
+        self._version = got.version
+        answer = _answer(got.told)
+        if self.is_another and not _holds_all(route, answer.data):
+            raise self.too_different()
+        return answer
+
+    @property
+    def is_another(self) -> bool:
+        """Whether the server is of another version, as far as it has said, or of one that does not say."""
+        return self._version != __version__
+
+    def too_different(self) -> Problem:
+        """What is told if the two do not understand each other."""
+        there = f"Milonga {self._version}" if self._version else "a Milonga that does not say which version it is"
+        return Problem(
+            502,
+            "other_version",
+            f"{self._server.url} runs {there}. This command is of Milonga {__version__}, and needs a server of this "
+            "version: update the server, or use the command of its version.",
+        )
+
+
+def is_beyond(problem: Problem) -> bool:
+    """Whether it says that the server does not know a route, or a field, that a command of ours asks for."""
+    if problem.code in (UNKNOWN_ROUTE, "method_not_allowed") or problem.detail.startswith(NOTHING_HERE):
+        return True
+    return problem.code in ("invalid_query", "invalid_body") and problem.detail.endswith(NO_FIELD)
+
+
+def _holds_all(route: Route, data: Any) -> bool:
+    """Whether all that is declared is there, and of its type. More may be there: then the server is the newer one."""
+    try:
+        msgspec.convert(data, list[route.answer] if route.listed else route.answer)  # type: ignore[name-defined]
+    except msgspec.ValidationError as error:
+        return "unknown field" in str(error)
+    return True
 
 
 def rows(reach: Reach, name: str, query: Values, limit: int, names: Values = NOTHING) -> Answer:

@@ -19,8 +19,10 @@ from milonga.workspace.store import Workspace
 class DataDirectory:
     """A Reading: opened when it is first needed, and only as far as it is."""
 
-    def __init__(self, path: Path, *, allow_private: bool = False, tell: Progress | None = None) -> None:
-        self.path, self.allow_private, self.tell = path, allow_private, tell
+    def __init__(
+        self, path: Path, *, allow_private: bool = False, tell: Progress | None = None, events_url: str = ""
+    ) -> None:
+        self.path, self.allow_private, self.tell, self.events_url = path, allow_private, tell, events_url
         self._open = ExitStack()
 
     @cached_property
@@ -46,9 +48,11 @@ class DataDirectory:
 
 
 @contextmanager
-def reading(path: Path, *, allow_private: bool = False, tell: Progress | None = None) -> Iterator[DataDirectory]:
+def reading(
+    path: Path, *, allow_private: bool = False, tell: Progress | None = None, events_url: str = ""
+) -> Iterator[DataDirectory]:
     """For one request, in the thread that carries it out."""
-    data = DataDirectory(path, allow_private=allow_private, tell=tell)
+    data = DataDirectory(path, allow_private=allow_private, tell=tell, events_url=events_url)
     try:
         yield data
     finally:

@@ -58,6 +58,11 @@ class Problem(Exception):
         )
 
 
+NOTHING_HERE: Final = "There is nothing here."
+VERSION: Final = "Milonga-Version"  #: the header by which an answer says who gives it
+UNKNOWN_ROUTE: Final = "unknown_route"  #: code of what no route is for, and of a method that none is for
+
+
 def not_found(detail: str) -> Problem:
     return Problem(404, "not_found", detail)
 
@@ -85,12 +90,13 @@ def misfit(error: ValidationError, *, part: str) -> Problem:
         where = where.removeprefix("$.").removeprefix("$")
     name = re.search(r"(?:required|unknown) field `([^`]*)`", what)
     if name is not None:
-        what = "This is needed." if "required" in what else "There is no such field."
+        what = "This is needed." if "required" in what else NO_FIELD
         where = f"{where}.{name[1]}" if part == "body" and where else f"$.{name[1]}" if part == "body" else name[1]
     said = what if what.endswith(".") else f"{what}."
     return Problem(422, f"invalid_{part}", f"{where}: {said}" if where else said, field=where)
 
 
+NO_FIELD: Final = "There is no such field."
 TOO_LARGE: Final = "The body is larger than {most:,} bytes, which is all that is taken here."
 UNAUTHENTICATED: Final = Problem(
     401,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import ssl
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import ip_address
@@ -12,14 +13,25 @@ import certifi
 from msgspec import Struct
 
 from milonga import __version__
-from milonga.api.problem import Problem, is_problem
+from milonga.api.problem import VERSION, Problem, is_problem
 
 PATIENCE: Final = 90.0  #: seconds; longer than the API works at any answer
 MOST: Final = 256 * 1024 * 1024  #: bytes of an answer
+VERSION_FORM: Final = re.compile(r"[0-9A-Za-z.+_-]{1,40}")
 
 
 class BadAddress(ValueError):
     """It is no address that a Milonga could have. Write it like https://milonga.example.com:8081."""
+
+
+class Got(Struct, frozen=True):
+    """
+    told     JSON
+    version  of the server; "" if it does not say
+    """
+
+    told: dict[str, Any]
+    version: str
 
 
 class Server(Struct, frozen=True):
@@ -52,8 +64,8 @@ class Server(Struct, frozen=True):
         except ValueError:
             return True
 
-    def ask(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
-        """JSON. A Problem: the server's own, or 502 for whatever went wrong on the way."""
+    def ask(self, method: str, path: str, body: bytes | None) -> Got:
+        """A Problem: the server's own, with its version among the headers, or 502 for what went wrong on the way."""
         headers = {"Accept": "application/json", "User-Agent": f"milonga/{__version__}"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -63,7 +75,7 @@ class Server(Struct, frozen=True):
         try:
             connection.request(method, f"{self.prefix}{path}", body, headers)
             with connection.getresponse() as answer:
-                text = answer.read(MOST + 1)
+                text, version = answer.read(MOST + 1), answer.headers.get(VERSION, "")
         except TimeoutError:
             raise self._trouble(f"No answer within {PATIENCE:g} seconds.") from None
         except ssl.SSLCertVerificationError as error:
@@ -74,9 +86,9 @@ class Server(Struct, frozen=True):
             raise self._trouble(f"It cannot be reached: {said}. Does the console run there, on this port?") from None
         finally:
             connection.close()
-        return self._read(answer.status, text)
+        return self._read(answer.status, text, version if VERSION_FORM.fullmatch(version) else "")
 
-    def _read(self, status: int, text: bytes) -> dict[str, Any]:
+    def _read(self, status: int, text: bytes, version: str) -> Got:
         try:
             told = json.loads(text)
         except ValueError:
@@ -84,8 +96,9 @@ class Server(Struct, frozen=True):
         if len(text) > MOST or not isinstance(told, dict) or (status >= 300 and not is_problem(told)):
             raise self._trouble(f"What answers there (status {status}) is no API of Milonga's.")
         if status >= 300:
-            raise Problem(status, str(told.get("code")), str(told["detail"]), field=str(told.get("field", "")))
-        return told
+            code, field = str(told.get("code")), str(told.get("field", ""))
+            raise Problem(status, code, str(told["detail"]), field=field, headers={VERSION: version})
+        return Got(told, version)
 
     def _connection(self) -> HTTPConnection:
         if not self.secure:

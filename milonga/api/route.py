@@ -50,6 +50,10 @@ class Reading(Protocol):
         """Whether destinations may be on private addresses."""
 
     @property
+    def events_url(self) -> str:
+        """Where the server of this directory takes events; "" if whoever answers is not its console."""
+
+    @property
     def tell(self) -> Progress | None:
         """To be told how far something slow is, which may take as long as it takes; None: somebody waits for it."""
 

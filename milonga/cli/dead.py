@@ -1,21 +1,22 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from milonga.api.client import Reach, rows
+from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.events import Account, Type, User
-from milonga.cli.reaching import not_elsewhere, reached
+from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.letter_list import LetterFilter
 from milonga.facts.dead import MOST
-from milonga.facts.exporting import MEDIA_TYPES, Format, export
+from milonga.facts.exporting import AT_ONCE, MEDIA_TYPES, Format, export, head, line
 from milonga.spec.event import EventType
 from milonga.spec.limits import MAX_REQUEST
 
@@ -162,13 +163,33 @@ def export_(
 
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    not_elsewhere("dead export")
-    wanted = LetterFilter(code=code, type=cast("EventType | None", type_), account=account, user=user)
-    with facts_of(data) as facts:
-        number = None if destination is None else facts.workspace.destination(destination).id
-        for some in export(facts, wanted, number, format_=cast("Format", format_)):
-            sys.stdout.buffer.write(some)
-        sys.stdout.buffer.flush()
+    chosen = cast("Format", format_)
+    out = sys.stdout.buffer
+    if remote() is not None:
+        query = {"code": code, "type": type_, "account": account, "user": user, "destination": destination}
+        with reached(data) as milonga:
+            for already, page in enumerate(_pages(milonga, query)):
+                out.write(b"" if already else head(chosen))
+                out.writelines(line(row, encoded(row["event"]), chosen) for row in page)
+    else:
+        wanted = LetterFilter(code=code, type=cast("EventType | None", type_), account=account, user=user)
+        with facts_of(data) as facts:
+            number = None if destination is None else facts.workspace.destination(destination).id
+            for some in export(facts, wanted, number, format_=chosen):
+                out.write(some)
+    out.flush()
+
+
+def _pages(milonga: Reach, query: Mapping[str, object]) -> Iterator[list[dict[str, Any]]]:
+    """With their events: there may be very many."""
+    cursor: str | None = None
+    while True:
+        asked = {**query, "events": True, "count": AT_ONCE, "cursor": cursor}
+        answer = milonga.ask("listDeadLetters", query=asked)
+        yield answer.data
+        cursor = answer.page["next"]
+        if cursor is None:
+            return
 
 
 def _with_id(milonga: Reach, message_id: str, destination: str | None, *, events: bool = False) -> list[dict[str, Any]]:

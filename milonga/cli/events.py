@@ -31,6 +31,7 @@ AT_ONCE: Final = 500
 app = typer.Typer(no_args_is_help=True, help="What arrived, as it is kept in the log.")
 
 HOUR = 3_600_000  #: milliseconds
+EVER: Final = "1970-01-01"  #: before the first count
 EXCERPT = 200  #: characters of a discarded event, in a table
 
 
@@ -42,7 +43,7 @@ def _event_type(given: str) -> str:
 
 Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.", min=1, max=10_000)]
 Type = Annotated[str | None, typer.Option("--type", parser=_event_type, metavar="TYPE", help="Such as track.")]
-Name = Annotated[str | None, typer.Option("--name", help="Exact name of a track, page or screen call.")]
+Name = Annotated[str | None, typer.Option("--name", help="Exact name of a call; of a page also its category.")]
 User = Annotated[str | None, typer.Option("--user", parser=an_id, metavar="ID", help="Only of this user.")]
 Account = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
 NoAccount = Annotated[bool, typer.Option("--no-account", help="Only those that name no account.")]
@@ -139,7 +140,8 @@ def counts(
     """How many events each source sent: accepted, dropped as duplicates, discarded; and its refused requests."""
     since = None if hours is None else instant(int(milliseconds() - hours * HOUR))
     with reached(data) as milonga:
-        counted = milonga.ask("countSources", query={"from": since}).data
+        volume = milonga.ask("getEventsVolume", query={"startTime": since or EVER}).data
+    counted = [{name: value for name, value in row.items() if name != "series"} for row in volume]
     if json:
         print_json(counted)
         return
@@ -230,8 +232,7 @@ def _between(milonga: Reach, wanted: Query, seen: int, upto: int) -> list[dict[s
     while True:
         answer = milonga.ask("listEvents", query={**wanted, "count": AT_ONCE, "scan": scan, "cursor": cursor})
         found += [row for row in answer.data if _offset(row) > seen]
-        cursor = answer.page["next"]
-        last = answer.page["last"]
+        cursor, last = answer.page["next"], answer.page["last"]
         if cursor is None or last is None or last <= seen:
             return found
 

@@ -5,9 +5,10 @@ command, and each process of `milonga serve`, should not wait for what the other
 
 from collections.abc import Iterable, Sequence
 from importlib import import_module
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
 from milonga import __version__
 from milonga.cli.choosing import ServerOption, TokenOption, choose, only_here
@@ -38,6 +39,18 @@ ONLY_HERE: Final = ("serve", "demo", "check", "backup", "restore", "translate", 
 """Commands about a data directory, or none, of this machine."""
 
 
+class Commands(TyperGroup):
+    """Whatever the command, what an older server does not answer ends it in words, not in a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (LookupError, TypeError, AttributeError) as error:
+            from milonga.cli.reaching import missed  # not before it is needed
+
+            missed(error)
+
+
 def made_for(words: Sequence[str]) -> typer.Typer:
     """words: of the command line. All commands, unless they begin with one"""
     return made(words[:1] if words and words[0] in COMMANDS else COMMANDS)
@@ -45,7 +58,7 @@ def made_for(words: Sequence[str]) -> typer.Typer:
 
 def made(names: Iterable[str]) -> typer.Typer:
     """`milonga` with these commands."""
-    app = typer.Typer(no_args_is_help=True)
+    app = typer.Typer(no_args_is_help=True, cls=Commands)
     app.callback()(milonga)
     for name in names:
         module, _, attribute = COMMANDS[name].partition(".")

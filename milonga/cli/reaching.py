@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -20,6 +21,9 @@ from milonga.workspace.store import Workspace
 
 VARIABLE: Final = "MILONGA_TOKEN"  #: of the environment
 
+_asked: ContextVar[Remote | None] = ContextVar("asked", default=None)
+"""The server elsewhere that this command has asked."""
+
 
 def remote() -> Server | None:
     """Whom to ask, if it is a server elsewhere. Wrong use (exit 2) for an address that is none."""
@@ -34,12 +38,6 @@ def remote() -> Server | None:
         return server_at(choice.url, _token(choice))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--server") from None
-
-
-def not_elsewhere(command: str) -> None:
-    """The same, whoever named the server."""
-    if remote() is not None:
-        fail(f"`milonga {command}` works on a data directory of this machine only: run it there.")
 
 
 @contextmanager
@@ -59,7 +57,9 @@ def reached(
         try:
             if server is not None:
                 _say_if_in_the_clear(server)
-                yield Remote(server)
+                there = Remote(server)
+                _asked.set(there)
+                yield there
                 return
             if data is not None and create:
                 Workspace.open(data).close()
@@ -68,6 +68,17 @@ def reached(
             yield Local(data or DATA, tell=tell, allow_private=allow_private)
         except Problem as problem:
             refuse(problem)
+
+
+def missed(error: Exception) -> NoReturn:
+    """
+    A command did not find in an answer what it looks for: if a server elsewhere is of another version, that is why, and
+    is told (exit 1). Else it is a fault of ours, as it came.
+    """
+    there = _asked.get()
+    if there is None or not there.is_another:
+        raise error
+    refuse(there.too_different())
 
 
 def refuse(problem: Problem) -> NoReturn:

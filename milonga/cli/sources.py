@@ -12,7 +12,7 @@ from milonga.api.client import Answer, rows
 from milonga.cli import giving, keys
 from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, fail, note
 from milonga.cli.keys import Name, NewKey
-from milonga.cli.reaching import nothing_there, reached, say
+from milonga.cli.reaching import nothing_there, reached, remote, say
 from milonga.cli.showing import WIDTH, text
 from milonga.cli.terminal import clean, print_json, print_table
 from milonga.facts import setup
@@ -26,9 +26,13 @@ app.add_typer(keys.app, name="keys")
 
 OfKeys = Annotated[str | None, typer.Option("--write-key", metavar="KEY", help="This one of several.")]
 Host = Annotated[
-    str, typer.Option("--host", metavar="URL", help="Under which senders reach this Milonga, as https://HOST.")
+    str | None,
+    typer.Option(
+        "--host", metavar="URL", help="Under which senders reach this Milonga, as https://HOST; its own unless given."
+    ),
 ]
-LOCAL = "http://127.0.0.1:8080"  #: where `milonga serve` listens unless told
+HERE: Final = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound to it
+"""Under these a server is reached from its own machine alone."""
 
 
 @app.command()
@@ -145,7 +149,7 @@ def remove(name: Name, data: DataOption = DATA, yes: YesOption = False, json: Js
 @app.command()
 def snippet(
     name: Name,
-    host: Host = LOCAL,
+    host: Host = None,
     npm: Annotated[bool, typer.Option("--npm", help="For a site that bundles the SDK from npm.")] = False,
     write_key: OfKeys = None,
     data: DataOption = DATA,
@@ -160,8 +164,9 @@ def snippet(
         print_json({one: found.data[one] for one in ("source", "writeKey", "host", what)})
     else:
         typer.echo(found.data[what])
-    if host == LOCAL:
-        note(f"For a browser on this machine. For others: milonga sources snippet {name} --host https://YOUR_HOST")
+    if host is None and _is_here(found):
+        where = "on this machine" if remote() is None else "on the machine of the server"
+        note(f"For a browser {where}. For others: milonga sources snippet {name} --host https://YOUR_HOST")
     elif not _is_secure(found):
         note(
             "Segment's snippet loads by https only; this one says http in its place. Pages that are served by https "
@@ -171,7 +176,7 @@ def snippet(
 
 @app.command("setup")
 def setup_(
-    name: Name, host: Host = LOCAL, write_key: OfKeys = None, data: DataOption = DATA, json: JsonOption = False
+    name: Name, host: Host = None, write_key: OfKeys = None, data: DataOption = DATA, json: JsonOption = False
 ) -> None:
     """Print how servers, phones and pixels are set up: Segment's SDKs, with this host."""
     found = _set_up(data, name, host, write_key)
@@ -182,6 +187,10 @@ def setup_(
     for one in found.data["sdks"]:
         typer.echo(f"{one['sdk']}{' (https only)' if one['httpsOnly'] and not secure else ''}\n  {one['text']}\n")
     typer.echo(f"Browsers: milonga sources snippet {name} --host {found.data['host']}\n")
+    if host is None and remote() is not None and _is_here(found):
+        note(
+            f"That is where the server listens. Do senders reach it elsewhere? milonga sources setup {name} --host URL"
+        )
     if not secure:
         note("Most phones, Ruby and PHP speak https only: docs/operate.md says how to serve it.")
     typer.echo(setup.ACCOUNT)
@@ -199,9 +208,14 @@ def _change(data: Path, name: str, changes: Mapping[str, object], what: str, *, 
         typer.echo(f"{what.format(name=name)} {IN_FORCE}")
 
 
-def _set_up(data: Path, name: str, host: str, write_key: str | None) -> Answer:
+def _set_up(data: Path, name: str, host: str | None, write_key: str | None) -> Answer:
     with reached(data) as milonga:
         return milonga.ask("getSourceSetup", {"source": name}, {"host": host, "writeKey": write_key})
+
+
+def _is_here(set_up: Answer) -> bool:
+    host = str(set_up.data["host"]).partition("://")[2]
+    return any(host == one or host.startswith(f"{one}:") for one in HERE)
 
 
 def _is_secure(set_up: Answer) -> bool:

@@ -80,7 +80,7 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
         for page in (all_pages() if pages is None else pages)
     ]
     routes.append(Route("/static/{name}", _static, methods=["GET"]))
-    api = Api(config.data, allow_private=config.allow_private)
+    api = Api(config.data, allow_private=config.allow_private, events_url=config.events_url)
     routes.append(ApiRoute(api))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _nothing_here, 405: _nothing_here})
     app.add_middleware(Guard, names=config.names, secure=config.secure)

@@ -5,13 +5,12 @@ that memory does not grow with how many there are.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from milonga.delivery.letter_list import ALL, LetterFilter, LetterMark, letters
-from milonga.delivery.rows import DeadLetter
 from milonga.facts.dead import as_row
 from milonga.facts.facts import Facts
 
@@ -36,24 +35,32 @@ def export(
     """Oldest death first; of removed destinations nothing. destination: its id; None: of all"""
     here = {place.config.id for place in facts.places if place.removed_at is None}
     if format_ == "csv":
-        yield _csv(list(COLUMNS))
+        yield head(format_)
     mark: LetterMark | None = None
     while facts.delivery is not None:
         page = letters(facts.delivery, wanted, destination, beyond=mark, limit=AT_ONCE, newest_first=False)
-        lines = [_line(facts, letter, format_) for letter in page.letters if letter.destination in here]
-        if lines:
-            yield b"".join(lines)
+        mine = [letter for letter in page.letters if letter.destination in here]
+        if mine:
+            yield b"".join(line(as_row(facts, letter), letter.event.body, format_) for letter in mine)
         if page.next is None:
             return
         mark = page.next
 
 
-def _line(facts: Facts, letter: DeadLetter, format_: Format) -> bytes:
-    row, event = as_row(facts, letter), letter.event.body
+def head(format_: Format) -> bytes:
+    """What comes before all lines."""
+    return _csv(list(COLUMNS)) if format_ == "csv" else b""
+
+
+def line(row: Mapping[str, Any], event: bytes, format_: Format) -> bytes:
+    """
+    row    as milonga.facts.dead has it
+    event  as it arrived
+    """
     if format_ == "jsonl":
-        return msgspec.json.encode(row | {"event": _raw(event)}) + b"\n"
-    text: dict[str, Any] = row | {"event": event.decode(errors="replace")}
-    return _csv([defused(text[name]) for name in COLUMNS])
+        return msgspec.json.encode({**row, "event": _raw(event)}) + b"\n"
+    cells = {**row, "event": event.decode(errors="replace")}
+    return _csv([defused(cells[name]) for name in COLUMNS])
 
 
 def _raw(body: bytes) -> msgspec.Raw | str:

@@ -99,11 +99,11 @@ class Served:
 
 
 @contextmanager
-def served(data: Path) -> Iterator[Served]:
+def served(data: Path, events_url: str = "http://127.0.0.1:8080") -> Iterator[Served]:
     """As long as this lasts, with a token of each role."""
     with Workspace.open(data) as workspace:
         tokens = {role: workspace.tokens.create(f"test-{role.value}", role)[1] for role in Role}
-    app = make_app(Config(data=data, events_url="http://127.0.0.1:8080"), NoVisitors())
+    app = make_app(Config(data=data, events_url=events_url), NoVisitors())
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)

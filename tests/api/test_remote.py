@@ -62,7 +62,7 @@ def test_a_certificate_of_an_authority_that_is_named_is_good(tmp_path: Path, mon
     authority = Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.path))
     with answering(Server(authority.context())) as server:
-        assert server_at(f"https://localhost:{server.port}", "t0ken").ask("GET", "/x", None) == {"data": []}
+        assert server_at(f"https://localhost:{server.port}", "t0ken").ask("GET", "/x", None).told == {"data": []}
         assert server.asked["Authorization"] == "Bearer t0ken"
     with answering(Server(authority.context("other.example"))) as server:
         assert "cannot be trusted" in said(f"https://localhost:{server.port}")

@@ -1,5 +1,7 @@
 """`milonga --server URL`: commands say of a server elsewhere what they say of a data directory here."""
 
+import csv
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,18 +11,20 @@ import pytest
 from typer.testing import CliRunner
 
 from milonga.api.remote import BadAddress, server_at
-from milonga.cli.main import COMMANDS, made
+from milonga.cli.main import made_for
 from milonga.workspace.roles import Role
 from tests.api.conftest import fill
 from tests.api.serving import Served, served
 from tests.cli.filled import EVENTS
+
+TRACKING = "https://events.example.com:8443"  #: where the server elsewhere takes events
 
 
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data = tmp_path_factory.mktemp("there") / "data"
     fill(data)
-    with served(data) as found:
+    with served(data, TRACKING) as found:
         for role in Role:
             assert found.ask("GET", "/sources", role=role).status == 200  # when a token was used is listed, too
         yield found
@@ -29,7 +33,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def run(*words: str, env: dict[str, str | None] | None = None, text: str | None = None) -> tuple[int, str, str]:
     """Exit status, stdout, stderr."""
     clean: dict[str, str | None] = dict.fromkeys(("MILONGA_URL", "MILONGA_TOKEN", "MILONGA_TOKEN_FILE", "MILONGA_DATA"))
-    done = CliRunner().invoke(made(COMMANDS), words, env={**clean, **(env or {})}, input=text)
+    done = CliRunner().invoke(made_for(words), words, env={**clean, **(env or {})}, input=text)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done.exit_code, done.stdout, done.stderr
 
@@ -86,6 +90,33 @@ def test_a_command_says_the_same_of_a_server_elsewhere(words: str, form: str, th
     assert elsewhere(there, *given) == here
     if form == "json" and not here[0] and "tail" not in given:
         assert json.loads(here[1]) is not None
+
+
+def as_data(text: str) -> list[Any]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_dead_letters_are_taken_away_from_elsewhere_as_they_are_from_here(there: Served) -> None:
+    for words in ("", "--code http_400 --destination totango", "--account nobody", "--destination nobody"):
+        given = ["dead", "export", *words.split()]
+        code, out, err = run(*given, "--data", str(there.data))
+        told = elsewhere(there, *given)
+        assert (told[0], as_data(told[1]), told[2]) == (code, as_data(out), err)
+        assert (
+            elsewhere(there, *given, "--format", "csv")[1].splitlines()[:1]
+            == (run(*given, "--format", "csv", "--data", str(there.data))[1].splitlines()[:1])
+        )
+    rows = list(csv.DictReader(io.StringIO(elsewhere(there, "dead", "export", "--format", "csv")[1])))
+    assert [json.loads(row["event"])["n"] for row in rows] == [EVENTS - 1, EVENTS]
+
+
+def test_set_up_names_the_address_of_the_server_that_was_asked(there: Served) -> None:
+    for words in ("sources setup web", "sources snippet web", "sources snippet web --npm"):
+        code, out, err = elsewhere(there, *words.split())
+        assert code == 0, err
+        assert TRACKING.removeprefix("https://") in out
+        assert "8080" not in out + err
+    assert "http://127.0.0.1:8080" in run("sources", "setup", "web", "--data", str(there.data))[1]
 
 
 def test_changes_are_made_elsewhere_under_the_name_of_the_token(there: Served) -> None:

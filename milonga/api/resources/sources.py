@@ -10,6 +10,7 @@ from milonga.api.changes import merged
 from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route, Told
 from milonga.collector.cdn.assets import NotBuilt
 from milonga.facts import setup
+from milonga.facts.destinations import as_row as destination_row
 from milonga.facts.keys import key_warnings
 from milonga.facts.sources import as_row
 from milonga.workspace.errors import NotThere
@@ -38,7 +39,12 @@ class SourceChange(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class SetUpQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """For one of its write keys; the newest unless told."""
 
-    host: Annotated[str, Meta(description="Under which senders reach this Milonga, as https://HOST.")] = LOCAL
+    host: (
+        Annotated[
+            str, Meta(description="Under which senders reach this Milonga, as https://HOST; its own unless told.")
+        ]
+        | None
+    ) = None
     write_key: str | None = None
 
 
@@ -53,6 +59,18 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
         query.count,
         lambda one: as_row(one, destinations),
         [*(said for one in sources if (said := trouble(one))), *_ending(asked.workspace, sources)],
+    )
+
+
+def list_connected(asked: Asked[PageQuery, None]) -> Listed:
+    facts, query = asked.facts, asked.query
+    number = asked.workspace.source(asked.names["source"]).id
+    return paging.of_all(
+        [place for place in facts.places if place.removed_at is None and place.config.source == number],
+        lambda place: (0, place.config.id),
+        query.cursor,
+        query.count,
+        lambda place: destination_row(facts, place),
     )
 
 
@@ -87,7 +105,7 @@ def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
 def set_up(asked: Asked[SetUpQuery, None]) -> Told:
     source, query = asked.workspace.sources.named(asked.names["source"]), asked.query
     key = _chosen(source, query.write_key)
-    at = setup.address_of(query.host)
+    at = setup.address_of(query.host or asked.reading.events_url or LOCAL)
     try:
         snippet: str | None = setup.snippet(key, at)
     except NotBuilt as error:
@@ -184,6 +202,17 @@ ROUTES: Final = (
         summary="Remove a source: its write keys let nobody in any more; events that arrived stay.",
         answer=shapes.Removed,
         handle=remove,
+    ),
+    Route(
+        method="GET",
+        path="/sources/{source}/connected-destinations",
+        role=Role.viewer,
+        name="listConnectedDestinations",
+        summary="List the destinations that get a source's events, and how they stand.",
+        query=PageQuery,
+        answer=shapes.Destination,
+        listed=True,
+        handle=list_connected,
     ),
     Route(
         method="GET",
