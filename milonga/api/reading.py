@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -26,9 +26,7 @@ def read_query(text: str, kind: type[Struct]) -> Any:
 
 def query_of(pairs: Iterable[tuple[str, str]], kind: type[Struct]) -> Any:
     """What may come several times is a tuple in the Struct; anything else may not."""
-    several = {
-        field.encode_name for field in msgspec.structs.fields(kind) if getattr(field.type, "__origin__", None) is tuple
-    }
+    several = {field.encode_name for field in msgspec.structs.fields(kind) if _is_several(field.type)}
     values: dict[str, Any] = {}
     for name, value in pairs:
         if name in several:
@@ -41,6 +39,11 @@ def query_of(pairs: Iterable[tuple[str, str]], kind: type[Struct]) -> Any:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
         raise misfit(error, part="query") from None
+
+
+def _is_several(type_: Any) -> bool:
+    of = get_args(type_)[0] if get_origin(type_) is Annotated else type_
+    return get_origin(of) is tuple
 
 
 def query_json(text: str, kind: type[T], field: str) -> T:

@@ -5,7 +5,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from milonga.api.problem import Problem
+from milonga.api.problem import NOTHING_HERE, UNKNOWN_ROUTE, Problem
 from milonga.api.resources import (
     accounts,
     catalog,
@@ -16,7 +16,7 @@ from milonga.api.resources import (
     filters,
     health,
     keys,
-    outcomes,
+    metered,
     parked,
     people,
     previews,
@@ -36,10 +36,10 @@ ROUTES: Final[tuple[Route, ...]] = (
     *destinations.ROUTES,
     *filters.ROUTES,
     *catalog.ROUTES,
+    *metered.ROUTES,  # before what has a name of ours in the same place
     *events.ROUTES,
     *previews.ROUTES,
     *problems.ROUTES,
-    *outcomes.ROUTES,
     *accounts.ROUTES,
     *dead.ROUTES,
     *parked.ROUTES,
@@ -72,7 +72,7 @@ def find(method: str, parts: Sequence[str]) -> Found:
         if names is not None and route.method not in there:
             there[route.method] = Found(route, names)
     if not there:
-        raise Problem(404, "not_found", f"There is nothing here. {PREFIX}/{DESCRIPTION} says what there is.")
+        raise Problem(404, UNKNOWN_ROUTE, f"{NOTHING_HERE} {PREFIX}/{DESCRIPTION} says what there is.")
     found = there.get("GET" if method == "HEAD" else method)
     if found is None:
         allowed = ", ".join(there)

@@ -5,7 +5,8 @@ person who looks after the account, not the pipeline.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
+from urllib.parse import quote, urlencode
 
 from msgspec import Struct
 
@@ -183,3 +184,27 @@ def _long(milliseconds: int) -> str:
             n = milliseconds // size
             return f"{n} {unit}" if n == 1 else f"{n:,} {unit}s"
     return "less than an hour"
+
+
+# For programs
+
+
+def finding_row(found: Finding, account: str) -> dict[str, Any]:
+    page = None
+    if found.letters:
+        page = f"/problems/dead?{urlencode({'destination': found.destination, 'account': account})}"
+    elif found.destination:
+        page = f"/destinations/{quote(found.destination, safe='')}"
+    return {"severity": found.tone or "info", "title": found.title, "words": found.words, "page": page}
+
+
+def standing_row(one: Standing) -> dict[str, Any]:
+    last = one.delivered
+    return {
+        "destination": one.place.called,
+        "ends": [{"state": end.state, "code": end.code, "events": end.events, "why": end.why} for end in one.ends],
+        "problems": one.problems,
+        "lastDelivered": None
+        if last is None
+        else {"partition": last.position.partition, "offset": last.position.offset},
+    }

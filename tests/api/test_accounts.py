@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
+from milonga.api import shapes
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.workspace.commands import milliseconds
+from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.api.serving import Served, served
 from tests.index.model import Told
@@ -84,3 +87,16 @@ def test_an_event_that_could_have_had_an_account_is_named(indexed: Served) -> No
     assert (found["events"], found["withUser"], found["nameable"]) == (1, 1, 1)
     assert [one["event"]["offset"] for one in found["examples"]] == [4]
     assert [one["groupCall"]["offset"] for one in found["examples"]] == [1]
+
+
+def test_whether_something_is_wrong_with_an_account_is_told_the_worst_first(indexed: Served) -> None:
+    found = indexed.ask("GET", "/account/standing?id=hooli", role=Role.viewer).data
+    msgspec.convert(found, shapes.AccountStanding)
+    assert (found["account"], found["looked"], found["destinations"]) == ("hooli", 1, [])
+    assert [(one["severity"], one["title"]) for one in found["findings"]] == [("warn", "No group call has named it")]
+    assert indexed.ask("GET", "/account/standing?id=nobody").status == 404
+
+
+def test_events_are_found_by_module_too(indexed: Served) -> None:
+    found = indexed.ask("GET", "/events?module=Billing&name=Paid").data
+    assert [one["account"] for one in found] == ["acme"]

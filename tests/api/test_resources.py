@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
+from milonga.api import shapes
 from milonga.api.resources import dead
 from milonga.delivery.letter_list import LetterPage, letters
 from milonga.workspace.roles import Role
@@ -16,12 +18,12 @@ def test_a_source_from_its_making_to_its_end(api: Served) -> None:
     made = api.ask("POST", "/sources", {"name": "shop", "settings": {"rateLimit": 5}}, role=Role.editor)
     assert made.status == 201
     assert made.data["settings"]["rateLimit"] == 5
-    key = api.ask("POST", "/sources/shop/write-keys", {"writeKey": "a/b%c"}).data["writeKey"]
+    key = api.ask("POST", "/sources/shop/writekey", {"writeKey": "a/b%c"}).data["writeKey"]
     assert api.ask("GET", "/sources/shop").data["writeKeys"] == [*made.data["writeKeys"], key]
     changed = api.ask("PATCH", "/sources/shop", {"settings": {"origins": ["https://a.example"], "rateLimit": None}})
     assert changed.data["settings"]["origins"] == ["https://a.example"]
     assert changed.data["settings"]["rateLimit"] == 0
-    assert api.ask("DELETE", "/sources/shop/write-keys/a%2Fb%25c").data == {"source": "shop", "removed": key}
+    assert api.ask("DELETE", "/sources/shop/writekey/a%2Fb%25c").data == {"source": "shop", "removed": key}
     assert api.ask("DELETE", "/sources/shop").data == {"removed": "shop"}
     problem(api.ask("GET", "/sources/shop"), 404, "not_found")
 
@@ -69,6 +71,20 @@ def test_settings_that_somebody_else_changed_meanwhile_are_a_conflict(api: Serve
     problem(api.ask("PATCH", "/destinations/totango", change), 409, "conflict")
 
 
+def test_filters_that_are_not_saved_are_counted_on_the_newest_events(api: Served) -> None:
+    path = "/destinations/totango/filters/recent"
+    rules = [{"name": "no-e7", "do": "drop", "when": 'event == "e7"'}]
+    found = api.ask("POST", path, {"filters": rules}, role=Role.viewer).data
+    msgspec.convert(found, shapes.RecentTrialFound)
+    assert (found["events"], found["kept"], found["dropped"]) == (EVENTS, EVENTS - 1, 1)
+    assert found["codes"] == [{"code": "filter:no-e7", "events": 1}]
+    dropped = next(one["events"] for one in found["examples"] if one["code"])
+    assert [one["position"]["offset"] for one in dropped] == [7]
+    assert api.ask("POST", path, {}).data["dropped"] == 0
+    problem(api.ask("POST", path, {"filters": rules * 2}), 422, "invalid_body", "$.filters")
+    problem(api.ask("POST", path, {"filters": [{"name": "x", "do": "burn"}]}), 422, "invalid_body", "$.filters[0].do")
+
+
 def test_filters_from_their_making_to_their_end(api: Served) -> None:
     path = "/destinations/totango/filters"
     assert api.ask("POST", path, {"name": "b", "do": "drop", "when": 'event == "Test"'}).status == 201
@@ -80,9 +96,11 @@ def test_filters_from_their_making_to_their_end(api: Served) -> None:
     assert api.ask("PATCH", f"{path}/b", {"place": 1}).status == 200
     assert [one["name"] for one in api.ask("GET", path).data] == ["b", "a"]
     event = {"type": "track", "event": "Test", "userId": "ada", "context": {"groupId": "acme"}}
-    (trial,) = api.ask("POST", "/destinations/totango/filter-trials", {"event": event}, role=Role.viewer).data
+    (trial,) = api.ask("POST", "/destinations/totango/filters/preview", {"event": event}, role=Role.viewer).data
     assert trial["skip"]["code"] == "filter:b"
-    problem(api.ask("POST", "/destinations/totango/filter-trials", {"event": {"no": 1}}), 422, "refused")
+    problem(api.ask("POST", "/destinations/totango/filters/preview", {"event": {"no": 1}}), 422, "refused")
+    assert api.ask("GET", f"{path}/a", role=Role.viewer).data["share"] == 0.5
+    problem(api.ask("GET", f"{path}/c"), 404, "not_found")
     for name in ("a", "b"):
         assert api.ask("DELETE", f"{path}/{name}").data == {"removed": name}
     problem(api.ask("DELETE", f"{path}/a"), 404, "not_found")
@@ -199,11 +217,9 @@ def test_an_edited_dead_letter_is_asked_to_go_out_in_its_place(api: Served) -> N
 
 def test_write_keys_are_exchanged_with_an_overlap(api: Served) -> None:
     first = api.ask("POST", "/sources", {"name": "turning"}).data["writeKeys"][0]
-    done = api.ask("POST", "/sources/turning/write-keys/rotate", {"overlap": "1d"}, role=Role.editor).data
+    done = api.ask("POST", "/sources/turning/writekey/rotate", {"overlap": "1d"}, role=Role.editor).data
     assert [one["writeKey"] for one in done["ends"]] == [first]
-    problem(api.ask("PATCH", f"/sources/turning/write-keys/{first}", {}), 422, "invalid_body", "$.endsIn")
-    assert api.ask("PATCH", f"/sources/turning/write-keys/{first}", {"endsIn": None}).data["endsAt"] is None
-    problem(
-        api.ask("PATCH", f"/sources/turning/write-keys/{first}", {"endsIn": "soon"}), 422, "invalid_body", "$.endsIn"
-    )
+    problem(api.ask("PATCH", f"/sources/turning/writekey/{first}", {}), 422, "invalid_body", "$.endsIn")
+    assert api.ask("PATCH", f"/sources/turning/writekey/{first}", {"endsIn": None}).data["endsAt"] is None
+    problem(api.ask("PATCH", f"/sources/turning/writekey/{first}", {"endsIn": "soon"}), 422, "invalid_body", "$.endsIn")
     api.ask("DELETE", "/sources/turning")

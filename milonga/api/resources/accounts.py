@@ -7,15 +7,21 @@ from msgspec import Meta, Struct
 from milonga.api import paging, shapes
 from milonga.api.problem import not_found
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, Route, Told
+from milonga.facts.accounts import NEWEST, finding_row, findings, standing_row, standings
 from milonga.facts.indexed import advice_row, as_row, in_full, index_of, lag, name_row, without_account_row
+from milonga.facts.search import Wanted, find
+from milonga.facts.summary import ends_of
 from milonga.index.advice import advice
 from milonga.index.catalogue import Catalogue, Names
+from milonga.index.index import made_here
 from milonga.index.news import DAY
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.roles import Role
 
 Place = Annotated[int, Meta(ge=0, le=2**62)]
 Text = Annotated[str, Meta(max_length=1_000)]
+
+UNKNOWN: Final = "No event has named this account, as far as is remembered. Ids are case-sensitive."
 
 
 class AccountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,8 +68,25 @@ def show_account(asked: Asked[AccountQuery, None]) -> Told:
     with index_of(asked.reading.path) as index:
         found, standing = index.account(asked.query.id), index.standing
     if found is None:
-        raise not_found("No event has named this account, as far as is remembered. Ids are case-sensitive.")
+        raise not_found(UNKNOWN)
     return Told(in_full(found), lag(standing))
+
+
+def stand(asked: Asked[AccountQuery, None]) -> Told:
+    facts, id_, path = asked.facts, asked.query.id, asked.reading.path
+    with index_of(path) as index:
+        account, standing = index.account(id_), index.standing
+    if account is None:
+        raise not_found(UNKNOWN)
+    events = find(facts.log, Wanted(account=id_), NEWEST, index=made_here(path)).events
+    stand = standings(facts, events, ends_of(facts, events))
+    found = {
+        "account": account.id,
+        "findings": [finding_row(one, id_) for one in findings(facts, account, stand, milliseconds())],
+        "looked": len(events),
+        "destinations": [standing_row(one) for one in stand],
+    }
+    return Told(found, lag(standing))
 
 
 def list_modules(asked: Asked[NamesQuery, None]) -> Listed:
@@ -124,6 +147,17 @@ ROUTES: Final = (
         query=AccountQuery,
         answer=shapes.AccountInFull,
         handle=show_account,
+    ),
+    Route(
+        method="GET",
+        path="/account/standing",
+        role=Role.viewer,
+        name="getAccountStanding",
+        summary="Whether something is wrong with an account, in words, and what became of its newest events.",
+        query=AccountQuery,
+        answer=shapes.AccountStanding,
+        handle=stand,
+        slow=True,
     ),
     Route(
         method="GET",

@@ -164,7 +164,7 @@ def summarise(asked: Asked[SummaryQuery, None]) -> Told:
 
 def discards(asked: Asked[DiscardsQuery, None]) -> Listed:
     query = asked.query
-    source = None if query.source is None else asked.workspace.source(query.source).id
+    source = None if query.source is None else asked.workspace.sources.named(query.source).id
     before = paging.place(query.cursor, int)
     found, next_ = rows.newest_discarded(
         asked.facts, query.count, source=source, code=query.code, before=AFTER_ALL if before is None else before

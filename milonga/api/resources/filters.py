@@ -9,9 +9,10 @@ from milonga.api import shapes
 from milonga.api.problem import Problem, misfit
 from milonga.api.route import Asked, Listed, NoQuery, Route
 from milonga.facts.directory import log_end
+from milonga.facts.filters import on_recent
 from milonga.facts.trying import given_event, tried
 from milonga.filters.chain import check
-from milonga.filters.rule import Filter
+from milonga.filters.rule import MOST_FILTERS, Filter
 from milonga.spec.read import read_stamped
 from milonga.spec.text import well_formed
 from milonga.workspace.errors import Clash, NotThere
@@ -52,8 +53,19 @@ class Trial(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fi
     message_id: str | None = None
 
 
+class RecentTrial(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Filters that need not be saved, and consent categories; null: those in force."""
+
+    filters: Annotated[list[Filter], Meta(max_length=MOST_FILTERS)] | None = None
+    consent_categories: Annotated[list[str], Meta(max_length=100)] | None = None
+
+
 def list_filters(asked: Asked[NoQuery, None]) -> Listed:
     return Listed([to_builtins(one) for one in _config(asked).delivery.filters])
+
+
+def show(asked: Asked[NoQuery, None]) -> dict[str, Any]:
+    return _row(_named(_config(asked), asked.names["filter"]))
 
 
 def create(asked: Asked[NoQuery, NewFilter]) -> dict[str, Any]:
@@ -100,6 +112,18 @@ def try_(asked: Asked[NoQuery, Trial]) -> list[dict[str, Any]]:
     else:
         events = [given_event(body.event or {})]
     return [tried(event, kind, config).as_json(config.name) for event in events]
+
+
+def try_on_recent(asked: Asked[NoQuery, RecentTrial]) -> dict[str, Any]:
+    body, config = asked.body, _config(asked)
+    filters = config.delivery.filters if body.filters is None else tuple(body.filters)
+    categories = config.delivery.consent_categories if body.consent_categories is None else body.consent_categories
+    try:
+        check(filters)
+    except ValueError as error:
+        raise Problem(422, "invalid_body", str(error), field="$.filters") from None
+    found = on_recent(asked.facts, config, filters, tuple(categories))
+    return found | {"examples": [{"code": code, "events": some} for code, some in found["examples"].items()]}
 
 
 def _config(asked: Asked[Any, Any]) -> DestinationConfig:
@@ -174,6 +198,16 @@ ROUTES: Final = (
         tag="filters",
     ),
     Route(
+        method="GET",
+        path="/destinations/{destination}/filters/{filter}",
+        role=Role.viewer,
+        name="getFilter",
+        summary="One filter.",
+        answer=Filter,
+        handle=show,
+        tag="filters",
+    ),
+    Route(
         method="PATCH",
         path="/destinations/{destination}/filters/{filter}",
         role=Role.editor,
@@ -196,13 +230,25 @@ ROUTES: Final = (
     ),
     Route(
         method="POST",
-        path="/destinations/{destination}/filter-trials",
+        path="/destinations/{destination}/filters/preview",
         role=Role.viewer,
         name="tryFilters",
         summary="Show what the filters make of an event, one after the other; nothing is sent.",
         body=Trial,
         answer=list[shapes.FilterTrial],
         handle=try_,
+        tag="filters",
+    ),
+    Route(
+        method="POST",
+        path="/destinations/{destination}/filters/recent",
+        role=Role.viewer,
+        name="tryFiltersOnRecent",
+        summary="Count what filters, saved or not, would make of the newest events of the source; nothing is sent.",
+        body=RecentTrial,
+        answer=shapes.RecentTrialFound,
+        handle=try_on_recent,
+        slow=True,
         tag="filters",
     ),
 )

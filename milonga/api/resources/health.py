@@ -1,5 +1,6 @@
 """How the server stands, and what needs somebody."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from milonga import __version__
@@ -36,7 +37,26 @@ def show(asked: Asked[NoQuery, None]) -> Told:
 def attention(asked: Asked[NoQuery, None]) -> list[dict[str, Any]]:
     found = overview(asked.facts, milliseconds())["attention"]
     return [
-        {"tone": one["tone"], "title": one["title"], "words": one["words"], "page": one["to"] or None} for one in found
+        {"severity": one["tone"], "title": one["title"], "words": one["words"], "page": one["to"] or None}
+        for one in found
+    ]
+
+
+def standings(asked: Asked[NoQuery, None]) -> dict[str, Any]:
+    found = overview(asked.facts, milliseconds())
+    del found["attention"]
+    return found | {"sources": [one | {"troubles": _troubles(one)} for one in found["sources"]]}
+
+
+def _troubles(source: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [
+        {
+            "severity": one["tone"],
+            "title": one["title"],
+            "words": one["words"],
+            "page": f"/sources/{source['name']}/{one['tab']}",
+        }
+        for one in source["troubles"]
     ]
 
 
@@ -58,6 +78,16 @@ ROUTES: Final = (
         summary="What needs somebody now, as on the console's first page, the worst first.",
         answer=list[shapes.Attention],
         handle=attention,
+        slow=True,
+    ),
+    Route(
+        method="GET",
+        path="/overview",
+        role=Role.viewer,
+        name="getOverview",
+        summary="How each source and destination stands, with the figures of its last hour.",
+        answer=shapes.Overview,
+        handle=standings,
         slow=True,
     ),
 )

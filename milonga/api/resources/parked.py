@@ -18,6 +18,7 @@ from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
 from milonga.facts.parked import as_row
+from milonga.facts.problems import parked
 from milonga.spec.text import well_formed
 from milonga.workspace.errors import NotThere
 from milonga.workspace.roles import Role
@@ -35,6 +36,12 @@ class KeysQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     account: str | None = None
     key: str | None = None
     after: Annotated[str | None, Meta(description="A key as JSON; those behind it, instead of a cursor.")] = None
+
+
+class ParkedCountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of one destination, if it is named."""
+
+    destination: str | None = None
 
 
 class Line(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,6 +137,21 @@ def _lines(facts: Facts, number: int, body: Any) -> Iterator[ParkedKey]:
         raise NotThere(f"No key{whose} is parked. {see}")
 
 
+def count_parked(asked: Asked[ParkedCountsQuery, None]) -> list[dict[str, Any]]:
+    facts, name = asked.facts, asked.query.destination
+    number = None if name is None else facts.workspace.destination(name).id
+    return [
+        {
+            "destination": facts.destination_name(one.destination),
+            "keys": one.keys,
+            "events": one.events,
+            "byReason": [{"code": by.code, "reason": by.reason, "keys": by.keys} for by in one.by],
+            "exact": one.exact,
+        }
+        for one in parked(facts, number)
+    ]
+
+
 ROUTES: Final = (
     Route(
         method="GET",
@@ -141,6 +163,17 @@ ROUTES: Final = (
         answer=shapes.ParkedKey,
         listed=True,
         handle=list_keys,
+    ),
+    Route(
+        method="GET",
+        path="/parked-keys/counts",
+        role=Role.viewer,
+        name="countParkedKeys",
+        summary="How many keys are parked, by destination and the last failure of what waits first behind each.",
+        query=ParkedCountsQuery,
+        answer=list[shapes.ParkedCounts],
+        handle=count_parked,
+        slow=True,
     ),
     Route(
         method="POST",

@@ -64,7 +64,7 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
 
 def list_connected(asked: Asked[PageQuery, None]) -> Listed:
     facts, query = asked.facts, asked.query
-    number = asked.workspace.source(asked.names["source"]).id
+    number = asked.workspace.sources.named(asked.names["source"]).id
     return paging.of_all(
         [place for place in facts.places if place.removed_at is None and place.config.source == number],
         lambda place: (0, place.config.id),

@@ -5,6 +5,7 @@ line prints as JSON, too; a test holds the two together. What each thing means: 
 
 from milonga.api.shapes.accounts import Account as Account
 from milonga.api.shapes.accounts import AccountInFull as AccountInFull
+from milonga.api.shapes.accounts import AccountStanding as AccountStanding
 from milonga.api.shapes.accounts import Advice as Advice
 from milonga.api.shapes.accounts import NameableExample as NameableExample
 from milonga.api.shapes.accounts import SeenName as SeenName
@@ -16,6 +17,12 @@ from milonga.api.shapes.common import Health as Health
 from milonga.api.shapes.common import Moment as Moment
 from milonga.api.shapes.common import Position as Position
 from milonga.api.shapes.common import Removed as Removed
+from milonga.api.shapes.counts import Dataset as Dataset
+from milonga.api.shapes.counts import DeliveryMetrics as DeliveryMetrics
+from milonga.api.shapes.counts import DestinationStanding as DestinationStanding
+from milonga.api.shapes.counts import Overview as Overview
+from milonga.api.shapes.counts import SourceStanding as SourceStanding
+from milonga.api.shapes.counts import Volume as Volume
 from milonga.api.shapes.destinations import Connection as Connection
 from milonga.api.shapes.destinations import Destination as Destination
 from milonga.api.shapes.destinations import DestinationDetails as DestinationDetails
@@ -27,17 +34,16 @@ from milonga.api.shapes.destinations import FilterTrial as FilterTrial
 from milonga.api.shapes.destinations import HistoryEntry as HistoryEntry
 from milonga.api.shapes.destinations import InForce as InForce
 from milonga.api.shapes.destinations import LastHour as LastHour
+from milonga.api.shapes.destinations import RecentTrialFound as RecentTrialFound
 from milonga.api.shapes.destinations import RemovedDestination as RemovedDestination
 from milonga.api.shapes.destinations import Setting as Setting
 from milonga.api.shapes.destinations import SettingChange as SettingChange
 from milonga.api.shapes.destinations import Skip as Skip
-from milonga.api.shapes.events import ArrivalCounts as ArrivalCounts
-from milonga.api.shapes.events import Arrivals as Arrivals
 from milonga.api.shapes.events import Discard as Discard
 from milonga.api.shapes.events import DiscardCount as DiscardCount
 from milonga.api.shapes.events import Event as Event
+from milonga.api.shapes.events import OutcomeAt as OutcomeAt
 from milonga.api.shapes.events import OutcomeCount as OutcomeCount
-from milonga.api.shapes.events import Outcomes as Outcomes
 from milonga.api.shapes.events import Preview as Preview
 from milonga.api.shapes.events import ReceivedEvent as ReceivedEvent
 from milonga.api.shapes.events import Story as Story
@@ -54,7 +60,9 @@ from milonga.api.shapes.people import User as User
 from milonga.api.shapes.problems import Attention as Attention
 from milonga.api.shapes.problems import DeadLetter as DeadLetter
 from milonga.api.shapes.problems import DeadLetterCount as DeadLetterCount
+from milonga.api.shapes.problems import Example as Example
 from milonga.api.shapes.problems import FieldCount as FieldCount
+from milonga.api.shapes.problems import ParkedCounts as ParkedCounts
 from milonga.api.shapes.problems import ParkedKey as ParkedKey
 from milonga.api.shapes.problems import ProblemReason as ProblemReason
 from milonga.api.shapes.problems import Rehearsal as Rehearsal

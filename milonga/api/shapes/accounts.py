@@ -1,5 +1,7 @@
 """Accounts, and the names of modules and activities."""
 
+from typing import Literal
+
 from msgspec import Struct
 
 from milonga.api.shapes.common import Moment, Position
@@ -34,6 +36,45 @@ class AccountInFull(Account, frozen=True, kw_only=True, rename="camel"):
     modules: list[Usage]
     activities: list[Usage]
     types: dict[str, int]
+
+
+class Finding(Struct, frozen=True, kw_only=True, rename="camel"):
+    """
+    Something to know of an account: that needs somebody now (bad) or soon (warn), or is good to know (info). page: of
+    the console, where the next step is.
+    """
+
+    severity: Literal["bad", "warn", "info", "good"]
+    title: str
+    words: str
+    page: str | None
+
+
+class AccountEnd(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many of its newest events stand so at a destination; why in words, "" if there is nothing to say."""
+
+    state: str
+    code: str
+    events: int
+    why: str
+
+
+class AccountAt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How its newest events stand at one destination. lastDelivered: null if none of them was."""
+
+    destination: str
+    ends: list[AccountEnd]
+    problems: int
+    last_delivered: Position | None
+
+
+class AccountStanding(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Whether something is wrong with an account, the worst first. looked: so many of its newest events."""
+
+    account: str
+    findings: list[Finding]
+    looked: int
+    destinations: list[AccountAt]
 
 
 class SeenName(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from milonga.api.shapes.common import Moment
+from milonga.api.shapes.common import Moment, Position
 from milonga.workspace.delivery_settings import DeliverySettings
 
 
@@ -193,3 +193,50 @@ class FilterTrial(Struct, frozen=True, kw_only=True, rename="camel"):
     filters: list[FilterSeen]
     skip: Skip | None
     event: dict[str, Any] | None
+
+
+class FilterTally(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Events that met its condition, for which it could not be decided (why: of the last), and what it did."""
+
+    name: str
+    met: int
+    unsure: int
+    why: str
+    dropped: int
+    changed: int
+
+
+class RecentEvent(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One of the newest."""
+
+    position: Position
+    received_at: Moment
+    type: str
+    name: str | None
+    message_id: str | None
+
+
+class CodeCount(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many were kept back for this."""
+
+    code: str
+    events: int
+
+
+class CodeExamples(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Some of them; code "": of what goes on."""
+
+    code: str
+    events: list[RecentEvent]
+
+
+class RecentTrialFound(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What filters would make of the newest events of a source, back to `since`."""
+
+    events: int
+    since: Moment | None
+    kept: int
+    dropped: int
+    codes: list[CodeCount]
+    filters: list[FilterTally]
+    examples: list[CodeExamples]

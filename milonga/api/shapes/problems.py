@@ -9,9 +9,9 @@ from milonga.api.shapes.events import OutcomeCount
 
 
 class Attention(Struct, frozen=True, kw_only=True):
-    """Something that needs somebody. page: of the console, where it is mended."""
+    """Something that needs somebody, now (bad) or soon (warn). page: of the console, where it is mended."""
 
-    tone: Literal["bad", "warn"]
+    severity: Literal["bad", "warn"]
     title: str
     words: str
     page: str | None
@@ -56,6 +56,24 @@ class ParkedKey(Struct, frozen=True, kw_only=True, rename="camel"):
     code: str
     reason: str
     next_try: Moment | None
+
+
+class ParkedReason(Struct, frozen=True, kw_only=True, rename="camel"):
+    """So many keys wait for one reason."""
+
+    code: str
+    reason: str
+    keys: int
+
+
+class ParkedCounts(Struct, frozen=True, kw_only=True, rename="camel"):
+    """What is parked of one destination. exact: whether `byReason` counts all keys that failed."""
+
+    destination: str
+    keys: int
+    events: int
+    by_reason: list[ParkedReason]
+    exact: bool
 
 
 class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -118,6 +136,14 @@ class Rehearsal(Struct, frozen=True, kw_only=True, rename="camel"):
     examples: list[dict[str, Any]]
 
 
+class Since(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A later end of the same event."""
+
+    state: str
+    code: str
+    ended_at: Moment
+
+
 class ProblemReason(Struct, frozen=True, kw_only=True, rename="camel"):
     """So much was not delivered for one reason. kept: dead letters that wait for a decision."""
 
@@ -129,3 +155,20 @@ class ProblemReason(Struct, frozen=True, kw_only=True, rename="camel"):
     fix_at: dict[str, Any] | None
     trend: dict[str, Any]
     kept: int
+
+
+class Example(Struct, frozen=True, kw_only=True, rename="camel"):
+    """
+    An event that ended so. since: what became of it after that, null if nothing did; type and all below: null if the
+    event has left the log.
+    """
+
+    position: Position
+    ended_at: Moment
+    received_at: Moment
+    since: Since | None
+    type: str | None
+    name: str | None
+    user: str | None
+    account: str | None
+    message_id: str | None
