@@ -1,6 +1,7 @@
 """`milonga replay`: events of the past to a destination once more; first, what that would send."""
 
 import json as json_
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -33,12 +34,33 @@ def _moment(given: str) -> int:
         raise typer.BadParameter(str(error)) from None
 
 
+def _place(given: str) -> dict[str, int]:
+    found = re.fullmatch(r"(\d{1,9})-(\d{1,15})", given, re.ASCII)
+    if found is None:
+        raise typer.BadParameter(f"Expected a place of the log, such as 0-17, got {given!r:.60}.", param_hint="--at")
+    return {"partition": int(found[1]), "offset": int(found[2])}
+
+
 From = Annotated[
     int, typer.Option("--from", parser=_moment, metavar="TIME", help=f"Events that arrived from then on. {HELP}")
 ]
 To = Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="And before then. Default: now.")]
 AccountOnly = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
+UserOnly = Annotated[str | None, typer.Option("--user", parser=an_id, metavar="ID", help="Only of this user.")]
 NameOnly = Annotated[str | None, typer.Option("--event", metavar="NAME", help="Only track, page, screen of this name.")]
+CodeOnly = Annotated[
+    str | None,
+    typer.Option(
+        "--code",
+        parser=an_id,
+        metavar="CODE",
+        help="Only what ended with this code, such as missing_group_id, and was not delivered since.",
+    ),
+]
+At = Annotated[
+    list[str] | None,
+    typer.Option("--at", metavar="POSITION", help="Only the event at this place of the log, such as 0-17; repeatable."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also what newer events have set since.")]
 
 
@@ -48,7 +70,10 @@ def command(
     until: To = None,
     type_: Type = None,
     account: AccountOnly = None,
+    user: UserOnly = None,
     name: NameOnly = None,
+    code: CodeOnly = None,
+    at: At = None,
     overwrite: Overwrite = False,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = wishes.RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
@@ -73,7 +98,10 @@ def command(
         "to": instant(until),
         "type": type_,
         "account": account,
+        "user": user,
         "event": name,
+        "code": code,
+        "positions": [_place(one) for one in at] if at else None,
         "overwrite": overwrite,
         "rate": rate,
     }

@@ -11,7 +11,7 @@ from milonga.cli.asking import answers
 from milonga.cli.common import DATA, DataOption, JsonOption, note
 from milonga.cli.reaching import reached, say
 from milonga.cli.replay import later
-from milonga.cli.terminal import Column, clean, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.replay_rows import ReplayState
 
 app = typer.Typer(no_args_is_help=True, help="Replays: events sent once more (`milonga replay`).")
@@ -98,7 +98,11 @@ def _told(row: dict[str, Any]) -> Iterator[str]:
     """One replay, in words."""
     yield f"replay {row['replay']} to {row['destination']}: {row['state']}{_after(': ', row['reason'])}"
     yield f"asked for {row['askedAt']} by {row['by']}{_after('; ended ', row['endedAt'])}"
-    only = ", ".join(f"{name} {row[name]}" for name in ("type", "account", "event") if row[name] is not None)
+    narrowed = ("type", "account", "user", "event", "code")
+    only = ", ".join(
+        [f"{name} {row[name]}" for name in narrowed if row[name] is not None]
+        + ([many(row["chosen"], "chosen event")] if row["chosen"] is not None else [])
+    )
     yield f"what arrived from {row['from']} to {row['to']}{_after(', only ', only)}"
     over = "also what newer events have set since" if row["overwrite"] else "nothing newer is overwritten"
     yield f"at most {row['rate']:g} events a second; {over}"

@@ -168,9 +168,17 @@ def _command(data: Path, wanted: Wanted) -> Iterator[str]:
     yield from (sys.executable, "-m", "milonga", "replay", "--data", str(data), "--dry-run", "--json", "--progress")
     selection = wanted.selection
     yield from ("--from", instant(selection.since), "--to", instant(selection.until))
-    for option, value in (("type", selection.type), ("account", selection.account), ("event", selection.name)):
+    for option, value in (
+        ("type", selection.type),
+        ("account", selection.account),
+        ("user", selection.user),
+        ("event", selection.name),
+        ("code", selection.code),
+    ):
         if value is not None:
             yield f"--{option}={value}"
+    for partition, offset in selection.positions or ():
+        yield f"--at={partition}-{offset}"
     if wanted.overwrite:
         yield "--overwrite"
     yield from ("--", wanted.name)

@@ -23,6 +23,7 @@ from milonga.eventlog.api import Position
 from milonga.outcomes.erasing import erase_attempts, erase_words, set_aside_files
 from milonga.privacy.regulation import Deletion, Doomed, Regulation
 from milonga.privacy.subject import users_of_stamped
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.regulations import Regulations
 
@@ -177,6 +178,8 @@ class Eraser:
             await asyncio.sleep(LOOK_AGAIN)
         for runner in self._runners().values():
             runner.forget_words(users)
+        now = milliseconds()
+        self._recorder.record(Record(before=lambda store: store.replays.forget_users(users, now)))
 
     def _letters(self, doomed: Doomed) -> list[tuple[DeadLetter, str, int]]:
         """Copies of events that lie in the store itself, and as what."""

@@ -4,17 +4,19 @@ which of its events are on their way, and what became of the others. Written in 
 milonga.delivery.store, so that a position and the events it has passed are one commit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
 import apsw
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from milonga.delivery.rows import key_of, key_text
 from milonga.delivery.selection import Selection
 from milonga.destinations.contract import Key
+from milonga.destinations.http import MASK
 from milonga.eventlog.api import Offset, Position
 from milonga.spec.text import well_formed
 
@@ -150,6 +152,16 @@ class ReplayTables:
         ).fetchall()
         for (number,) in old:
             self._forget(number)
+
+    def forget_users(self, users: Collection[str], at: int) -> None:
+        """Those who are deleted: no replay says that it was for them, and one that goes on ends."""
+        rows: Iterable[tuple[Any, ...]] = self._db.execute("SELECT id, wanted FROM replays").fetchall()
+        for replay, text in rows:
+            wanted = msgspec.json.decode(text, type=Selection)
+            if wanted.user in users:
+                self.set_state(replay, ReplayState.stopped, "The user it was for was deleted.", at)
+                masked = _encode(replace(wanted, user=MASK))
+                self._db.execute("UPDATE replays SET wanted = ? WHERE id = ?", (masked, replay))
 
     def forget(self, destination: int) -> None:
         """Of a removed destination."""

@@ -20,6 +20,7 @@ from milonga.delivery.detours import account_of
 from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.finding import stretch
 from milonga.delivery.parking import Parking
+from milonga.delivery.picking import Picker
 from milonga.delivery.ratelimit import RateLimit
 from milonga.delivery.recorder import Record
 from milonga.delivery.replay_rows import Joined, Replay, ReplayState, Way
@@ -152,7 +153,9 @@ class Replaying:
             if partition in known:
                 continue
             wanted = replay.wanted
-            known[partition] = way = Way(*await stretch(work.tools.log, partition, wanted.since, wanted.until))
+            after, upto = await stretch(work.tools.log, partition, wanted.since, wanted.until)
+            after = await self._picker(replay).first(partition, after, upto)
+            known[partition] = way = Way(after, upto)
 
             def set_way(store: DeliveryStore, partition: int = partition, way: Way = way) -> None:
                 store.replays.set_way(replay.id, partition, way)
@@ -224,34 +227,41 @@ class Replaying:
 
     async def _go_through(self, replay: Replay, partition: int, way: Way, rate: RateLimit) -> bool:
         """Let what is asked for join, in order. False if it is not to go on."""
-        work, at = self._work, way.after
+        work, at, picker = self._work, way.after, self._picker(replay)
         while at < way.upto:
             if not await self._may_look(replay):
                 return False
-            items = await work.tools.log.read(partition, at, min(AT_ONCE, way.upto - at))
-            items = [item for item in items if item.position.offset <= way.upto]
-            if not items:
-                self._record(replay, partition, way.upto, gone=way.upto - at)
-                break
-            gone = items[0].position.offset - at - 1
-            if gone:
-                self._record(replay, partition, at + gone, gone=gone)
-            wanted = [item for item in items if isinstance(item, Stored) and replay.wanted.fits(item)]
-            if any(isinstance(item, Damaged) for item in items):
-                self._counts[LEFT, "damaged_record"] += sum(isinstance(item, Damaged) for item in items)
-            unsettled = {stored.position for stored in wanted if self._may_end(stored)}
-            outcomes = await outcomes_of(work, wanted)
+            page = await picker.page(partition, at, way.upto)
+            if page.gone:
+                self._record(replay, partition, page.begin, gone=page.gone)
+            fitting = [item for item in page.items if isinstance(item, Stored) and replay.wanted.fits(item)]
+            if damaged := sum(isinstance(item, Damaged) for item in page.items):
+                self._counts[LEFT, "damaged_record"] += damaged
+            unsettled = {stored.position for stored in fitting if self._may_end(stored)}
+            outcomes = await outcomes_of(work, fitting)
+            wanted = [stored for stored in fitting if replay.wanted.ended_so(outcomes(stored))]
             for stored in wanted:
                 if not await self._may_join(replay, stored.position, rate):
                     return False
                 if stored.position in unsettled:
                     outcomes = await outcomes_of(work, wanted)
+                    if not replay.wanted.ended_so(outcomes(stored)):
+                        continue
                 await self._note_further(partition)
                 self._take(replay, stored, outcomes(stored))
-            at = items[-1].position.offset
+            at = page.upto
             self._record(replay, partition, at)
             await asyncio.sleep(REST)
         return True
+
+    def _picker(self, replay: Replay) -> Picker:
+        tools, number = self._work.tools, self._work.config.id
+
+        async def look(code: str, partition: int, after: Offset, upto: Offset, limit: int) -> list[Offset]:
+            look_up = partial(tools.outcomes.places, number, code, partition, after, upto, limit)
+            return await asyncio.get_running_loop().run_in_executor(tools.aside, look_up)
+
+        return Picker(tools.log, replay.wanted, look, AT_ONCE)
 
     def _record(self, replay: Replay, partition: int, after: Offset, gone: int = 0) -> None:
         counted = dict(self._counts)

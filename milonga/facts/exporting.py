@@ -1,18 +1,22 @@
 """
-Dead letters as files to take away: JSON lines, or CSV for a spreadsheet. Made while it is read, a page at a time, so
-that memory does not grow with how many there are.
+Dead letters, and what was skipped, as files to take away: JSON lines, or CSV for a spreadsheet. Made while it is read,
+a page at a time, so that memory does not grow with how many there are.
 """
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 
 from milonga.delivery.letter_list import ALL, LetterFilter, LetterMark, letters
+from milonga.delivery.selection import Selection
 from milonga.facts.dead import as_row
-from milonga.facts.facts import Facts
+from milonga.facts.facts import Facts, Place
+from milonga.facts.problems import Example, example_as_row
+from milonga.facts.skipped import all_ended
+from milonga.outcomes.model import State
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 MEDIA_TYPES: Final[dict[Format, str]] = {"jsonl": "application/x-ndjson", "csv": "text/csv; charset=utf-8"}
@@ -20,6 +24,10 @@ MEDIA_TYPES: Final[dict[Format, str]] = {"jsonl": "application/x-ndjson", "csv":
 AT_ONCE: Final = 200  #: letters
 COLUMNS: Final = (
     *("destination", "diedAt", "code", "reason", "type", "name", "account", "user", "messageId", "receivedAt"),
+    "event",
+)
+ENDED_COLUMNS: Final = (
+    *("destination", "endedAt", "state", "code", "now", "type", "name", "account", "user", "messageId", "receivedAt"),
     "event",
 )
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -47,20 +55,45 @@ def export(
         mark = page.next
 
 
-def head(format_: Format) -> bytes:
-    """What comes before all lines."""
-    return _csv(list(COLUMNS)) if format_ == "csv" else b""
-
-
-def line(row: Mapping[str, Any], event: bytes, format_: Format) -> bytes:
+def export_ended(
+    facts: Facts, place: Place, state: State, code: str, wanted: Selection, *, format_: Format = "jsonl"
+) -> Iterator[bytes]:
     """
-    row    as milonga.facts.dead has it
-    event  as it arrived
+    Events that ended with one reason and fit (milonga.facts.skipped), newest end first. `now`: how they stand by now.
+    """
+    if format_ == "csv":
+        yield head(format_, ENDED_COLUMNS)
+    for some in all_ended(facts, place, state, code, wanted):
+        if some:
+            yield b"".join(_ended_line(place, one, format_) for one in some)
+
+
+def _ended_line(place: Place, one: Example, format_: Format) -> bytes:
+    outcome = one.outcome
+    row: dict[str, Any] = {
+        "destination": place.config.name,
+        "state": outcome.state.name,
+        "code": outcome.code,
+        "now": (one.since or outcome).state.name,
+    }
+    row |= {name: value for name, value in example_as_row(one).items() if name != "since"}
+    return line(row, None if one.stored is None else one.stored.event.body, format_, ENDED_COLUMNS)
+
+
+def head(format_: Format, columns: Sequence[str] = COLUMNS) -> bytes:
+    """What comes before all lines."""
+    return _csv(list(columns)) if format_ == "csv" else b""
+
+
+def line(row: Mapping[str, Any], event: bytes | None, format_: Format, columns: Sequence[str] = COLUMNS) -> bytes:
+    """
+    row    such as milonga.facts.dead has it
+    event  as it arrived; None if it has left the log
     """
     if format_ == "jsonl":
-        return msgspec.json.encode({**row, "event": _raw(event)}) + b"\n"
-    cells = {**row, "event": event.decode(errors="replace")}
-    return _csv([defused(cells[name]) for name in COLUMNS])
+        return msgspec.json.encode({**row, "event": None if event is None else _raw(event)}) + b"\n"
+    cells = {**row, "event": None if event is None else event.decode(errors="replace")}
+    return _csv([defused(cells[name]) for name in columns])
 
 
 def _raw(body: bytes) -> msgspec.Raw | str:

@@ -14,7 +14,7 @@ from milonga.delivery.letter_list import LetterFilter, count_by_code, letters
 from milonga.delivery.parked_list import count_keys
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.contract import Skip
-from milonga.eventlog.api import Damaged, Stored
+from milonga.eventlog.api import Stored
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.examples import NEWEST, Examples, Mark, examples
 from milonga.outcomes.explain import name_of
@@ -211,7 +211,7 @@ def as_row(facts: Facts, reason: Reason) -> dict[str, Any]:
 
 class Example(Struct, frozen=True):
     """
-    stored  None if the log has it no more
+    stored  None if the log has it no more, or it cannot be read
     since   what became of it after this outcome; None if that is the last
     """
 
@@ -225,15 +225,15 @@ def newest(
 ) -> tuple[list[Example], Examples]:
     """A page of examples, newest first, and what the next one needs."""
     page = examples(facts.outcomes, destination, state, code, before=before, limit=limit)
-    all_of = facts.outcomes.of_many([one.position for one in page.outcomes])
-    return [_example(facts, outcome, all_of.get(outcome.position, [])) for outcome in page.outcomes], page
+    positions = [one.position for one in page.outcomes]
+    all_of = facts.outcomes.of_many(positions)
+    there = {one.position: one for one in facts.log.at_each([position.offset for position in positions])}
+    return [_example(one, there.get(one.position), all_of.get(one.position, [])) for one in page.outcomes], page
 
 
-def _example(facts: Facts, outcome: Outcome, all_: list[Outcome]) -> Example:
+def _example(outcome: Outcome, stored: Stored | None, all_: list[Outcome]) -> Example:
     mine = [one for one in all_ if one.destination == outcome.destination]
-    since = mine[0] if mine and mine[0].ended_at > outcome.ended_at else None
-    stored = facts.log.at(outcome.position)
-    return Example(outcome, None if isinstance(stored, Damaged) else stored, since)
+    return Example(outcome, stored, mine[0] if mine and mine[0].ended_at > outcome.ended_at else None)
 
 
 def example_as_row(example: Example) -> dict[str, Any]:

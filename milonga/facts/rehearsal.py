@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from milonga.delivery.finding import stretch
 from milonga.delivery.newest import Newest
+from milonga.delivery.picking import Picker
 from milonga.delivery.replay_rules import counts, has_set, requests_of
 from milonga.delivery.selection import Selection
 from milonga.delivery.switching import Fate, fate, spans
@@ -43,7 +44,8 @@ Told = Callable[[str, int, int], None]
 
 class Rehearsed:
     """
-    looked   events that arrived in the range, of all sources
+    looked   events that arrived in the range, of all sources; of those that were skipped and the like, or chosen, if only
+             such are wanted
     types    of those that take part
     fates    (state and code the first time, what now, code) -> events. Now: one of SENT; skipped; or waiting, which is
              left alone: it has not ended yet
@@ -110,6 +112,7 @@ class Rehearsal:
         reader = SqliteLogReader(self._folder)
         try:
             after, upto = await stretch(reader, 0, self._wanted.since, self._wanted.until)
+            after = await self._picker(reader, self._wanted).first(0, after, upto)
             end = await reader.end(0)
         finally:
             await reader.close()
@@ -118,7 +121,7 @@ class Rehearsal:
             newest = await self._look_for_newest(after, end, tell)
         found = Rehearsed()
         try:
-            async for page in self._pages("Comparing", after, upto, tell):
+            async for page in self._pages("Comparing", after, upto, tell, self._wanted):
                 found.looked += sum(self._in_time(stored) for stored in page if isinstance(stored, Stored))
                 found.damaged += sum(isinstance(one, Damaged) for one in page)
                 wanted = [one for one in page if isinstance(one, Stored) and self._wanted.fits(one)]
@@ -131,16 +134,26 @@ class Rehearsal:
     def _in_time(self, stored: Stored) -> bool:
         return self._wanted.since <= stored.event.stamp.received_at < self._wanted.until
 
-    async def _pages(self, what: str, after: Offset, upto: Offset, tell: Told) -> AsyncIterator[list[Stored | Damaged]]:
+    async def _pages(
+        self, what: str, after: Offset, upto: Offset, tell: Told, wanted: Selection | None = None
+    ) -> AsyncIterator[list[Stored | Damaged]]:
+        """wanted: read only where these may lie"""
         reader = SqliteLogReader(self._folder)
+        picker, at = self._picker(reader, wanted), after
         try:
-            at = after
-            while at < upto and (page := await reader.read(0, at, min(AT_ONCE, upto - at))):
-                at = page[-1].position.offset
-                yield page
+            while at < upto:
+                page = await picker.page(0, at, upto)
+                at = page.upto
+                yield page.items
                 tell(what, at - after, upto - after)
         finally:
             await reader.close()
+
+    def _picker(self, reader: SqliteLogReader, wanted: Selection | None) -> Picker:
+        async def look(code: str, partition: int, after: Offset, upto: Offset, limit: int) -> list[Offset]:
+            return self._facts.outcomes.places(self._config.id, code, partition, after, upto, limit)
+
+        return Picker(reader, wanted, look, AT_ONCE)
 
     # Who was the last to set what
 
@@ -171,6 +184,8 @@ class Rehearsal:
         waiting = self._waiting(page)
         outcomes = self._outcomes(page)
         for one in page:
+            if not self._wanted.ended_so(outcomes(one)):
+                continue
             found.types[one.event.stamp.type] += 1
             event = _read(one)
             first = self._first(one, waiting.get(one.position), outcomes(one))

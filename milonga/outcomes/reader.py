@@ -87,6 +87,20 @@ class OutcomeReader:
         query = "SELECT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ? AND destination = ?"
         return {row[0] for row in self.of_each(lambda db: db.execute(query, (partition, offset, upto, destination)))}
 
+    def places(
+        self, destination: int, code: str, partition: int, after: Offset, upto: Offset, limit: int
+    ) -> list[Offset]:
+        """
+        The first so many offsets between the two, ascending, whose events have an outcome with this code (not ""). By the
+        order of the rows, which is that of the log: it costs a look at every row between the two.
+        """
+        query = (
+            "SELECT DISTINCT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ?"
+            " AND destination = ? AND code = ? ORDER BY offset LIMIT ?"
+        )
+        given = (partition, after, upto, destination, code, limit)
+        return sorted({row[0] for row in self.of_each(lambda db: db.execute(query, given))})[:limit]
+
     def last_ended(self, destination: int, positions: Iterable[Position]) -> dict[Position, int]:
         """When those of them that have an outcome at this destination ended last, unix milliseconds."""
         wanted, found = list(positions), dict[Position, int]()

@@ -136,13 +136,13 @@ def told_of(args: Mapping[str, object]) -> Changes:
             case _ if name in _NOT_TOLD:
                 continue
             case Mapping():  # which events
-                told |= {field: _told(field, one) for field, one in value.items() if field not in _NOT_TOLD}
+                told |= dict(_told(field, one) for field, one in value.items() if field not in _NOT_TOLD)
             case [int(partition), int(offset)] if name == "position":
                 told["event"] = f"{partition}-{offset}"
             case list() | tuple():
                 told[_COUNTED.get(name, name)] = len(value)
             case _:
-                told[name] = _told(name, value)
+                told |= [_told(name, value)]
     return added(**told)
 
 
@@ -152,11 +152,13 @@ _COUNTED: Final = {"positions": "events", "lines": "keys"}
 _TIMES: Final = frozenset({"since", "until"})  #: unix milliseconds
 
 
-def _told(name: str, value: object) -> object:
+def _told(name: str, value: object) -> tuple[str, object]:
+    if isinstance(value, list | tuple) and name in _COUNTED:
+        return _COUNTED[name], len(value)
     if isinstance(value, int) and name in _TIMES:
         at = datetime.fromtimestamp(value / 1000, UTC) if abs(value) < 2**47 else None
-        return value if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
-    return value if value is None or isinstance(value, (bool, int, float)) or name in OUR_WORDS else MASK
+        return name, value if at is None else at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return name, value if value is None or isinstance(value, (bool, int, float)) or name in OUR_WORDS else MASK
 
 
 def _cut(value: object) -> object:

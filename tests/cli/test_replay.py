@@ -131,6 +131,25 @@ def test_times_types_accounts_and_names_narrow_it(data: Path) -> None:
     assert asked("replay", "totango", *at, "--dry-run", "--data", str(data))["events"] == 2
 
 
+def test_what_ended_with_a_code_is_found_and_nothing_that_was_delivered(data: Path) -> None:
+    told = replay(data, "--code", "disabled")
+    assert (told["looked"], told["events"], told["send"]) == (1, 1, 1)
+    assert fates(told) == {("skipped disabled", "new", ""): 1}
+    told = replay(data, "--code", "missing_group_id", "--type", "track")
+    assert fates(told) == {("skipped missing_group_id", "skipped", "missing_group_id"): 1}
+    assert replay(data, "--code", "http_400", "--user", "bob")["events"] == 0
+    assert replay(data, "--code", "never_seen")["events"] == 0
+    assert replay(data, "--user", "bob")["events"] == 1
+
+
+def test_single_events_are_chosen_by_their_place(data: Path) -> None:
+    told = replay(data, "--at", "0-4", "--at", "0-5", "--at", "0-900")
+    assert fates(told) == {("delivered", "same", ""): 1, ("skipped disabled", "new", ""): 1}
+    assert replay(data, "--at", "0-4", "--at", "0-5", "--code", "disabled")["events"] == 1
+    done = milonga("replay", "totango", *RANGE, "--at", "5", "--dry-run", "--data", str(data))
+    assert (done.returncode, "Expected a place of the log" in done.stderr) == (2, True)
+
+
 def test_wrong_use_is_told_in_words(data: Path) -> None:
     where = ["--data", str(data)]
     done = milonga("replay", "nobody", *RANGE, "--dry-run", *where)
@@ -173,7 +192,7 @@ def test_without_a_server_it_is_asked_for_and_a_destination_that_is_off_takes_no
 
 
 def test_replays_are_listed_with_what_became_of_their_events(data: Path) -> None:
-    wanted = Selection(source=1, since=T, until=T + 10_000, type="track")
+    wanted = Selection(source=1, since=T, until=T + 10_000, type="track", code="too_old", positions=(Position(0, 5),))
     row = Replay(id=3, destination=1, asked_at=T, by="cli", wanted=wanted, rate=5.0, overwrite=False)
     with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
         store.replays.begin(row)
@@ -188,7 +207,10 @@ def test_replays_are_listed_with_what_became_of_their_events(data: Path) -> None
         {"state": "left", "code": "superseded", "events": 2},
     ]
     assert "2 not sent superseded" in milonga("replays", "list", *where).stdout
-    assert "No server is running" in milonga("replays", "show", "3", *where).stdout
+    assert (told["code"], told["chosen"], told["user"]) == ("too_old", 1, None)
+    shown = milonga("replays", "show", "3", *where).stdout
+    assert "No server is running" in shown
+    assert "only type track, code too_old, 1 chosen event" in shown
     assert "it is done when" in milonga("replays", "stop", "3", *where).stderr
     with contextlib.closing(DeliveryStore(data / "delivery.db")) as store, store.transaction():
         store.replays.set_state(3, ReplayState.stopped, "", T)

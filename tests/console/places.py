@@ -46,6 +46,7 @@ PAGES = {
     "problems-7d": "/problems?destination=totango&span=7d",
     "problems-skips": "/problems/skips",
     "problems-reason": "/problems/skips?destination=totango&code=missing_group_id",
+    "problems-reason-none": "/problems/skips?destination=totango&code=missing_group_id&account=none",
     "problems-dead": "/problems/dead",
     "problems-dead-none": "/problems/dead?destination=totango&account=none",
     "problems-letter": "/problems/dead/letter/1-0-91",

@@ -27,6 +27,8 @@ from tests.running import Client, eventually, track
 KEY = "k-problems"
 REFUSED = '<b onclick="alert(1)">refused</b>'  #: name of the events that the receiver refuses
 WAITING = 110  #: events behind one key that is parked
+EXCLUDED = (501, 502)  #: events that are skipped for what their sender said
+OF_EXCLUDED = "/problems/skips?destination=totango&code=FILTERED_BY_INTEGRATIONS_OBJECT"
 VIEWER, EDITOR = Role.viewer, Role.editor
 
 
@@ -40,7 +42,7 @@ def totango() -> Iterator[Receiving]:
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Iterator[Console]:
     """
-    Four dead letters and two events without an account at `totango`; a line of WAITING events that is parked at
+    Four dead letters, two events without an account and two that their sender excluded at `totango`; a line of WAITING events that is parked at
     `paused`; `quiet`, to which nothing went.
     """
     with console_of(tmp_path_factory.mktemp("problems")) as running:
@@ -56,9 +58,10 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
         with Client(running.milonga.port, KEY) as client:
             client.send([track(n, f"u-{n}", f"a-{n}") | {"event": REFUSED} for n in range(1, 5)])
             client.send([{"type": "track", "userId": "u", "event": "Job", "messageId": f"m-job-{n}"} for n in (1, 2)])
+            client.send([track(n, f"u-{n}", "acme", integrations={"All": False}) for n in EXCLUDED])
             client.send([track(n, "ada", "acme") for n in range(100, 100 + WAITING)])
         reader = OutcomeReader(running.data / "outcomes")
-        eventually(lambda: sum(reader.totals().values()) >= 8 + WAITING, "all have come to their end at totango")
+        eventually(lambda: sum(reader.totals().values()) >= 12 + WAITING, "all have come to their end at totango")
         eventually(lambda: "1 parked key" in text(running.get("/problems/parked")), "its line is parked")
         yield running
 
@@ -135,14 +138,40 @@ def test_a_reason_has_its_newest_examples_and_a_chart(console: Console) -> None:
     assert console.get("/problems/skips?destination=nobody&code=x").status == 404
 
 
-def test_a_replay_is_offered_for_the_time_looked_at_and_not_where_it_mends_nothing(console: Console) -> None:
-    page = console.get("/problems/skips?destination=totango&code=filter:old&span=7d", Role.editor)
-    assert 'href="/replays/new?destination=totango&amp;from=7d"' in page.text
-    assert "also what was delivered then" in text(page)
-    form = console.get("/replays/new?destination=totango&from=7d", Role.editor)
-    assert re.search(r'name="from"[^>]* value="7d"', form.text)
-    page = console.get("/problems/skips?destination=totango&code=missing_group_id", Role.editor)
-    assert "/replays/new" not in page.text
+def test_skipped_events_are_found_by_what_they_are_about(console: Console) -> None:
+    assert "m-501" in text(console.get(OF_EXCLUDED))
+    one = text(console.get(f"{OF_EXCLUDED}&user=u-502&from=1h&type=track&account=acme&event=e-502"))
+    assert "m-502" in one
+    assert "m-501" not in one
+    for nothing in ("account=nobody", "type=group", "to=1h", "from=2099-01-01", "event=e-1"):
+        assert "No event fits" in text(console.get(f"{OF_EXCLUDED}&{nothing}"))
+    wrong = console.get(f"{OF_EXCLUDED}&from=soon")
+    assert wrong.status == 422
+    assert "is no moment" in wrong.text
+    assert 'value="soon"' in wrong.text, "what was typed is still there"
+
+
+def test_skipped_events_are_taken_away_as_a_file(console: Console) -> None:
+    lines = console.get(f"{OF_EXCLUDED.replace('skips?', 'skips/export?')}&format=jsonl").text.splitlines()
+    assert {json.loads(line)["messageId"] for line in lines} == {"m-501", "m-502"}
+    assert json.loads(lines[0])["event"]["integrations"] == {"All": False}
+    answer = console.get(f"{OF_EXCLUDED.replace('skips?', 'skips/export?')}&format=csv&user=u-501")
+    (row,) = csv.DictReader(io.StringIO(answer.text))
+    assert (row["user"], row["state"], row["now"]) == ("u-501", "skipped", "skipped")
+    assert "skipped.csv" in answer.headers["content-disposition"]
+    assert console.get("/problems/skips/export?destination=nobody&code=x").status == 404
+    assert console.get("/problems/skips/export?destination=totango").status == 404
+
+
+def test_where_nothing_is_mended_the_dry_run_says_so(console: Console) -> None:
+    form = {"destination": "totango", "code": "missing_group_id", "scope": "all"}
+    run = console.post("/problems/skips/resend", form, EDITOR).headers["location"]
+    eventually(lambda: "Would be sent" in text(console.get(run)), "the dry run is done")
+    page = text(console.get(run, EDITOR))
+    assert "2 events would be skipped again, as missing_group_id" in page
+    assert "Start the replay" not in page
+    assert said(console, "/problems/skips/resend", **{**form, "scope": "chosen"}) == "No event was chosen."
+    assert console.post("/problems/skips/resend", {"destination": "totango"}, EDITOR).status == 404
 
 
 def test_dead_letters_are_found_by_what_they_are_about(console: Console) -> None:
@@ -172,7 +201,7 @@ def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
     [
         *("/problems/dead/resend", "/problems/dead/discard", "/problems/dead/letter/1-0-1/edit"),
         *("/problems/dead/letter/1-0-1/check", "/problems/parked/retry", "/problems/parked/release"),
-        *("/problems/parked/skip", "/replays/look", "/replays/1/stop", "/replays/dry-runs/1/start"),
+        *("/problems/parked/skip", "/problems/skips/resend", "/replays/look", "/replays/1/stop", "/replays/dry-runs/1/start"),
     ],
 )
 def test_a_viewer_changes_nothing(console: Console, path: str) -> None:
@@ -184,7 +213,7 @@ def test_a_viewer_changes_nothing(console: Console, path: str) -> None:
 
 
 def test_a_viewer_is_offered_no_change(console: Console) -> None:
-    for path in ("/problems/dead", "/problems/parked", f"/problems/dead/letter/{letters(console)[0]}"):
+    for path in ("/problems/dead", "/problems/parked", OF_EXCLUDED, f"/problems/dead/letter/{letters(console)[0]}"):
         main = console.get(path, VIEWER).text.partition("<main")[2]
         assert '<form method="post"' not in main
         assert "<textarea" not in main
@@ -192,6 +221,28 @@ def test_a_viewer_is_offered_no_change(console: Console) -> None:
 
 
 # Putting right
+
+
+def test_a_skipped_event_is_chosen_looked_at_and_resent_once(
+    console: Console, totango: Receiving, browser: Browser
+) -> None:
+    with console.visiting(browser, EDITOR) as page:
+        page.goto(f"{console.url}{OF_EXCLUDED}")
+        page.get_by_role("checkbox", name="m-501").check()
+        page.get_by_role("button", name="Resend chosen").click()
+        page.get_by_role("heading", name="What would be sent").wait_for()
+        assert "m-501" in page.locator("#run").inner_text()
+        assert "m-502" not in page.locator("#run").inner_text()
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Start the replay").click()
+        page.get_by_text("has begun.").wait_for()
+    eventually(lambda: told(console, "m-501")["state"] == "delivered", "delivered")
+    assert [old["code"] for old in told(console, "m-501")["before"]] == ["FILTERED_BY_INTEGRATIONS_OBJECT"]
+    assert told(console, "m-502")["state"] == "skipped"
+    listed = console.get(OF_EXCLUDED, EDITOR).text
+    assert re.findall(r'name="event_at" value="([^"]*)" aria-label="[^"]*(m-50.)"', listed)[0][1] == "m-502"
+    assert listed.count('name="event_at"') == 1, "what was delivered since is not sent again"
+    assert "delivered" in text(console.get(OF_EXCLUDED))
 
 
 def test_a_dead_letter_is_resent_from_the_table(console: Console, totango: Receiving, browser: Browser) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from milonga.delivery.replaying import ON_THEIR_WAY
@@ -97,6 +98,36 @@ def test_a_replay_sends_each_event_once_more_behind_live_ones_although_it_is_kil
     assert [(old["state"], "replay" in old) for old in at["before"]] == [("delivered", False)]
     assert f"by replay {number}" in milonga.say("explain", "m-0")
     assert milonga.explain(f"m-{TRACKS}")["before"][0]["state"] == "skipped"
+
+
+def test_what_a_filter_kept_back_is_sent_once_that_is_gone_and_nothing_else(
+    tmp_path: Path, totango: Receiving
+) -> None:
+    with Milonga(tmp_path / "data") as milonga:
+        milonga.say("sources", "add", "web", "--write-key", KEY)
+        settings = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango.url}/pixel.gif/")
+        milonga.say("destinations", "add", "totango", "--source", "web", *settings)
+        milonga.say("destinations", "filters", "totango", "add", "odd", "--when", "properties.odd == 1", "--drop")
+        milonga.start()
+        send(milonga, *(track(n, "u", f"a{n % 3}", properties={"odd": n % 2}) for n in range(12)))
+        eventually(lambda: milonga.explain("m-11")["code"] == "filter:odd", "the last one is skipped")
+        eventually(lambda: len(totango.accepted()) == 6, "the others are delivered")
+
+        of_code = ("replay", "totango", "--from", "1h", "--code", "filter:odd")
+        told = milonga.ask(*of_code, "--dry-run")
+        assert [(one["now"], one["code"], one["events"]) for one in told["outcomes"]] == [("skipped", "filter:odd", 6)]
+        milonga.say("destinations", "filters", "totango", "remove", "odd")
+        told = milonga.ask(*of_code, "--dry-run")
+        assert (told["looked"], told["send"]) == (6, 6)
+        number = json.loads(milonga.run(*of_code, "--yes", "--json").stdout)["replay"]
+        eventually(lambda: milonga.ask("replays", "show", str(number))["state"] == "done", "the end")
+
+        assert names(totango) == Counter(f"e-{n}" for n in range(12))
+        shown = milonga.ask("replays", "show", str(number))
+        assert shown["outcomes"] == [{"state": "delivered", "code": "", "events": 6}]
+        at = milonga.explain("m-11")
+        assert (at["state"], at["replay"], at["before"][0]["code"]) == ("delivered", number, "filter:odd")
+        assert milonga.ask(*of_code, "--dry-run")["events"] == 0, "they are delivered by now"
 
 
 def names(totango: Receiving) -> Counter[str]:

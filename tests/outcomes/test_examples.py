@@ -138,3 +138,18 @@ def test_periods_count_what_ended_in_each_also_of_files_that_are_gone(tmp_path: 
     assert len(segments(tmp_path)) == 1
     assert reader.periods(AT // MINUTE + 200, 60, [State.skipped]) == {}
     writer.close()
+
+
+def test_places_of_a_code_come_in_the_order_of_the_log_and_once_each(tmp_path: Path) -> None:
+    written, reader = many(tmp_path), OutcomeReader(tmp_path)
+    for destination in (1, 2):
+        for code in (*CODES, "http_400"):
+            mine = [one for one in written if (one.destination, one.code) == (destination, code)]
+            expected = sorted({one.position.offset for one in mine if 2_000 < one.position.offset <= 9_000})
+            assert reader.places(destination, code, 0, 2_000, 9_000, 10_000) == expected
+            found, after = list[int](), 2_000
+            while some := reader.places(destination, code, 0, after, 9_000, 7):
+                found, after = found + some, some[-1]
+            assert found == expected
+    assert reader.places(1, "http_400", 1, 0, 10_000, 10) == [], "another partition"
+    assert reader.places(3, "http_400", 0, 0, 10_000, 10) == []

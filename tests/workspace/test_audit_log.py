@@ -122,6 +122,8 @@ def test_commands_without_what_events_said(workspace: Workspace) -> None:
     ask("discard", {"destination": number, "positions": None, "wanted": {"code": "http_400", "user": HUSH}}, by=ADA)
     wanted = {"source": 1, "since": 1_700_000_000_000, "until": 2**60, "type": "track", "account": HUSH, "name": None}
     ask("replay", {"destination": number, "wanted": wanted, "rate": 5, "overwrite": False}, by=ADA)
+    chosen = {"code": "filter:odd", "user": HUSH, "positions": [[0, 1], [0, 2]]}
+    ask("replay", {"destination": number, "wanted": chosen}, by=ADA)
     ask("set_replay", {"replay": 3, "state": "stopped"}, by=ADA)
     ask("parked_retry", {"destination": number, "lines": [[HUSH, 0, 1]], "whole": True}, by=ADA)
     ask("edit", {"destination": number, "position": [0, 7], "event": HUSH, "died_at": 5}, by=ADA)
@@ -136,6 +138,7 @@ def test_commands_without_what_events_said(workspace: Workspace) -> None:
             "printer",
             {**replay, "account": (None, "***"), "rate": (None, 5), "overwrite": (None, False)},
         ),
+        ("command.replay", "printer", {"code": (None, "filter:odd"), "user": (None, "***"), "events": (None, 2)}),
         ("command.set_replay", "", {"replay": (None, 3), "state": (None, "stopped")}),
         ("command.parked_retry", "printer", {"keys": (None, 1), "whole": (None, True)}),
         ("command.edit", "printer", {"event": (None, "0-7")}),

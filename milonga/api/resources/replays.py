@@ -11,7 +11,8 @@ from milonga.api.problem import Problem
 from milonga.api.resources.commands import number_of
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.replay_rows import KEPT, Replay, ReplayState
-from milonga.delivery.selection import Selection
+from milonga.delivery.selection import MOST_CHOSEN, Selection
+from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
 from milonga.facts.rehearsal import Rehearsal, as_json
@@ -37,10 +38,18 @@ class ReplaysQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     destination: str | None = None
 
 
+class At(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A place of the log."""
+
+    partition: Annotated[int, Meta(ge=0, le=2**53)]
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
+
+
 class NewReplay(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """
-    Which events: those that arrived from a moment on and before another (now, unless told); of one type, account, name.
-    overwrite: also what newer events have set since. rate: events a second.
+    Which events: those that arrived from a moment on and before another (now, unless told); of one type, account, user,
+    name. code: those that ended with it, such as missing_group_id, and of which nothing was delivered since. positions:
+    these alone. overwrite: also what newer events have set since. rate: events a second.
     """
 
     destination: str
@@ -48,7 +57,10 @@ class NewReplay(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     to: Moment = "now"
     type: EventType | None = None
     account: str | None = None
+    user: str | None = None
     event: str | None = None
+    code: Annotated[str, Meta(min_length=1)] | None = None
+    positions: Annotated[list[At], Meta(min_length=1, max_length=MOST_CHOSEN)] | None = None
     overwrite: bool = False
     rate: Annotated[float, Meta(ge=wishes.RATES[0], le=wishes.RATES[1])] = wishes.RATE
 
@@ -144,7 +156,10 @@ def _wanted(facts: Facts, body: NewReplay, now: int) -> tuple[Place, Selection]:
         until=until,
         type=body.type,
         account=body.account,
+        user=body.user,
         name=body.event,
+        code=body.code,
+        positions=None if body.positions is None else tuple(Position(at.partition, at.offset) for at in body.positions),
     )
     return place, wanted
 

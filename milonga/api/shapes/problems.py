@@ -77,7 +77,10 @@ class ParkedCounts(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
-    """Events of the past, sent once more. left: still to be looked at; outcomes with `left`: not sent, by decision."""
+    """
+    Events of the past, sent once more. chosen: how many places of the log were named; null: all that fit. left: still to
+    be looked at; outcomes with `left`: not sent, by decision.
+    """
 
     replay: int
     destination: str
@@ -90,7 +93,10 @@ class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
     to: Moment
     type: str | None
     account: str | None
+    user: str | None
     event: str | None
+    code: str | None
+    chosen: int | None
     rate: float
     overwrite: bool
     left: int | None

@@ -9,17 +9,13 @@ from milonga.console.table import shows
 from milonga.console.visit import Visit, address
 from milonga.facts import problems
 from milonga.facts.facts import Facts, Place
-from milonga.index.catalogue import WithoutAccount
-from milonga.outcomes.examples import NEWEST, Mark
+from milonga.outcomes.examples import Mark
 from milonga.outcomes.model import State
-from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 
 MOST: Final = 25  #: reasons on one page: each takes some milliseconds
-EXAMPLES: Final = 25
 HOUR: Final = 3_600_000  #: milliseconds
-NO_ACCOUNT: Final = "missing_group_id"
 SAYS: Final = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 STATES: Final = {state.name: state for state in problems.UNDELIVERED}
 TABS: Final = (("Reasons", ""), ("Skips", "/skips"), ("Dead letters", "/dead"), ("Parked keys", "/parked"))
@@ -51,7 +47,7 @@ def frame(facts: Facts, place: Place | None, tab: str) -> dict[str, Any]:
 
 
 def page(visit: Visit) -> Response:
-    span = _span(visit)
+    span = span_of(visit)
     with visit.facts() as facts:
         place = chosen(visit, facts)
         number = None if place is None else place.config.id
@@ -69,66 +65,11 @@ def page(visit: Visit) -> Response:
     return visit.page("problems/reasons.html" if visit.fragment else "problems/page.html", values)
 
 
-def skips(visit: Visit) -> Response:
-    """What was decided not to be sent, or came too late; all of it, or one reason with its examples."""
-    span, code = _span(visit), visit.text("code")
-    with visit.facts() as facts:
-        place = chosen(visit, facts)
-        if code and place is not None:
-            return _one(visit, facts, place, code, span)
-        found = problems.reasons(facts, span, None if place is None else place.config.id)
-        found = [one for one in found if one.state is not State.dead and code in ("", one.code)]
-        values = {
-            **frame(facts, place, "/skips"),
-            "span": span,
-            "spans": SAYS,
-            "code": code,
-            "rows": [row(facts, one) for one in found[:MOST]],
-            "more": max(0, len(found) - MOST),
-        }
-    return visit.page("problems/skips.html", values)
-
-
-def _one(visit: Visit, facts: Facts, place: Place, code: str, span: str) -> Response:
-    state = STATES.get(visit.text("state"), State.skipped)
-    reason = problems.reason(facts, place.config.id, state, code, span)
-    before = mark_of(visit.text("before"))
-    found, next_ = problems.newest(facts, place.config.id, state, code, before=before or NEWEST, limit=EXAMPLES)
-    values = {
-        **frame(facts, place, "/skips"),
-        "span": span,
-        "spans": SAYS,
-        "code": code,
-        "state": state.name,
-        "row": row(facts, reason),
-        "examples": [problems.example_as_row(one) for one in found],
-        "older": None if next_.next is None else visit.here(before="_".join(map(str, next_.next))),
-        "newest": visit.here(before=None) if before is not None else None,
-        "stopped": next_.stopped,
-        "chart": address("/problems/trend", destination=place.config.name, code=code, state=state.name, span=span),
-        "replay_to": None if code == NO_ACCOUNT else _replay(place, span),
-        "nameable": _nameable(visit, place, span) if code == NO_ACCOUNT else None,
-    }
-    return visit.page("problems/one.html", values)
-
-
-def _replay(place: Place, span: str) -> str:
-    """The form of one, of the time that is looked at. Without an account an event is as it was: that mends nothing."""
-    return address("/replays/new", destination=place.config.name, **{"from": span})
-
-
-def _nameable(visit: Visit, place: Place, span: str) -> WithoutAccount:
-    """How many events without an account had a user whom an earlier group call had put into one."""
-    now = milliseconds()
-    return visit.services.index.without_account(now - problems.SPANS[span] * HOUR, now, place.config.source)
-
-
 def trend(visit: Visit) -> Response:
     """One reason over time, as web/src/charts.ts reads it."""
-    span = _span(visit)
+    span, state = span_of(visit), state_of(visit)
     with visit.facts() as facts:
         place = chosen(visit, facts)
-        state = STATES.get(visit.text("state"), State.skipped)
         if place is None:
             raise UserError("Name a destination.")
         return visit.json(problems.chart(facts, place.config.id, state, visit.text("code"), span))
@@ -162,9 +103,13 @@ def is_number(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def _span(visit: Visit) -> str:
+def span_of(visit: Visit) -> str:
     text = visit.text("span")
     return text if text in problems.SPANS else "24h"
+
+
+def state_of(visit: Visit) -> State:
+    return STATES.get(visit.text("state"), State.skipped)
 
 
 def _parked(facts: Facts, summary: problems.ParkedSummary) -> dict[str, Any]:
@@ -196,6 +141,5 @@ def _held(facts: Facts, chosen_: Place | None) -> Any:
 
 PAGES = [
     shows("/problems", page),
-    shows("/problems/skips", skips),
     shows("/problems/trend", trend),
 ]

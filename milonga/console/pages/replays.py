@@ -1,5 +1,6 @@
 """Replays: what is sent once more, how far it is; and a new one, looked at before anything is sent."""
 
+from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from starlette.responses import Response
@@ -23,7 +24,8 @@ from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.roles import Role
 
 ON_A_PAGE: Final = 30
-FIELDS: Final = ("destination", "from", "to", "type", "account", "event", "rate", "overwrite")
+NARROWED: Final = ("type", "account", "user", "event", "code")
+FIELDS: Final = ("destination", "from", "to", *NARROWED, "rate", "overwrite")
 NOW_WORDS: Final = {
     "same": ("sent, as it was", "accent"),
     "changed": ("sent, with other fields", "accent"),
@@ -156,7 +158,9 @@ def look(visit: Visit) -> Response:
         until=until,
         type=cast("EventType | None", given["type"] or None),
         account=given["account"] or None,
+        user=given["user"] or None,
         name=given["event"] or None,
+        code=given["code"] or None,
     )
     wanted = Wanted(
         destination=place.config.id,
@@ -195,6 +199,7 @@ def _rate(text: str) -> float | None:
 def dry_run(visit: Visit) -> Response:
     run = _run(visit)
     values: dict[str, Any] = {"run": _dry(run), "now_words": NOW_WORDS, "note": "", "kept_since": None, "busy": None}
+    values["still"] = list(_still(run))
     with visit.facts() as facts:
         place = next((one for one in places_of(facts) if one.config.id == run.wanted.destination), None)
         kind = None if place is None else facts.workspace.kinds.get(place.config.kind)
@@ -212,6 +217,14 @@ def dry_run(visit: Visit) -> Response:
     return visit.page("replays/dry-part.html" if visit.fragment else "replays/dry.html", values)
 
 
+def _still(run: DryRun) -> Iterator[tuple[str, int, str]]:
+    """What would end as it did the first time, since nothing is mended: (code, how many, where to read of it)."""
+    for one in () if run.found is None else run.found["outcomes"]:
+        if one["now"] == "skipped" and one["code"] == one["firstCode"]:
+            see = address("/problems/skips", destination=run.wanted.name, code=one["code"])
+            yield one["code"], one["events"], see
+
+
 def _run(visit: Visit) -> DryRun:
     text = visit.path["id"]
     found = visit.services.dry_runs.one(int(text)) if is_number(text) else None
@@ -224,7 +237,7 @@ def _dry(run: DryRun) -> dict[str, Any]:
     wanted, selection = run.wanted, run.wanted.selection
     found = run.found
     seconds = None if found is None else found["send"] / wanted.rate
-    only = {"call": selection.type, "account": selection.account, "event": selection.name}
+    chosen = None if selection.positions is None else len(selection.positions)
     return {
         "id": run.id,
         "state": run.state,
@@ -233,14 +246,26 @@ def _dry(run: DryRun) -> dict[str, Any]:
         "destination": wanted.name,
         "from": instant(selection.since),
         "to": instant(selection.until),
-        "only": [(name, value) for name, value in only.items() if value is not None],
+        "narrowed": _narrowed(selection),
+        "chosen": chosen,
         "rate": wanted.rate,
         "overwrite": wanted.overwrite,
         "progress": run.progress,
         "found": found,
         "takes": None if seconds is None else seconds * 1000,
         "notes": [note for note in run.notes if not note.startswith("The log keeps ")],
-        "again": address("/replays/new", (), **_again(wanted)),
+        "again": None if chosen is not None else address("/replays/new", (), **_again(wanted)),
+    }
+
+
+def _narrowed(selection: Selection) -> dict[str, str | None]:
+    """By the names of the form."""
+    return {
+        "type": selection.type,
+        "account": selection.account,
+        "user": selection.user,
+        "event": selection.name,
+        "code": selection.code,
     }
 
 
@@ -250,9 +275,7 @@ def _again(wanted: Wanted) -> dict[str, object]:
         "destination": wanted.name,
         "from": instant(selection.since),
         "to": instant(selection.until),
-        "type": selection.type,
-        "account": selection.account,
-        "event": selection.name,
+        **_narrowed(selection),
         "rate": f"{wanted.rate:g}",
         "overwrite": "1" if wanted.overwrite else None,
     }
