@@ -124,6 +124,12 @@ def _at(at: dict[str, Any]) -> list[str]:
     told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
     if "edited" in at:
         told.append(f"     edited by {at['edited']['by']} and resent {at['edited']['at']}: what follows is of that")
+    if "filed" in at:
+        filed = at["filed"]
+        told.append(
+            f"     filed under account {filed['account']} by replay {filed['replay']}, since an earlier group call of"
+            " its user names that: what follows is of that"
+        )
     if "endedAt" in at:
         tries = f", attempts: {at['attempts']}" if at["attempts"] else ""
         again = f" by replay {at['replay']}" if at["replay"] else f", {_took(at['tookMs'])} after it arrived"

@@ -61,6 +61,13 @@ At = Annotated[
     list[str] | None,
     typer.Option("--at", metavar="POSITION", help="Only the event at this place of the log, such as 0-17; repeatable."),
 ]
+FindAccounts = Annotated[
+    bool,
+    typer.Option(
+        "--find-accounts",
+        help="File what names no account under the one that earlier group calls of its user name, if just one.",
+    ),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also what newer events have set since.")]
 
 
@@ -74,6 +81,7 @@ def command(
     name: NameOnly = None,
     code: CodeOnly = None,
     at: At = None,
+    find_accounts: FindAccounts = False,
     overwrite: Overwrite = False,
     rate: Annotated[float, typer.Option("--rate", min=0.1, max=10_000, help="Events a second, at most.")] = wishes.RATE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Send nothing: say what would be sent.")] = False,
@@ -102,6 +110,7 @@ def command(
         "event": name,
         "code": code,
         "positions": [_place(one) for one in at] if at else None,
+        "findAccounts": find_accounts,
         "overwrite": overwrite,
         "rate": rate,
     }
@@ -215,6 +224,11 @@ def tell(found: dict[str, Any]) -> None:
         typer.echo("\n" + clean(f"For example {example['messageId']} ({example['type']}):"))
         for change in example["changes"]:
             typer.echo(f"  {clean(change['field'], 200)}: {_value(change, 'before')} -> {_value(change, 'now')}")
+    if found["filed"]:
+        filed = many(found["filed"], "event")
+        _say(f"\n{filed} would be filed under the account that group calls of the same user name.")
+    if found["several"]:
+        _say(f"\n{many(found['several'], 'event')} would not: the user's events name more than one account.")
     if found["leftOut"]:
         less = many(found["leftOut"], "event")
         _say(f"\n{less} would be sent without what newer ones have set since; --overwrite sends all.")

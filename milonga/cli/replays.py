@@ -106,6 +106,8 @@ def _told(row: dict[str, Any]) -> Iterator[str]:
     yield f"what arrived from {row['from']} to {row['to']}{_after(', only ', only)}"
     over = "also what newer events have set since" if row["overwrite"] else "nothing newer is overwritten"
     yield f"at most {row['rate']:g} events a second; {over}"
+    if row["findAccounts"]:
+        yield "what names no account is filed under the one that earlier group calls of its user name"
     if row["left"] and row["endedAt"] is not None:
         yield f"{row['left']:,} were not looked at any more"
     elif row["left"] is not None and row["endedAt"] is None:

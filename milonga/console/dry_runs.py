@@ -179,6 +179,8 @@ def _command(data: Path, wanted: Wanted) -> Iterator[str]:
             yield f"--{option}={value}"
     for partition, offset in selection.positions or ():
         yield f"--at={partition}-{offset}"
+    if selection.find_accounts:
+        yield "--find-accounts"
     if wanted.overwrite:
         yield "--overwrite"
     yield from ("--", wanted.name)

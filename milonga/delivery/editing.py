@@ -10,15 +10,16 @@ import msgspec
 from msgspec import Raw, Struct, UnsetType
 from msgspec.structs import replace
 
+from milonga.delivery.filing import HOW, TYPES
 from milonga.identity.account import account_in
 from milonga.identity.clock import happened_at, parse_time
 from milonga.identity.message_id import message_id
 from milonga.spec.arrived import Arrived
 from milonga.spec.decode import decode_mended
-from milonga.spec.event import EventType
+from milonga.spec.event import Account, EventType
 from milonga.spec.limits import MAX_EVENT, MAX_REQUEST
 from milonga.spec.read import EVENT_TYPES, NotAnEvent, read_object
-from milonga.spec.stored import Stamped
+from milonga.spec.stored import Stamp, Stamped
 
 
 class NotValid(ValueError):
@@ -57,6 +58,8 @@ def edited(original: Stamped, text: str) -> Stamped:
     arrived = _valid(body, original)
     shared = _items(stamp.batch_context)
     account = account_in(arrived.type, arrived.group_id, arrived.context, shared)
+    if account is None and _stays_filed(stamp, arrived):
+        account = Account(stamp.account or "", HOW)
     id_, _ = message_id(arrived.message_id, lambda: stamp.message_id)
     if id_ != stamp.message_id:
         raise NotValid(f"Expected its own id, {stamp.message_id}: it stays the same event - at `$.messageId`")
@@ -75,6 +78,11 @@ def edited(original: Stamped, text: str) -> Stamped:
         ),
         arrived.body,
     )
+
+
+def _stays_filed(stamp: Stamp, arrived: Arrived) -> bool:
+    """Whether a replay had filed it under an account that its text does not name, and it is the same user's still."""
+    return stamp.account_found == HOW and arrived.user_id == stamp.user_id and arrived.type in TYPES
 
 
 def _json(text: str) -> bytes:

@@ -159,6 +159,7 @@ class Eraser:
                 for position in positions:
                     store.drop_progress(number, position)
                     store.edited.drop(number, position)  # it may name somebody else
+                    store.replays.drop_filed(number, position)
                     if number not in here:  # of a kind that this Milonga does not have
                         store.drop_parked(number, position)
 

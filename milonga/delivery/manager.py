@@ -285,7 +285,7 @@ class Delivery:
                 before = int((self._clock() - self._keep_dead) * 1000)
                 self._recorder.record(Record(before=partial(_drop_dead, before)))
             unknown = int((self._clock() - self._keep_outcomes) * 1000)
-            self._recorder.record(Record(before=lambda store, before=unknown: store.edited.drop_old(before)))  # type: ignore[misc]
+            self._recorder.record(Record(before=partial(_forget_sent, unknown)))
             try:
                 dropped = await asyncio.to_thread(self._outcomes.drop_old, self._keep_outcomes, self._keep_counts)
                 if dropped:
@@ -315,6 +315,12 @@ class Delivery:
         await asyncio.gather(*(self._end(number, grace) for number in list(self._runners)))
         await self._recorder.close()
         self._reader.close()
+
+
+def _forget_sent(before: int, store: DeliveryStore) -> None:
+    """What went out otherwise than it arrived, of events whose outcomes are not kept any more."""
+    store.edited.drop_old(before)
+    store.replays.drop_old(before)
 
 
 def _drop_dead(before: int, store: DeliveryStore) -> None:

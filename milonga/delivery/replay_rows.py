@@ -34,6 +34,9 @@ CREATE TABLE IF NOT EXISTS replay_counts(
 CREATE TABLE IF NOT EXISTS replayed(
   destination INTEGER, partition INTEGER, offset INTEGER, replay INTEGER NOT NULL, left_out TEXT NOT NULL,
   PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS filed(
+  destination INTEGER, partition INTEGER, offset INTEGER, replay INTEGER NOT NULL, at INTEGER NOT NULL,
+  account BLOB NOT NULL, PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
 """
 
 KEPT: Final = 1_000  #: replays of all destinations that are remembered
@@ -97,6 +100,18 @@ class Joined(Struct, frozen=True):
     left_out: frozenset[Key] = frozenset()
 
 
+class Filed(Struct, frozen=True):
+    """
+    Under which account a replay sent an event that names none (milonga.delivery.filing).
+
+    at  unix milliseconds: when it was sent on its way
+    """
+
+    replay: int
+    at: int
+    account: str
+
+
 class ReplayTables:
     """The writing half: within a transaction of the store."""
 
@@ -132,6 +147,23 @@ class ReplayTables:
         self._db.execute(
             "INSERT OR REPLACE INTO replayed VALUES(?,?,?,?,?)", (destination, *position, joined.replay, left_out)
         )
+
+    def file(self, destination: int, position: Position, filed: Filed) -> None:
+        """Instead of what was there before."""
+        account = filed.account.encode("utf-8", "surrogatepass")
+        self._db.execute(
+            "INSERT OR REPLACE INTO filed VALUES(?,?,?,?,?,?)",
+            (destination, *position, filed.replay, filed.at, account),
+        )
+
+    def drop_filed(self, destination: int, position: Position) -> None:
+        self._db.execute(
+            "DELETE FROM filed WHERE destination = ? AND partition = ? AND offset = ?", (destination, *position)
+        )
+
+    def drop_old(self, before: int) -> None:
+        """What was filed before then (unix milliseconds): nothing tells of those events any more."""
+        self._db.execute("DELETE FROM filed WHERE at < ?", (before,))
 
     def leave(self, destination: int, position: Position, replay: int, state: str, code: str) -> None:
         """It has ended."""
@@ -170,7 +202,8 @@ class ReplayTables:
         ).fetchall()
         for (replay,) in ids:
             self._forget(replay)
-        self._db.execute("DELETE FROM replayed WHERE destination = ?", (destination,))
+        for table in ("replayed", "filed"):
+            self._db.execute(f"DELETE FROM {table} WHERE destination = ?", (destination,))  # noqa: S608
 
     def _forget(self, replay: int) -> None:
         for table, column in (("replays", "id"), ("replay_positions", "replay"), ("replay_counts", "replay")):
@@ -219,6 +252,13 @@ class ReplayReader:
             for partition, offset, replay, left_out in self._rows(query, (destination,))
         }
 
+    def filed(self, destination: int, position: Position) -> Filed | None:
+        """Where the newest replay that filed it here did so."""
+        query = "SELECT replay, at, account FROM filed WHERE destination = ? AND partition = ? AND offset = ?"
+        for replay, at, account in self._rows(query, (destination, *position), table="filed"):
+            return Filed(replay, at, str(account, "utf-8", "surrogatepass"))
+        return None
+
     def needed(self, partition: int) -> list[Offset]:
         """Of each that goes on the last offset it does not need any more."""
         query = (
@@ -248,8 +288,8 @@ class ReplayReader:
             )
         ]
 
-    def _rows(self, query: str, args: tuple[int, ...]) -> Iterable[tuple[Any, ...]]:
-        if not self._db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'replayed'").get:
+    def _rows(self, query: str, args: tuple[int, ...], table: str = "replayed") -> Iterable[tuple[Any, ...]]:
+        if not self._db.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (table,)).get:
             return []
         return self._db.execute(query, args).fetchall()
 

@@ -18,12 +18,15 @@ import structlog
 from milonga.delivery.admission import keys_of
 from milonga.delivery.detours import account_of
 from milonga.delivery.ending import USER_DELETED
+from milonga.delivery.filing import filed, may_be_filed
 from milonga.delivery.finding import stretch
+from milonga.delivery.named import NoAccount
+from milonga.delivery.namings import Namings
 from milonga.delivery.parking import Parking
 from milonga.delivery.picking import Picker
 from milonga.delivery.ratelimit import RateLimit
 from milonga.delivery.recorder import Record
-from milonga.delivery.replay_rows import Joined, Replay, ReplayState, Way
+from milonga.delivery.replay_rows import Filed, Joined, Replay, ReplayState, Way
 from milonga.delivery.replay_rules import UNREADABLE, requests_of
 from milonga.delivery.rows import Parked, Progress
 from milonga.delivery.setters import AT_ONCE, REST, Setters, outcomes_of
@@ -63,7 +66,7 @@ class Replaying:
         self._work, self._parking, self._readers = work, parking, readers
         self._changed = asyncio.Event()
         self._counts: Counter[tuple[str, str]] = Counter()  # since the position was last recorded
-        self._setters = Setters(work)
+        self._setters, self._namings = Setters(work), Namings(work)
         self._drop_at = 0.0
         work.on_left_replay = self.look_again
 
@@ -115,6 +118,7 @@ class Replaying:
                 await self._wait(TRY_AGAIN)
             finally:
                 self._setters.close()
+                self._namings.close()
 
     async def _wait(self, seconds: float | None) -> None:
         try:
@@ -132,7 +136,12 @@ class Replaying:
         rate = RateLimit(replay.rate)
         if work.kind.overwriting and not replay.overwrite:
             for partition, way in ways.items():
-                if not await self._note_all(replay, partition, way):
+                if not await self._note_all(replay, self._setters, partition, way.after):
+                    return
+        if replay.wanted.find_accounts:
+            for partition in ways:
+                begin = await work.tools.log.begin(partition)
+                if not await self._note_all(replay, self._namings, partition, max(0, begin - 1)):
                     return
         for partition, way in ways.items():
             if not await self._go_through(replay, partition, way, rate):
@@ -280,6 +289,7 @@ class Replaying:
             return self._leave_out(replay, position, "waiting")
         if work.is_doomed(stored.event, position):
             return self._leave_out(replay, position, USER_DELETED)
+        stored, account = self._filed(replay, stored)
         try:
             event = read_stamped(stored.event)
             keys = keys_of(work, as_replayed(work.kind, event), position)
@@ -292,7 +302,17 @@ class Replaying:
         if isinstance(requests, Skip):
             return self._leave_out(replay, position, requests.code)
         last = max((outcome.ended_at for outcome in outcomes), default=0)
-        return self._join(Joined(replay.id, left_out), stored, keys, last)
+        return self._join(Joined(replay.id, left_out), stored, keys, last, account)
+
+    def _filed(self, replay: Replay, stored: Stored) -> tuple[Stored, str | None]:
+        """As it is to be sent, and under which account it was filed for that; None: as it arrived."""
+        stamp = stored.event.stamp
+        if not replay.wanted.find_accounts or not may_be_filed(stamp):
+            return stored, None
+        account = self._namings.account_of(stamp.user_id or "", stored.position)
+        if isinstance(account, NoAccount):
+            return stored, None
+        return Stored(stored.position, filed(stored.event, account)), account
 
     def _leave_out(self, replay: Replay, position: Position, code: str) -> None:
         self._counts[LEFT, code] += 1
@@ -318,11 +338,14 @@ class Replaying:
             or self._work.tools.reader.dead(self._work.config.id, at) is not None
         )
 
-    def _join(self, joined: Joined, stored: Stored, keys: tuple[Key, ...], last: int) -> None:
+    def _join(
+        self, joined: Joined, stored: Stored, keys: tuple[Key, ...], last: int, account: str | None = None
+    ) -> None:
         """
         The end of its lines is its place; of a dead letter, as if that were resent.
 
-        last  unix milliseconds of its newest outcome so far, which must not be taken for one of this time
+        last     unix milliseconds of its newest outcome so far, which must not be taken for one of this time
+        account  under which it was filed for this; None: it goes as it arrived
         """
         work, number, position = self._work, self._work.config.id, stored.position
         letter = work.tools.reader.dead(number, position)
@@ -339,6 +362,8 @@ class Replaying:
 
         def also(store: DeliveryStore) -> None:
             store.replays.join(number, position, joined)
+            if account is not None:
+                store.replays.file(number, position, Filed(joined.replay, parked.parked_at, account))
             store.replays.advance(joined.replay, position.partition, position.offset, counted)
             if letter is not None:
                 store.set_progress(number, position, Progress(parts=letter.parts))
@@ -350,20 +375,21 @@ class Replaying:
         work.replayed[position] = joined
         self._parking.rejoin(parked, also=also, failed=failed)
 
-    async def _note_all(self, replay: Replay, partition: int, way: Way) -> bool:
-        """Before it begins: everything behind the first event it takes. False if it is not to go on."""
-        self._setters.begin(partition, way.after)
+    async def _note_all(self, replay: Replay, notes: Setters | Namings, partition: int, after: Offset) -> bool:
+        """Before it begins: everything behind here. False if it is not to go on."""
+        notes.begin(partition, after)
         end = await self._work.tools.log.end(partition)
-        while not self._setters.is_noted(partition, end):
+        while not notes.is_noted(partition, end):
             if not await self._may_look(replay):
                 return False
-            await self._setters.note(partition, end)
+            await notes.note(partition, end)
         return True
 
     async def _note_further(self, partition: int) -> None:
         """Up to what live events have been read: those that come later stand behind the replay's in their lines."""
-        while not self._setters.is_noted(partition, upto := self._readers.read_to(partition)):
-            await self._setters.note(partition, upto)
+        for notes in (self._setters, self._namings):
+            while not notes.is_noted(partition, upto := self._readers.read_to(partition)):
+                await notes.note(partition, upto)
 
 
 def _erased(destination: int, position: Position, replay: int, store: DeliveryStore) -> None:

@@ -1,4 +1,4 @@
-"""Which events a replay takes. Pure."""
+"""Which events a replay takes, and as what. Pure."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -23,6 +23,9 @@ class Selection(Struct, frozen=True, kw_only=True):
     name       of a track, page or screen call
     code       of its newest outcome at the destination, where nothing of it was ever delivered
     positions  only these, MOST_CHOSEN at most
+
+    find_accounts  an event that names no account is sent as if it named the one that earlier group calls of its user
+                   name (milonga.delivery.filing)
     """
 
     source: int
@@ -34,6 +37,7 @@ class Selection(Struct, frozen=True, kw_only=True):
     name: str | None = None
     code: str | None = None
     positions: tuple[Position, ...] | None = None
+    find_accounts: bool = False
 
     def fits(self, stored: Stored) -> bool:
         """What the event itself says. `ended_so` must hold too."""

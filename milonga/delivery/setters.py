@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from milonga.delivery.filing import filed, may_be_filed
 from milonga.delivery.newest import Newest
 from milonga.delivery.replay_rules import counts, has_set
 from milonga.delivery.switching import fate
@@ -65,7 +66,10 @@ class Setters:
         for number, one in enumerate(setters):
             if number % A_FEW == 0:
                 await asyncio.sleep(REST)
-            if counts(ended(one), fate(taken, one.position.offset)) and (event := _read(one)) is not None:
+            if (
+                counts(ended(one), fate(taken, one.position.offset))
+                and (event := self._read(one, ended(one))) is not None
+            ):
                 self._newest[partition].note(has_set(work.config, work.kind, event, ended(one)), one.position.offset)
         self._noted[partition] = items[-1].position.offset
         if len(items) == AT_ONCE:
@@ -81,9 +85,13 @@ class Setters:
         stamp = stored.event.stamp
         return stamp.source == self._work.config.source and stamp.type in self._work.kind.overwriting
 
-
-def _read(stored: Stored) -> Event | None:
-    try:
-        return read_stamped(stored.event)
-    except Exception:
-        return None
+    def _read(self, stored: Stored, outcomes: Sequence[Outcome]) -> Event | None:
+        """As it was sent, if a replay filed it under an account."""
+        try:
+            event = stored.event
+            if may_be_filed(event.stamp) and any(outcome.replay for outcome in outcomes):
+                under = self._work.tools.reader.replays.filed(self._work.config.id, stored.position)
+                event = event if under is None else filed(event, under.account)
+            return read_stamped(event)
+        except Exception:
+            return None

@@ -10,6 +10,7 @@ import apsw
 from msgspec import Struct
 
 from milonga.delivery.detours import account_of
+from milonga.delivery.filing import HOW
 from milonga.delivery.forecast import LATELY, Forecast, Lately, forecast
 from milonga.delivery.rows import DeadLetter, Health, Parked, Progress
 from milonga.delivery.store_reader import DeliveryReader
@@ -22,7 +23,7 @@ from milonga.eventlog.record import UnknownFormat
 from milonga.facts.ahead import Ahead
 from milonga.facts.directory import DELIVERY_NAME, LOG_FOLDER, OUTCOMES_FOLDER, must_exist, server_runs
 from milonga.facts.formats import refuse_newer
-from milonga.outcomes.explain import Edit, Standing, story
+from milonga.outcomes.explain import Edit, Filed, Standing, story
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
@@ -207,6 +208,7 @@ class Facts:
             reason=reason,
             letter=held.letter is not None,
             edit=self._edit(stored.position, place, held, outcomes),
+            filed=self._filed(stored.position, place, held, outcomes),
         )
 
     def _edit(self, position: Position, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Edit | None:
@@ -221,6 +223,19 @@ class Facts:
         else:
             holds = bool(outcomes) and outcomes[0].ended_at >= found.at and not outcomes[0].replay
         return Edit(found.at, found.by, found.event) if holds else None
+
+    def _filed(self, position: Position, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Filed | None:
+        """Under which account a replay sends, or has sent, what names none; None if what waits or ended is not that."""
+        if self.delivery is None or place.removed_at is not None:
+            return None
+        found = self.delivery.replays.filed(place.config.id, position)
+        if found is None:
+            return None
+        if held.parked is not None:
+            holds = held.parked.event is not None and held.parked.event.stamp.account_found == HOW
+        else:
+            holds = bool(outcomes) and outcomes[0].ended_at >= found.at and outcomes[0].replay in (0, found.replay)
+        return Filed(found.replay, found.account) if holds else None
 
     def lost(self, stored: Stored, place: Place, held: Held) -> str:
         """Why there is no outcome and never will be one, although the destination took the event; "" if it waits."""

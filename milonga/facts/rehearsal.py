@@ -13,7 +13,9 @@ from typing import Any, Final
 from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
+from milonga.delivery.filing import HOW, filed, may_be_filed
 from milonga.delivery.finding import stretch
+from milonga.delivery.named import Named, NoAccount
 from milonga.delivery.newest import Newest
 from milonga.delivery.picking import Picker
 from milonga.delivery.replay_rules import counts, has_set, requests_of
@@ -44,8 +46,8 @@ Told = Callable[[str, int, int], None]
 
 class Rehearsed:
     """
-    looked   events that arrived in the range, of all sources; of those that were skipped and the like, or chosen, if only
-             such are wanted
+    looked   events that arrived in the range, of all sources; if only those with a code are wanted, or chosen ones, at
+             the places where such lie
     types    of those that take part
     fates    (state and code the first time, what now, code) -> events. Now: one of SENT; skipped; or waiting, which is
              left alone: it has not ended yet
@@ -53,10 +55,12 @@ class Rehearsed:
     left_out events of which something is left out because newer ones have set it
     requests that would be sent
     damaged  records that cannot be read
+    filed    events that name no account, and would be filed under the one that their user's group calls name
+    several  events of users whose events name more than one account: they stay without
     """
 
     def __init__(self) -> None:
-        self.looked = self.left_out = self.requests = self.damaged = 0
+        self.looked = self.left_out = self.requests = self.damaged = self.filed = self.several = 0
         self.types: Counter[str] = Counter()
         self.fates: Counter[tuple[str, str, str, str]] = Counter()
         self.fields: Counter[str] = Counter()
@@ -80,7 +84,8 @@ class Rehearsed:
         """Of what would become of it now, as `fates` has it."""
         several = self.examples.setdefault(now, [])
         if len(several) < EXAMPLES:
-            several.append({"now": now, "position": position._asdict(), **_example(event, changes)})
+            filed = event.account.id if event.account is not None and event.account.found == HOW else None
+            several.append({"now": now, "position": position._asdict(), "filed": filed, **_example(event, changes)})
 
 
 SENT: Final = ("same", "changed", "new", "unknown")  #: unknown: what was sent then cannot be derived any more
@@ -119,16 +124,18 @@ class Rehearsal:
         newest = None
         if self._kind.overwriting and not overwrite:
             newest = await self._look_for_newest(after, end, tell)
+        named = await self._look_for_accounts(end, tell) if self._wanted.find_accounts else None
         found = Rehearsed()
         try:
             async for page in self._pages("Comparing", after, upto, tell, self._wanted):
                 found.looked += sum(self._in_time(stored) for stored in page if isinstance(stored, Stored))
                 found.damaged += sum(isinstance(one, Damaged) for one in page)
                 wanted = [one for one in page if isinstance(one, Stored) and self._wanted.fits(one)]
-                self._take(found, wanted, newest, now)
+                self._take(found, wanted, newest, named, now)
         finally:
-            if newest is not None:
-                newest.close()
+            for index in (newest, named):
+                if index is not None:
+                    index.close()
         return found
 
     def _in_time(self, stored: Stored) -> bool:
@@ -169,9 +176,50 @@ class Rehearsal:
             ]
             outcomes = self._outcomes(setters)
             for one in setters:
-                if counts(outcomes(one), fate(self._taken, one.position.offset)) and (event := _read(one)) is not None:
-                    newest.note(has_set(self._config, self._kind, event, outcomes(one)), one.position.offset)
+                ended = outcomes(one)
+                if (
+                    counts(ended, fate(self._taken, one.position.offset))
+                    and (event := self._sent(one, ended)) is not None
+                ):
+                    newest.note(has_set(self._config, self._kind, event, ended), one.position.offset)
         return newest
+
+    def _sent(self, stored: Stored, outcomes: Sequence[Outcome]) -> Event | None:
+        """As it was sent, if a replay filed it under an account."""
+        under = None
+        if may_be_filed(stored.event.stamp) and any(outcome.replay for outcome in outcomes):
+            assert self._facts.delivery is not None  # noqa: S101 - there was a replay
+            under = self._facts.delivery.replays.filed(self._config.id, stored.position)
+        return _read(stored if under is None else Stored(stored.position, filed(stored.event, under.account)))
+
+    # Whose users are in which accounts
+
+    async def _look_for_accounts(self, end: Offset, tell: Told) -> Named:
+        named, after = Named(), 0
+        reader = SqliteLogReader(self._folder)
+        try:
+            after = max(0, await reader.begin(0) - 1)
+        finally:
+            await reader.close()
+        async for page in self._pages("Looking for accounts", after, end, tell):
+            named.note(
+                (one.position.offset, one.event.stamp)
+                for one in page
+                if isinstance(one, Stored) and one.event.stamp.source == self._config.source
+            )
+        return named
+
+    def _as_filed(self, found: Rehearsed, stored: Stored, named: Named | None) -> Stored:
+        """As it would be sent."""
+        stamp = stored.event.stamp
+        if named is None or not may_be_filed(stamp):
+            return stored
+        account = named.of(stamp.user_id or "", stored.position.offset)
+        if isinstance(account, NoAccount):
+            found.several += account is NoAccount.several
+            return stored
+        found.filed += 1
+        return Stored(stored.position, filed(stored.event, account))
 
     def _outcomes(self, page: Sequence[Stored]) -> Callable[[Stored], list[Outcome]]:
         found = self._facts.outcomes.of_many([one.position for one in page])
@@ -180,18 +228,20 @@ class Rehearsal:
 
     # One event
 
-    def _take(self, found: Rehearsed, page: Sequence[Stored], newest: Newest | None, now: int) -> None:
+    def _take(
+        self, found: Rehearsed, page: Sequence[Stored], newest: Newest | None, named: Named | None, now: int
+    ) -> None:
         waiting = self._waiting(page)
         outcomes = self._outcomes(page)
         for one in page:
             if not self._wanted.ended_so(outcomes(one)):
                 continue
             found.types[one.event.stamp.type] += 1
-            event = _read(one)
             first = self._first(one, waiting.get(one.position), outcomes(one))
             if first.state in (State.waiting.name, State.retrying.name):
                 found.fates[first.state, first.code, "waiting", ""] += 1
                 continue
+            event = _read(self._as_filed(found, one, named))
             if event is None:
                 found.fates[first.state, first.code, "skipped", "unreadable"] += 1
                 continue
@@ -303,6 +353,8 @@ def as_json(found: Rehearsed) -> dict[str, Any]:
         ],
         "fields": [{"field": field, "events": n} for field, n in found.fields.most_common()],
         "leftOut": found.left_out,
+        "filed": found.filed,
+        "several": found.several,
         "damaged": found.damaged,
         "examples": [example for examples in found.examples.values() for example in examples],
     }

@@ -30,6 +30,7 @@ def as_row(facts: Facts, replay: Replay) -> dict[str, Any]:
         "event": replay.wanted.name,
         "code": replay.wanted.code,
         "chosen": None if replay.wanted.positions is None else len(replay.wanted.positions),
+        "findAccounts": replay.wanted.find_accounts,
         "rate": replay.rate,
         "overwrite": replay.overwrite,
         "left": sum(way.upto - way.after for way in ways.values()) if ways else None,

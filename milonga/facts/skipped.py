@@ -48,8 +48,8 @@ def ended(
     seconds: float = LOOK,
 ) -> Ended:
     """
-    Those that fit, and, if nothing is narrowed, those that have left the log, too. Each outcome counts: an event may have
-    ended otherwise since (`Example.since`).
+    Those that fit, and, if nothing is narrowed, those that have left the log, too. Each outcome counts: an event may
+    have ended otherwise since (`Example.since`).
 
     wanted  what the events say; its code and positions do not matter here
     """
@@ -84,4 +84,3 @@ def all_ended(facts: Facts, place: Place, state: State, code: str, wanted: Selec
 def may_be_sent(one: Example) -> bool:
     """Whether its bytes are there, and it has not ended otherwise since."""
     return one.stored is not None and not one.stored.event.stamp.is_erased and one.since is None
-

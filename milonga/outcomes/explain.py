@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from msgspec import Struct, UnsetType
+from msgspec.structs import replace
 
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Json, Request, Requests, Skip
@@ -19,7 +20,7 @@ from milonga.outcomes.rules import Applied, apply
 from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.where import Place, as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, named, sentence, typed, why_skipped
-from milonga.spec.event import Event, Page, Screen, Track
+from milonga.spec.event import Account, Event, Page, Screen, Track
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
@@ -45,6 +46,13 @@ class Edit(Struct, frozen=True):
     event: Stamped
 
 
+class Filed(Struct, frozen=True):
+    """Under which account a replay sent an event that names none: the one that its user's group calls name."""
+
+    replay: int
+    account: str
+
+
 class Standing(Struct, frozen=True, kw_only=True):
     """
     What is known of one event at one destination.
@@ -61,6 +69,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     attempts, reason  of the tries so far, without an outcome
     letter      whether its dead letter is still there; reason: the letter's
     edit        what stands in its place here, as far as that is what waits or ended; None if it went as it arrived
+    filed       likewise, of an account that it does not name itself
     """
 
     config: DestinationConfig
@@ -77,6 +86,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     reason: str = ""
     letter: bool = False
     edit: Edit | None = None
+    filed: Filed | None = None
 
 
 def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[str, Any]:
@@ -135,6 +145,10 @@ def _at(event: Event, standing: Standing) -> dict[str, Any]:
     if standing.edit is not None:
         event = read_stamped(standing.edit.event)
         about["edited"] = _edited(standing.edit, event)
+    elif standing.filed is not None:
+        account = Account(standing.filed.account, "earlier group call")
+        event = replace(event, account=account)
+        about["filed"] = {"account": account.id, "found": account.found, "replay": standing.filed.replay}
     applied = _NOTHING if not event.received else _applied(event, standing)
     decided = applied.result
     if standing.waits is not None:

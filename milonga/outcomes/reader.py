@@ -91,8 +91,8 @@ class OutcomeReader:
         self, destination: int, code: str, partition: int, after: Offset, upto: Offset, limit: int
     ) -> list[Offset]:
         """
-        The first so many offsets between the two, ascending, whose events have an outcome with this code (not ""). By the
-        order of the rows, which is that of the log: it costs a look at every row between the two.
+        The first so many offsets between the two, ascending, whose events have an outcome with this code (not ""). By
+        the order of the rows, which is that of the log: it costs a look at every row between the two.
         """
         query = (
             "SELECT DISTINCT offset FROM outcomes WHERE partition = ? AND offset > ? AND offset <= ?"

@@ -8,8 +8,8 @@ from msgspec import Struct
 JsonObject: TypeAlias = Mapping[str, Any]
 """An object of the sender's own making (traits, properties, context): any keys, any JSON values."""
 
-AccountSource: TypeAlias = Literal["groupId", "context.groupId"]
-"""How an account was found; more ways will come (docs/how-it-works.md, "Which account")."""
+AccountSource: TypeAlias = Literal["groupId", "context.groupId", "earlier group call"]
+"""How an account was found (docs/how-it-works.md, "Which account"). The last way is a replay's: no log has it."""
 
 
 class Account(Struct, frozen=True):

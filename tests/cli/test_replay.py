@@ -150,6 +150,18 @@ def test_single_events_are_chosen_by_their_place(data: Path) -> None:
     assert (done.returncode, "Expected a place of the log" in done.stderr) == (2, True)
 
 
+def test_what_names_no_account_is_filed_under_the_one_of_its_users_group_calls(data: Path) -> None:
+    told = replay(data, "--code", "missing_group_id", "--find-accounts")
+    assert fates(told) == {("skipped missing_group_id", "new", ""): 1}
+    assert (told["filed"], told["several"]) == (1, 0)
+    assert [one["filed"] for one in told["examples"]] == ["acme"]
+    printed = milonga(
+        *("replay", "totango", *RANGE, "--code", "missing_group_id", "--find-accounts", "--dry-run"),
+        *("--data", str(data)),
+    ).stdout
+    assert "1 event would be filed under the account that group calls of the same user name." in printed
+
+
 def test_wrong_use_is_told_in_words(data: Path) -> None:
     where = ["--data", str(data)]
     done = milonga("replay", "nobody", *RANGE, "--dry-run", *where)

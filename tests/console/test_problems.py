@@ -42,8 +42,8 @@ def totango() -> Iterator[Receiving]:
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Iterator[Console]:
     """
-    Four dead letters, two events without an account and two that their sender excluded at `totango`; a line of WAITING events that is parked at
-    `paused`; `quiet`, to which nothing went.
+    Four dead letters, three events without an account, of which a group call could have named one, and two that their
+    sender excluded at `totango`; a line of WAITING events that is parked at `paused`; `quiet`, to which nothing went.
     """
     with console_of(tmp_path_factory.mktemp("problems")) as running:
         on, paused = DestinationState.on, DestinationState.paused
@@ -58,10 +58,12 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
         with Client(running.milonga.port, KEY) as client:
             client.send([track(n, f"u-{n}", f"a-{n}") | {"event": REFUSED} for n in range(1, 5)])
             client.send([{"type": "track", "userId": "u", "event": "Job", "messageId": f"m-job-{n}"} for n in (1, 2)])
+            client.send([{"type": "group", "userId": "grace", "groupId": "hopper", "messageId": "m-group"}])
+            client.send([{"type": "track", "userId": "grace", "event": "Job", "messageId": "m-job-3"}])
             client.send([track(n, f"u-{n}", "acme", integrations={"All": False}) for n in EXCLUDED])
             client.send([track(n, "ada", "acme") for n in range(100, 100 + WAITING)])
         reader = OutcomeReader(running.data / "outcomes")
-        eventually(lambda: sum(reader.totals().values()) >= 12 + WAITING, "all have come to their end at totango")
+        eventually(lambda: sum(reader.totals().values()) >= 15 + WAITING, "all have come to their end at totango")
         eventually(lambda: "1 parked key" in text(running.get("/problems/parked")), "its line is parked")
         yield running
 
@@ -126,13 +128,13 @@ def test_where_nothing_is_wrong_nothing_needs_anybody(console: Console) -> None:
 def test_a_reason_has_its_newest_examples_and_a_chart(console: Console) -> None:
     page_of_reason = "/problems/skips?destination=totango&code=missing_group_id"
     page = console.get(page_of_reason)
-    assert page.text.count('href="/events/0-') == 2
+    assert page.text.count('href="/events/0-') == 3
     assert "m-job-1" in text(page)
     eventually(
-        lambda: "0 of 2 could have had an account" in text(console.get(page_of_reason)), "the index has looked at them"
+        lambda: "1 of 3 could have had an account" in text(console.get(page_of_reason)), "the index has looked at them"
     )
     chart = console.get("/problems/trend?destination=totango&code=missing_group_id").json
-    assert sum(chart["series"][0]["values"]) == 2
+    assert sum(chart["series"][0]["values"]) == 3
     assert len(chart["times"]) == len(chart["series"][0]["values"])
     assert "None in this time" in console.get("/problems/skips?destination=quiet&code=missing_group_id").text
     assert console.get("/problems/skips?destination=nobody&code=x").status == 404
@@ -168,7 +170,7 @@ def test_where_nothing_is_mended_the_dry_run_says_so(console: Console) -> None:
     run = console.post("/problems/skips/resend", form, EDITOR).headers["location"]
     eventually(lambda: "Would be sent" in text(console.get(run)), "the dry run is done")
     page = text(console.get(run, EDITOR))
-    assert "2 events would be skipped again, as missing_group_id" in page
+    assert "3 events would be skipped again, as missing_group_id" in page
     assert "Start the replay" not in page
     assert said(console, "/problems/skips/resend", **{**form, "scope": "chosen"}) == "No event was chosen."
     assert console.post("/problems/skips/resend", {"destination": "totango"}, EDITOR).status == 404
@@ -201,7 +203,13 @@ def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
     [
         *("/problems/dead/resend", "/problems/dead/discard", "/problems/dead/letter/1-0-1/edit"),
         *("/problems/dead/letter/1-0-1/check", "/problems/parked/retry", "/problems/parked/release"),
-        *("/problems/parked/skip", "/problems/skips/resend", "/replays/look", "/replays/1/stop", "/replays/dry-runs/1/start"),
+        *(
+            "/problems/parked/skip",
+            "/problems/skips/resend",
+            "/replays/look",
+            "/replays/1/stop",
+            "/replays/dry-runs/1/start",
+        ),
     ],
 )
 def test_a_viewer_changes_nothing(console: Console, path: str) -> None:
@@ -243,6 +251,36 @@ def test_a_skipped_event_is_chosen_looked_at_and_resent_once(
     assert re.findall(r'name="event_at" value="([^"]*)" aria-label="[^"]*(m-50.)"', listed)[0][1] == "m-502"
     assert listed.count('name="event_at"') == 1, "what was delivered since is not sent again"
     assert "delivered" in text(console.get(OF_EXCLUDED))
+
+
+def test_an_event_without_an_account_is_filed_under_its_users_if_an_editor_says_so(
+    console: Console, totango: Receiving
+) -> None:
+    of_code = "/problems/skips?destination=totango&code=missing_group_id"
+    assert "a group call before the event had put its user into an account" in text(console.get(of_code, EDITOR))
+    form = {"destination": "totango", "code": "missing_group_id", "scope": "all", "find_accounts": "1"}
+    run = console.post("/problems/skips/resend", form, EDITOR).headers["location"]
+    eventually(lambda: "Would be sent" in text(console.get(run)), "the dry run is done")
+    page = text(console.get(run, EDITOR))
+    assert "1 event would be filed under the account" in page
+    assert "filed under hopper" in page
+    assert "2 events would be skipped again, as missing_group_id" in page
+    assert console.post(f"{run}/start").status == 303
+    eventually(lambda: told(console, "m-job-3")["state"] == "delivered", "delivered")
+    at = told(console, "m-job-3")
+    assert at["filed"] == {"account": "hopper", "found": "earlier group call", "replay": at["replay"]}
+    assert {request["body"]["sdr_o"] for request in at["requests"]} == {"hopper"}
+    (sent,) = [
+        seen.params for seen in totango.accepted() if seen.params.get("sdr_u") == "grace" and "sdr_a" in seen.params
+    ]
+    assert (sent["sdr_o"], sent["sdr_a"]) == ("hopper", "Job")
+    story = console.get("/events?message=m-job-3")
+    at_event = re.search(r"/events/0-[0-9]+", story.text)
+    assert at_event is not None
+    assert "Filed under the account hopper by replay" in text(console.get(at_event[0]))
+    assert told(console, "m-job-1")["state"] == "skipped"
+    said_by = console.milonga.say("explain", "m-job-3")
+    assert "filed under account hopper by replay" in said_by
 
 
 def test_a_dead_letter_is_resent_from_the_table(console: Console, totango: Receiving, browser: Browser) -> None:

@@ -76,7 +76,7 @@ def test_a_replay_is_looked_at_begun_and_followed(console: Console, totango: Rec
         page.goto(f"{console.url}/replays")
         page.get_by_role("link", name="New replay").first.click()
         page.get_by_text("Totango dates what arrives by its arrival").wait_for()
-        page.get_by_label("Account").fill("acme")
+        page.get_by_label("Account", exact=True).fill("acme")
         page.get_by_role("button", name="Dry run").click()
         page.get_by_text("What would be different").wait_for()
         assert "activity.sdr_m" in page.locator("#run").inner_text()

@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from milonga.delivery.editing import Edited, NotValid, edited, pretty
+from milonga.delivery.filing import filed
 from milonga.delivery.rows import DeadLetter
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import State
@@ -27,6 +28,14 @@ def original(**said: Any) -> Stamped:
 
 def text(**said: Any) -> str:
     return msgspec.json.encode(HEAD | said).decode()
+
+
+def test_what_a_replay_filed_under_an_account_stays_there_while_its_text_names_none() -> None:
+    sent = filed(original(account=None), "acme")
+    assert edited(sent, text(event="Paid twice")).stamp.account == "acme"
+    assert edited(sent, text(context={"groupId": "umbrella"})).stamp.account == "umbrella"
+    assert edited(sent, text(userId="bob")).stamp.account is None, "that is another one's account"
+    assert edited(original(account=None), text()).stamp.account is None
 
 
 def test_what_the_text_says_goes_out_in_place_of_what_arrived() -> None:

@@ -100,9 +100,7 @@ def test_a_replay_sends_each_event_once_more_behind_live_ones_although_it_is_kil
     assert milonga.explain(f"m-{TRACKS}")["before"][0]["state"] == "skipped"
 
 
-def test_what_a_filter_kept_back_is_sent_once_that_is_gone_and_nothing_else(
-    tmp_path: Path, totango: Receiving
-) -> None:
+def test_what_a_filter_kept_back_is_sent_once_that_is_gone_and_nothing_else(tmp_path: Path, totango: Receiving) -> None:
     with Milonga(tmp_path / "data") as milonga:
         milonga.say("sources", "add", "web", "--write-key", KEY)
         settings = ("--set", "serviceId=SP-1-01", "--set", f"endpoint={totango.url}/pixel.gif/")

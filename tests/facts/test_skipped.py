@@ -19,8 +19,9 @@ from milonga.outcomes.model import State
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
+from tests.clocks import Still
 from tests.delivery import paper
-from tests.outcomes.test_outcome_files import AT, Clock, outcome
+from tests.outcomes.test_outcome_files import AT, outcome
 
 EVENTS = 250
 GONE = (251, 252)  #: offsets that the log does not have
@@ -32,19 +33,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All skipped, a second apart; every tenth is bob's; the newest in the log was delivered since."""
     data = tmp_path_factory.mktemp("skipped") / "data"
     with Workspace.open(data) as workspace:
-        workspace.add_source("web", "demo")
+        workspace.sources.add("web", "demo")
         workspace.add_destination("totango", "web", "prod", {"serviceId": "SP-1-1"}, DestinationState.on, {})
 
     async def fill() -> None:
         log = await SqliteLog.open(data / "log")
         users = ("bob" if n % 10 == 0 else "ada" for n in range(1, EVENTS + 1))
-        await log.append(
-            [paper.event(n, user=user, received_at=AT + n * 1000 - 40) for n, user in enumerate(users, 1)]
-        )
+        await log.append([paper.event(n, user=user, received_at=AT + n * 1000 - 40) for n, user in enumerate(users, 1)])
         await log.close()
 
     asyncio.run(fill())
-    writer = OutcomeWriter(data / "outcomes", Clock())
+    writer = OutcomeWriter(data / "outcomes", Still(AT / 1000))
     writer.write(
         [outcome(n, State.skipped, at=AT + n * 1000, code=CODE, attempts=0) for n in (*range(1, EVENTS + 1), *GONE)]
     )
@@ -78,12 +77,13 @@ def test_all_are_listed_newest_first_those_that_left_the_log_too(facts: Facts, p
 
 
 def test_what_is_narrowed_is_found_page_by_page_and_once_each(facts: Facts, place: Place) -> None:
-    wanted, mark, found = replace(everything(place), user="bob"), NEWEST, list[int]()
+    wanted, found = replace(everything(place), user="bob"), list[int]()
+    mark: Mark | None = NEWEST
     while mark is not None:
         page = ended(facts, place, State.skipped, CODE, wanted, before=mark, limit=4, seconds=60.0)
         assert not page.stopped
         assert len(page.events) <= 4
-        found, mark = found + offsets(page), page.next  # type: ignore[assignment]
+        found, mark = found + offsets(page), page.next
     assert found == list(range(250, 0, -10))
 
 

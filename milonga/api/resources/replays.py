@@ -49,7 +49,8 @@ class NewReplay(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     """
     Which events: those that arrived from a moment on and before another (now, unless told); of one type, account, user,
     name. code: those that ended with it, such as missing_group_id, and of which nothing was delivered since. positions:
-    these alone. overwrite: also what newer events have set since. rate: events a second.
+    these alone. find_accounts: what names no account is filed under the one that earlier group calls of its user name,
+    if there is just one. overwrite: also what newer events have set since. rate: events a second.
     """
 
     destination: str
@@ -61,6 +62,7 @@ class NewReplay(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknow
     event: str | None = None
     code: Annotated[str, Meta(min_length=1)] | None = None
     positions: Annotated[list[At], Meta(min_length=1, max_length=MOST_CHOSEN)] | None = None
+    find_accounts: bool = False
     overwrite: bool = False
     rate: Annotated[float, Meta(ge=wishes.RATES[0], le=wishes.RATES[1])] = wishes.RATE
 
@@ -160,6 +162,7 @@ def _wanted(facts: Facts, body: NewReplay, now: int) -> tuple[Place, Selection]:
         name=body.event,
         code=body.code,
         positions=None if body.positions is None else tuple(Position(at.partition, at.offset) for at in body.positions),
+        find_accounts=body.find_accounts,
     )
     return place, wanted
 

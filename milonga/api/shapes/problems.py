@@ -78,8 +78,8 @@ class ParkedCounts(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
     """
-    Events of the past, sent once more. chosen: how many places of the log were named; null: all that fit. left: still to
-    be looked at; outcomes with `left`: not sent, by decision.
+    Events of the past, sent once more. chosen: how many places of the log were named; null: all that fit. left: still
+    to be looked at; outcomes with `left`: not sent, by decision.
     """
 
     replay: int
@@ -97,6 +97,7 @@ class Replay(Struct, frozen=True, kw_only=True, rename="camel"):
     event: str | None
     code: str | None
     chosen: int | None
+    find_accounts: bool
     rate: float
     overwrite: bool
     left: int | None
@@ -124,7 +125,10 @@ class FieldCount(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Rehearsal(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What a replay would send. send: events; requests: of them. docs/replay.md has all of it."""
+    """
+    What a replay would send. send: events; requests: of them; filed: events under an account that they do not name
+    themselves; several: left without, since their users are in more than one. docs/replay.md has all of it.
+    """
 
     destination: str
     from_: Moment = field(name="from")
@@ -138,6 +142,8 @@ class Rehearsal(Struct, frozen=True, kw_only=True, rename="camel"):
     outcomes: list[RehearsedFate]
     fields: list[FieldCount]
     left_out: int
+    filed: int
+    several: int
     damaged: int
     examples: list[dict[str, Any]]
 

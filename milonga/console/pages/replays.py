@@ -25,7 +25,7 @@ from milonga.workspace.roles import Role
 
 ON_A_PAGE: Final = 30
 NARROWED: Final = ("type", "account", "user", "event", "code")
-FIELDS: Final = ("destination", "from", "to", *NARROWED, "rate", "overwrite")
+FIELDS: Final = ("destination", "from", "to", *NARROWED, "find_accounts", "rate", "overwrite")
 NOW_WORDS: Final = {
     "same": ("sent, as it was", "accent"),
     "changed": ("sent, with other fields", "accent"),
@@ -161,6 +161,7 @@ def look(visit: Visit) -> Response:
         user=given["user"] or None,
         name=given["event"] or None,
         code=given["code"] or None,
+        find_accounts=bool(given["find_accounts"]),
     )
     wanted = Wanted(
         destination=place.config.id,
@@ -248,6 +249,7 @@ def _dry(run: DryRun) -> dict[str, Any]:
         "to": instant(selection.until),
         "narrowed": _narrowed(selection),
         "chosen": chosen,
+        "find_accounts": selection.find_accounts,
         "rate": wanted.rate,
         "overwrite": wanted.overwrite,
         "progress": run.progress,
@@ -276,6 +278,7 @@ def _again(wanted: Wanted) -> dict[str, object]:
         "from": instant(selection.since),
         "to": instant(selection.until),
         **_narrowed(selection),
+        "find_accounts": "1" if selection.find_accounts else None,
         "rate": f"{wanted.rate:g}",
         "overwrite": "1" if wanted.overwrite else None,
     }

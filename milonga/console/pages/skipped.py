@@ -83,7 +83,7 @@ def _one(visit: Visit, facts: Facts, place: Place, code: str) -> Response:
         "older": None if found.next is None else visit.here(before="_".join(map(str, found.next))),
         "newest": visit.here(before=None) if before is not None else None,
         "stopped": found.stopped,
-        "exports": [(one, address("/problems/skips/export", **carried, format=one)) for one in MEDIA_TYPES],
+        "exports": [(one, address("/problems/skips/export", (), **carried, format=one)) for one in MEDIA_TYPES],
         "chart": address("/problems/trend", destination=place.config.name, code=code, state=state.name, span=span),
         "off": place.config.state.value == "off",
         "nameable": _nameable(visit, place, span) if code == NO_ACCOUNT else None,
@@ -99,7 +99,7 @@ def _nameable(visit: Visit, place: Place, span: str) -> WithoutAccount:
 
 def wanted_of(visit: Visit, place: Place) -> Selection:
     """What is narrowed to. UserError if a moment is none."""
-    given = {name: visit.text(name).strip() or None for name in FIELDS}
+    given = {name: visit.text(name) or None for name in FIELDS}
     type_ = given["type"] if given["type"] in EVENT_TYPES else None
     now = milliseconds()
     return Selection(
@@ -129,7 +129,7 @@ def _row(one: problems.Example) -> dict[str, Any]:
 
 def resend(visit: Visit) -> Response:
     """Begins the dry run of a replay of what was chosen, or of all that fit: it has a page of its own."""
-    code, to = visit.text("code"), address("/problems/skips", **{name: visit.text(name) or None for name in KEPT})
+    code, to = visit.text("code"), address("/problems/skips", (), **{name: visit.text(name) or None for name in KEPT})
     with visit.facts() as facts:
         place = chosen(visit, facts)
         if place is None or place.removed_at is not None or not code:
@@ -150,6 +150,7 @@ def resend(visit: Visit) -> Response:
         name=wanted.name,
         code=code,
         positions=positions,
+        find_accounts=bool(visit.text("find_accounts")) and code == NO_ACCOUNT,
     )
     run = Wanted(
         destination=place.config.id, name=place.config.name, selection=selection, rate=wishes.RATE, overwrite=False
