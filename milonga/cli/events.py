@@ -133,7 +133,9 @@ def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = Fal
 
 @app.command()
 def counts(
-    hours: Annotated[float | None, typer.Option("--hours", help="Of the last so many hours only.", min=0.02)] = None,
+    hours: Annotated[
+        float | None, typer.Option("--hours", help="Of the last so many only; beyond 48 by whole hours.", min=0.02)
+    ] = None,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:

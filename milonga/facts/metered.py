@@ -45,13 +45,23 @@ AT_SOURCE: Final[frozenset[Code]] = frozenset(
 
 class Between(Struct, frozen=True):
     """
-    since, until  unix minutes, until not included
-    length        of a period, minutes; its number is unix minutes / length. The first and the last may be parts of one
+    Whole periods.
+
+    since, until  unix minutes at which periods begin, until not included
+    length        of a period, minutes; its number is unix minutes / length
     """
 
     since: int
     until: int
     length: int
+
+    @staticmethod
+    def around(since: int, until: int, length: int) -> "Between":
+        """The periods in which these minutes are, until not included."""
+        return Between(since // length * length, -(-until // length) * length, length)
+
+    def holds(self, period: int) -> bool:
+        return period * self.length < self.until
 
     def begin(self, period: int) -> str:
         return instant(period * self.length * MINUTE)
@@ -151,9 +161,10 @@ def step_of(name: str) -> Step | None:
 
 def _ended(facts: Facts, states: tuple[State, ...], between: Between) -> Iterator[tuple[Key, Mapping[int, int]]]:
     source_of = {place.config.id: place.config.source for place in facts.places}
-    found = facts.outcomes.periods(between.since, between.length, states, between.until)
+    found = facts.outcomes.periods(between.since, between.length, states)
     for (destination, _, code), periods in found.items():
-        yield (source_of.get(destination, 0), destination, code), periods
+        if within := {period: n for period, n in periods.items() if between.holds(period)}:
+            yield (source_of.get(destination, 0), destination, code), within
 
 
 def dataset(facts: Facts, between: Between, key: Key, periods: Mapping[int, int]) -> dict[str, Any]:
@@ -203,14 +214,15 @@ def delivery(facts: Facts, place: Place, between: Between) -> dict[str, Any]:
         return periods.setdefault(period, _Ends(Counter(), Counter()))
 
     states = (State.delivered, State.skipped, State.dead, State.expired)
-    ended = facts.outcomes.periods(between.since, between.length, states, between.until)
+    ended = facts.outcomes.periods(between.since, between.length, states)
     for (destination, state, code), counts in ended.items():
         if destination == number:
             for period, n in counts.items():
-                ends(period).ended[state, code] += n
-    took = facts.outcomes.latency_periods(between.since, between.length, between.until)
+                if between.holds(period):
+                    ends(period).ended[state, code] += n
+    took = facts.outcomes.latency_periods(between.since, between.length)
     for (destination, period), buckets in took.items():
-        if destination == number:
+        if destination == number and between.holds(period):
             ends(period).took += buckets
     whole = _Ends(Counter(), Counter())
     for one in periods.values():

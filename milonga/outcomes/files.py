@@ -74,20 +74,14 @@ def knows_replays(db: apsw.Connection) -> bool:
     return bool(next(db.execute("SELECT count(*) FROM pragma_table_info('outcomes') WHERE name = 'replay'"))[0])
 
 
-def latencies_in(db: apsw.Connection, since: int, length: int = 1, until: int = 2**62) -> list[LatencyRow]:
-    """
-    since, until  unix minutes, until not included
-    length        of the periods that are counted together, minutes; then a row's minute is the period's number
-    """
+def latencies_in(db: apsw.Connection, since: int, length: int = 1) -> list[LatencyRow]:
+    """length: of the periods that are counted together, minutes; then a row's minute is the period's number"""
     if not next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'latency'"))[0]:
         return []
     if length == 1:
-        return list(db.execute("SELECT * FROM latency WHERE minute >= ? AND minute < ?", (since, until)))
-    query = (
-        "SELECT minute / ?2, destination, bucket, sum(n) FROM latency WHERE minute >= ?1 AND minute < ?3"
-        " GROUP BY 1, 2, 3"
-    )
-    return list(db.execute(query, (since, length, until)))
+        return list(db.execute("SELECT * FROM latency WHERE minute >= ?", (since,)))
+    query = "SELECT minute / ?2, destination, bucket, sum(n) FROM latency WHERE minute >= ?1 GROUP BY 1, 2, 3"
+    return list(db.execute(query, (since, length)))
 
 
 def open_to_write(path: Path) -> apsw.Connection:

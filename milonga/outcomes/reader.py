@@ -160,57 +160,50 @@ class OutcomeReader:
                 break
         return counts, took
 
-    def periods(
-        self, since: int, length: int, states: Sequence[State], until: int = _BEYOND_ALL
-    ) -> dict[tuple[int, State, str], Counter[int]]:
+    def periods(self, since: int, length: int, states: Sequence[State]) -> dict[tuple[int, State, str], Counter[int]]:
         """
         (destination, state, code) -> period -> how many ended so in it.
 
-        since, until  unix minutes, until not included
+        since   unix minutes
         length  of a period, minutes; its number is unix minutes / length
         """
         gone, counts, _ = rolled(self.folder, since)
         wanted = {int(state) for state in states}
         query = (
-            "SELECT minute / ?2, destination, state, code, sum(n) FROM counters"  # noqa: S608
-            " WHERE minute >= ?1 AND minute < ?3"
+            "SELECT minute / ?2, destination, state, code, sum(n) FROM counters WHERE minute >= ?1"  # noqa: S608
             f" AND state IN ({','.join(map(str, wanted))}) GROUP BY 1, 2, 3, 4"
         )
         found: dict[tuple[int, State, str], Counter[int]] = {}
 
         def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row]]]:
             newest = next(db.execute("SELECT newest_at FROM about"))[0]
-            yield newest, list(db.execute(query, (since, length, until)))
+            yield newest, list(db.execute(query, (since, length)))
 
         def add(rows: Iterable[Row]) -> None:
             for period, destination, state, code, n in rows:
                 found.setdefault((destination, State(state), code), Counter())[period] += n
 
-        add(
-            (minute // length, place, state, code, n)
-            for minute, place, state, code, n in counts
-            if state in wanted and minute < until
-        )
+        add((minute // length, place, state, code, n) for minute, place, state, code, n in counts if state in wanted)
         for newest, rows in self.of_each(ask, without=gone):
             add(rows)
             if newest < since * 60:
                 break
         return found
 
-    def latency_periods(self, since: int, length: int, until: int = _BEYOND_ALL) -> dict[tuple[int, int], Counter[int]]:
+    def latency_periods(self, since: int, length: int) -> dict[tuple[int, int], Counter[int]]:
         """(destination, period) -> bucket -> deliveries (milonga.outcomes.latency). Arguments as for `periods`."""
         gone, _, took = rolled(self.folder, since)
         found: dict[tuple[int, int], Counter[int]] = {}
 
         def ask(db: apsw.Connection) -> Iterator[tuple[float, list[LatencyRow]]]:
             newest = next(db.execute("SELECT newest_at FROM about"))[0]
-            yield newest, latencies_in(db, since, length, until)
+            yield newest, latencies_in(db, since, length)
 
         def add(rows: Iterable[LatencyRow]) -> None:
             for period, destination, bucket, n in rows:
                 found.setdefault((destination, period), Counter())[bucket] += n
 
-        add((minute // length, place, bucket, n) for minute, place, bucket, n in took if minute < until)
+        add((minute // length, destination, bucket, n) for minute, destination, bucket, n in took)
         for newest, rows in self.of_each(ask, without=gone):
             add(rows)
             if newest < since * 60:

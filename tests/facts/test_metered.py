@@ -1,4 +1,4 @@
-"""Counts over a time that is asked for: each step of the road has its own, to the minute at both ends."""
+"""Counts over a time that is asked for: each step of the road has its own, in whole periods."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -107,13 +107,15 @@ def test_each_step_has_its_own_counts(step: Step, minutely: int, facts: Facts) -
         ],
     }
     for between, minutes in (
-        (Between(NOON - 1, NOON, 60), 1),
-        (Between(NOON - 2, NOON, 1), 2),
-        (Between(NOON - 1, NOON + 1, 24 * 60), 2),
+        (Between.around(NOON - 1, NOON, 60), 2),
+        (Between.around(NOON - 1, NOON, 1), 1),
+        (Between.around(NOON - 1, NOON + 1, 1), 2),
+        (Between.around(NOON - 1, NOON + 1, 24 * 60), 3),
+        (Between.around(NOON, NOON + 1, 24 * 60), 1),
     ):
         (some,) = told(facts, step, between)
         assert some["total"] == minutes * minutely == sum(one["count"] for one in some["series"])
-    assert told(facts, step, Between(NOON + 1, NOON + 60, 1)) == []
+    assert told(facts, step, Between.around(NOON + 1, NOON + 60, 1)) == []
 
 
 def test_what_is_told_apart_is_told_apart(facts: Facts) -> None:

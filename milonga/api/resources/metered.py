@@ -35,7 +35,7 @@ Group: TypeAlias = Annotated[
 
 
 class VolumeQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The last hour unless told; what arrived at `endTime` is not included. Of one source, if it is named."""
+    """The last hour unless told, in whole periods. Of one source, if it is named."""
 
     start_time: Moment = "1h"
     end_time: Moment = "now"
@@ -44,7 +44,7 @@ class VolumeQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
 
 
 class ArrivedQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The last hour unless told; what arrived at `endTime` is not included. Of one source, if it is named."""
+    """The last hour unless told, in whole periods. Of one source, if it is named."""
 
     start_time: Moment = "1h"
     end_time: Moment = "now"
@@ -57,8 +57,8 @@ class ArrivedQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unk
 
 class EndedQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """
-    The last hour unless told; what ended at `endTime` is not included. Of one source, of one destination (its name; of
-    a removed one its id), if they are named.
+    The last hour unless told, in whole periods. Of one source, of one destination (its name; of a removed one its id),
+    if they are named.
     """
 
     start_time: Moment = "1h"
@@ -72,7 +72,7 @@ class EndedQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkno
 
 
 class DeliveryQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The last hour unless told; what ended at `endTime` is not included."""
+    """The last hour unless told, in whole periods."""
 
     start_time: Moment = "1h"
     end_time: Moment = "now"
@@ -137,7 +137,7 @@ def _between(query: AnyQuery) -> tuple[Between, Granularity]:
             f"By {granularity} at most {LONGEST[granularity]} days at once. Take larger periods, or less time.",
             field="granularity",
         )
-    return Between(since, until, LENGTHS[granularity]), granularity
+    return Between.around(since, until, LENGTHS[granularity]), granularity
 
 
 def _time(between: Between, granularity: Granularity) -> dict[str, str]:
