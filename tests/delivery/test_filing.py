@@ -17,6 +17,7 @@ from tests.delivery import paper
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.replays import EVER, done, live, replay
 from tests.delivery.road import OK, Road, answer, run, states
+from tests.delivery.test_replaying_newer import SETTING, Forms
 
 UNNAMED = replace(EVER, code="missing_group_id", find_accounts=True)
 
@@ -118,6 +119,31 @@ def test_it_is_filed_once_and_stays_so_over_a_restart(tmp_path: Path) -> None:
         await done(again, 2)
         assert again.sent == [1], "it is delivered by now"
         await again.stop()
+
+    run(tmp_path, with_road)
+
+
+def test_what_was_filed_is_not_overwritten_by_what_came_before_it(tmp_path: Path) -> None:
+    def only_with_account(event: Event, settings: paper.Settings) -> Requests | Skip:
+        return translate(event, settings) if event.account is None else SETTING.translate(event, settings)
+
+    kind = replace(SETTING, translate=only_with_account, overwriting=frozenset({"identify"}))
+
+    async def with_road(folder: Path, loop: FakeTimeLoop) -> None:
+        Forms.said = []
+        road = Forms(folder, loop, kind=kind)
+        road.add(0, "acme", type_="group")
+        road.add(1, "acme", type_="identify", sets={"a.plan": "free"})
+        road.add(2, None, type_="identify", sets={"a.plan": "paid"})
+        await road.until(lambda: states(road) == [State.delivered, State.delivered, State.skipped])
+        road.runner.replaying.begin(replay(wanted=UNNAMED))
+        await done(road)
+        road.runner.replaying.begin(replay(2))
+        await done(road, 2)
+        assert [said["a.plan"] for said in road.said if "a.plan" in said] == ["free", "paid"]
+        counts = {("delivered", ""): 1, ("left", "superseded"): 1, ("left", "missing_group_id"): 1}
+        assert road.reader.replays.counts(2) == counts
+        await road.stop()
 
     run(tmp_path, with_road)
 
