@@ -17,7 +17,7 @@ from milonga.eventlog.counters import Count, counts_of, open_totals_to_read
 from milonga.eventlog.record import RECORD, missing, stored
 from milonga.eventlog.segment import list_segments, open_sealed, open_to_read, path_of
 
-FOUND = f"SELECT {RECORD} FROM events WHERE %s = ? AND offset < ? ORDER BY offset DESC LIMIT ?"  # noqa: S608
+FOUND = f"SELECT {RECORD} FROM events WHERE %s = ? AND offset > ? AND offset < ? ORDER BY offset DESC LIMIT ?"  # noqa: S608
 BY_MESSAGE_ID, BY_USER, BY_ACCOUNT = FOUND % "message_id", FOUND % "user_id", FOUND % "account"
 AT = f"SELECT {RECORD} FROM events WHERE offset = ?"  # noqa: S608
 AT_EACH = f"SELECT {RECORD} FROM events WHERE offset IN (SELECT value FROM json_each(?)) ORDER BY offset DESC"  # noqa: S608
@@ -39,19 +39,19 @@ class EventLookup:
 
     def by_message_id(self, message_id: str, limit: int = 100) -> list[Stored]:
         """Of all sources, newest first."""
-        return self._find(BY_MESSAGE_ID, message_id, limit, AFTER_ALL)
+        return self._find(BY_MESSAGE_ID, message_id, limit, START, AFTER_ALL)
 
-    def by_user(self, user_id: str, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
-        """Newest first. `before` continues a former list."""
-        return self._find(BY_USER, user_id, limit, before)
+    def by_user(self, user_id: str, limit: int, before: Offset = AFTER_ALL, after: Offset = START) -> list[Stored]:
+        """Newest first, of those between the two. `before` continues a former list."""
+        return self._find(BY_USER, user_id, limit, after, before)
 
-    def by_account(self, account: str, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
-        """Newest first. `before` continues a former list."""
-        return self._find(BY_ACCOUNT, account, limit, before)
+    def by_account(self, account: str, limit: int, before: Offset = AFTER_ALL, after: Offset = START) -> list[Stored]:
+        """Newest first, of those between the two. `before` continues a former list."""
+        return self._find(BY_ACCOUNT, account, limit, after, before)
 
-    def newest(self, limit: int, before: Offset = AFTER_ALL) -> list[Stored]:
-        """Newest first. `before` continues a former list."""
-        return self._find(FOUND % "1", 1, limit, before)
+    def newest(self, limit: int, before: Offset = AFTER_ALL, after: Offset = START) -> list[Stored]:
+        """Newest first, of those between the two. `before` continues a former list."""
+        return self._find(FOUND % "1", 1, limit, after, before)
 
     def at(self, position: Position) -> Stored | Damaged | None:
         """None if there is no such event, or not any more."""
@@ -175,15 +175,15 @@ class EventLookup:
                 break
         return found
 
-    def _find(self, sql: str, value: str | int, limit: int, before: Offset) -> list[Stored]:
+    def _find(self, sql: str, value: str | int, limit: int, after: Offset, before: Offset) -> list[Stored]:
         found: list[Stored] = []
-        for _first, connection in self._segments(before):
+        for first, connection in self._segments(before):
             try:
-                rows = connection.execute(sql, (value, before, limit - len(found))).fetchall()
+                rows = connection.execute(sql, (value, after, before, limit - len(found))).fetchall()
             except UNREADABLE:
-                continue
+                rows = []
             found += [event for event in map(stored, rows) if isinstance(event, Stored)]
-            if len(found) >= limit:
+            if len(found) >= limit or first <= after + 1:
                 break
         return found
 

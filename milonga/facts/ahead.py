@@ -7,7 +7,7 @@ from milonga.delivery.detours import account_of
 from milonga.delivery.rows import Progress
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.contract import Key
-from milonga.eventlog.api import Offset, Position, Stored
+from milonga.eventlog.api import START, Offset, Position, Stored
 from milonga.eventlog.lookup import EventLookup
 from milonga.outcomes.reader import OutcomeReader
 from milonga.outcomes.waiting import Behind
@@ -56,12 +56,14 @@ class Ahead:
     def _in_memory(self, stored: Stored, destination: int, keys_of: KeysOf, keys: set[Key]) -> list[Position]:
         """Unfinished ones of the same account, or user, that arrived before it and share a key."""
         stamp, before = stored.event.stamp, stored.position.offset
+        # Nothing up to there is unfinished: an account's events have one watermark, or older ones a later one.
+        after = self._behind(destination, stored) or START
         if stamp.account is not None:
-            near = self._log.by_account(stamp.account, LOOKED_AT, before)
+            near = self._log.by_account(stamp.account, LOOKED_AT, before, after)
         elif stamp.user_id is not None:
-            near = self._log.by_user(stamp.user_id, LOOKED_AT, before)
+            near = self._log.by_user(stamp.user_id, LOOKED_AT, before, after)
         else:
-            near = self._log.newest(LOOKED_AT, before)
+            near = self._log.newest(LOOKED_AT, before, after)
         mine = [one for one in near if one.event.stamp.source == stamp.source]
         ended = self._outcomes.of_many([one.position for one in mine])
         return [

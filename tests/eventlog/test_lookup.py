@@ -27,6 +27,11 @@ def test_events_are_found_by_id_user_and_account_in_every_segment(folder: Path, 
         assert offsets(look.by_user("u0", 100, before=29)) == list(range(27, 0, -2))
         assert offsets(look.by_account("a1", 3, before=12)) == [11, 8, 5]
         assert offsets(look.newest(3)) == [36, 35, 34]
+        for after in range(36):  # within a segment, at its ends, and beyond it
+            assert offsets(look.by_user("u0", 100, before=29, after=after)) == [
+                n for n in range(27, after, -2) if n % 2
+            ]
+            assert offsets(look.newest(100, before=29, after=after)) == list(range(28, after, -1))
         found = look.at(Position(0, 7))
         assert isinstance(found, Stored)
         assert found.event.stamp.message_id == "m6"
