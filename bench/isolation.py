@@ -1,105 +1,125 @@
 """
-One account floods, another is refused, a thousand others go on: how much later do their requests come than before? And
-does everything come in order, also after a SIGKILL in the middle?
+One account floods, another is refused, a thousand others go on: how much later do their requests come than before, and
+where are they meanwhile? And does everything come in order, also after a SIGKILL in the middle?
 """
 
-import asyncio
 import os
-import re
 import signal
 import threading
 import time
 from collections.abc import Iterable
-from multiprocessing.connection import Connection
+from pathlib import Path
 from statistics import mean
 from typing import Final
 
-import uvloop
+from msgspec import Struct
 
+from bench.arrivals import Arrivals
 from bench.children import Child
-from bench.load import batch_in_pieces, head
+from bench.flooding import FLOOD, OTHERS, PACE, REFUSED, USERS, Said, flood, others
 from bench.measure import percentile
-from bench.receiver import Seen, receive
+from bench.receiver import COUNT, Seen, receive
 from bench.report import Found, Row, row
 from bench.run import Run
-from bench.samples import ID_LENGTH, Sample, message_ids, numbered
 from bench.serving import Server, add_totango
+from bench.timeline import STEPS, Timeline, environment
 from tests.memory import pss
 
-FLOOD: Final = 200_000  #: events of the flooding account, sent as fast as they are taken
-USERS: Final = 1_000  #: of the flooding account: so many lines
-BATCH: Final = 100  #: events of one of its requests, as SDKs send them
-SENDERS: Final = 4  #: connections it comes over, each with users of its own
-REFUSED: Final = 300  #: events of the account whose requests are answered with 503, of as many users
-OTHERS: Final = 1_000  #: accounts that go on
-PACE: Final = 200  #: their single events a second
-LINES: Final = 32  #: connections they come over
 WARM, QUIET, LOUD, AFTER = 3.0, 20.0, 40.0, 10.0  #: seconds: not counted, alone, beside the flood, after the SIGKILL
 LATENCY: Final = 0.01  #: seconds, of the receiver
+REAL_LATENCY: Final = 0.05  #: seconds, of a receiver as far away as a real one
 PATIENCE: Final = 90.0  #: seconds for what is left then
 CALM: Final = 3.0  #: seconds without a request, after which nothing more will come
-LOOK: Final = 0.25  #: seconds between two looks at receiver and memory
+LOOK: Final = 1.0  #: seconds between two looks at receiver and memory, which cost those that are looked at a little
+WATCH: Final = 0.1  #: seconds between two looks at who waits for a core
 MEGABYTE: Final = 1_000_000
 LATER, MOST = 1.5, 350  #: targets: p99 beside the flood / p99 alone; megabytes
 
-_WHAT: Final = re.compile(rb"(?:^|&)sdr_([oua])=([^&]*)")
 
-Times = dict[int, float]
-"""Number of an event -> when it was answered with 200, by perf_counter, which all processes share on Linux."""
+class Ran(Struct, frozen=True):
+    """
+    alone, beside, after  what the others said before the flood, beside it, and after the SIGKILL, if there was one
+    poured    when the flood began and when all of it was accepted, by perf_counter
+    weights   bytes of both processes, the most: before the flood, beside it, from the SIGKILL on
+    came      requests before the SIGKILL, the refused ones left out
+    waited    which part of the time in which the flood came in each process's main thread waited for a core
+    """
+
+    alone: Said
+    beside: Said
+    after: Said | None
+    poured: tuple[float, float]
+    weights: tuple[int, int, int]
+    came: int
+    arrivals: Arrivals
+    timeline: Timeline
+    waited: dict[str, float]
+
+    def waits(self, said: Said) -> list[float]:
+        return self.arrivals.waits(said.accepted)
 
 
 def isolation(run: Run) -> Found:
     """All of it on all cores, as in life: the kernel decides who runs where."""
+    ran = _run(run, LATENCY, kill=True)
+    real = _run(run, REAL_LATENCY, kill=False)
+    at_first, middle, at_last = (weight / MEGABYTE for weight in ran.weights)
+    arrivals, after = ran.arrivals, ran.after or Said({}, {})
+    accepted = ran.alone.accepted | ran.beside.accepted | after.accepted
+    rows = [
+        *_waits(ran),
+        *_steps(ran),
+        *_real(real),
+        row("memory beside the flood", [middle], "MB", limit=[at_first],
+            limit_is="PSS of both processes before it, the most", at_most=MOST),
+        row("memory from the SIGKILL to its end", [at_last], "MB", limit=[middle],
+            limit_is="and beside it", at_most=MOST),
+        row("out of order", [len(arrivals.out_of_order)], "events", at_most=0),
+        row("in flight beside one of the same key", [arrivals.overlaps], "events", at_most=0),
+        row("missing of the others", [arrivals.missing(accepted)], "events", at_most=0),
+    ]  # fmt: skip
+    return Found(rows, [*_notes(ran, after), _cores(ran)])
+
+
+def _run(run: Run, latency: float, *, kill: bool) -> Ran:
     data, cores = run.fresh(), run.cores.all
+    written = data.parent / f"{data.name}.timeline"
+    after = None
     with (
-        Child(receive, cores, LATENCY, True, b"sdr_o=refused&") as receiver,
+        Child(receive, cores, latency, True, b"sdr_o=refused&") as receiver,
         Child(others, cores) as going_on,
         Child(flood, cores) as flooding,
     ):
         add_totango(data, receiver.hello, after=0)
-        with Server(data) as server, _Watch(server, receiver) as watch:
+        with Server(data, environment=environment(written)) as server, _Watch(server, receiver) as watch:
             going_on.ask((server.port, WARM))
-            alone: Times = going_on.ask((server.port, QUIET))
+            alone: Said = going_on.ask((server.port, QUIET))
             at_first = watch.heaviest()
             flooding.tell(server.port)
-            beside: Times = going_on.ask((server.port, LOUD))
-            taken = flooding.hear()
-            middle = watch.heaviest()
-            came = watch.came
-            os.kill(server.delivery_pid, signal.SIGKILL)
-            after: Times = going_on.ask((server.port, AFTER))
-            watch.until_quiet()
+            beside: Said = going_on.ask((server.port, LOUD))
+            poured: tuple[float, float] = flooding.hear()
+            middle, came, waited = watch.heaviest(), watch.came, watch.waited(poured)
+            if kill:
+                os.kill(server.delivery_pid, signal.SIGKILL)
+                after = going_on.ask((server.port, AFTER))
+                watch.until_quiet()
             at_last = watch.heaviest()
-    arrivals = Arrivals(watch.kept)
-    quiet, loud = arrivals.waits(alone), arrivals.waits(beside)
-    rows = [
-        *_waits(quiet, loud),
-        row("memory beside the flood", [middle / MEGABYTE], "MB", limit=[at_first / MEGABYTE],
-            limit_is="PSS of both processes before it, the most", at_most=MOST),
-        row("memory from the SIGKILL to its end", [at_last / MEGABYTE], "MB", limit=[middle / MEGABYTE],
-            limit_is="and beside it", at_most=MOST),
-        row("out of order", [len(arrivals.out_of_order)], "events", at_most=0),
-        row("in flight beside one of the same key", [arrivals.overlaps], "events", at_most=0),
-        row("missing of the others", [arrivals.missing(alone | beside | after)], "events", at_most=0),
-    ]  # fmt: skip
-    again = arrivals.waits(after)
-    the_flood = (
-        f"The flood: {FLOOD:,} events of {USERS:,} users of one account, accepted within {taken:.1f} s; "
-        f"{arrivals.flood:,} of them came, {came:,} requests of all before the SIGKILL. {REFUSED} of another account "
-        f"are answered with 503 throughout. {arrivals.twice} requests came twice."
+        seen: Seen = receiver.ask("seen")
+    return Ran(
+        alone=alone,
+        beside=beside,
+        after=after,
+        poured=poured,
+        weights=(at_first, middle, at_last),
+        came=came,
+        arrivals=Arrivals(seen.kept, latency),
+        timeline=Timeline(written),
+        waited=waited,
     )
-    the_others = (
-        f"The others: {OTHERS:,} accounts, {PACE} single events a second, {len(alone):,} alone and {len(beside):,} "
-        f"beside the flood. The receiver takes {LATENCY * 1000:g} ms."
-    )
-    the_kill = (
-        f"After the SIGKILL of delivery: p50 {percentile(again, 0.5):.0f} ms, p99 {percentile(again, 0.99):,.0f} ms "
-        f"of what was accepted in the {AFTER:g} s after it, the restart included."
-    )
-    return Found(rows, [the_flood, the_others, the_kill])
 
 
-def _waits(quiet: list[float], loud: list[float]) -> Iterable[Row]:
+def _waits(ran: Ran) -> Iterable[Row]:
+    quiet, loud = ran.waits(ran.alone), ran.waits(ran.beside)
     yield row(
         "accepted to received, p99",
         [percentile(loud, 0.99)],
@@ -113,63 +133,72 @@ def _waits(quiet: list[float], loud: list[float]) -> Iterable[Row]:
     yield row("  p90", [percentile(loud, 0.9)], "ms", limit=[percentile(quiet, 0.9)])
     yield row("  mean", [mean(loud)], "ms", limit=[mean(quiet)])
     yield row("  the longest", [max(loud)], "ms", limit=[max(quiet)])
+    began, ended = ran.poured
+    pouring = ran.arrivals.waits(ran.beside.accepted, began, ended)
+    going_out = ran.arrivals.waits(ran.beside.accepted, ended)
+    yield row("  p99 while the flood comes in", [percentile(pouring, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
+    yield row("  p99 while it goes out", [percentile(going_out, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
+    before, beside = ([(at - one.sent[n]) * 1000 for n, at in one.accepted.items()] for one in (ran.alone, ran.beside))
+    yield row("sent to accepted, p99", [percentile(beside, 0.99)], "ms", limit=[percentile(before, 0.99)])
 
 
-class Arrivals:
-    """
-    What came, in order: (when, body) of each request.
+def _steps(ran: Ran) -> Iterable[Row]:
+    """Of the slowest hundredth: where they were."""
+    quiet, loud = (ran.timeline.steps(one.accepted, ran.arrivals.first) for one in (ran.alone, ran.beside))
+    for step in STEPS:
+        yield row(f"  slowest 1 %, {step}", [loud[step]], "ms", limit=[quiet[step]])
 
-    flood         events of the flood that came, each counted once
-    twice         requests that came once more
-    out_of_order  what came before its time, by its number
-    overlaps      requests that came before the one before them, of the same key, was answered
-    """
 
-    def __init__(self, kept: list[tuple[float, bytes]]) -> None:
-        self._first: Times = {}
-        self.out_of_order: list[int] = []
-        self.flood = self.twice = self.overlaps = 0
-        newest: dict[bytes, int] = {}
-        last: dict[bytes, float] = {}
-        for at, body in kept:
-            found = dict(_WHAT.findall(body))
-            key = found[b"o"] + b"/" + found[b"u"]
-            number = int(found[b"a"])
-            if at < last.get(key, 0.0) + LATENCY:
-                self.overlaps += 1
-            last[key] = at
-            if found[b"o"] == b"refused":
-                continue
-            if number in self._first:
-                self.twice += 1
-                continue
-            self._first[number] = at
-            self.flood += found[b"o"] == b"flood"
-            if number < newest.get(key, -1):
-                self.out_of_order.append(number)
-            newest[key] = number
+def _real(ran: Ran) -> Iterable[Row]:
+    took = REAL_LATENCY * 1000
+    quiet, loud = ran.waits(ran.alone), ran.waits(ran.beside)
+    what = f"receiver of {took:g} ms: accepted to received, p99"
+    yield row(what, [percentile(loud, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
+    limits = [percentile(quiet, 0.99) + took]
+    yield row("  accepted to answered, p99", [percentile(loud, 0.99) + took], "ms", limit=limits)
 
-    def waits(self, accepted: Times) -> list[float]:
-        """Milliseconds from the 200 to the request, of those that came; it may have come before."""
-        return [max(0.0, self._first[n] - at) * 1000 for n, at in accepted.items() if n in self._first]
 
-    def missing(self, accepted: Times) -> int:
-        return sum(number not in self._first for number in accepted)
+def _notes(ran: Ran, after: Said) -> Iterable[str]:
+    began, ended = ran.poured
+    yield (
+        f"The flood: {FLOOD:,} events of {USERS:,} users of one account, accepted within {ended - began:.1f} s; "
+        f"{ran.arrivals.flood:,} of them came, {ran.came:,} requests of all before the SIGKILL. {REFUSED} of another "
+        f"account are answered with 503 throughout. {ran.arrivals.twice} requests came twice."
+    )
+    yield (
+        f"The others: {OTHERS:,} accounts, {PACE} single events a second, {len(ran.alone.accepted):,} alone and "
+        f"{len(ran.beside.accepted):,} beside the flood. The receiver takes {LATENCY * 1000:g} ms."
+    )
+    again = ran.waits(after)
+    if again:
+        yield (
+            f"After the SIGKILL of delivery: p50 {percentile(again, 0.5):.0f} ms, p99 {percentile(again, 0.99):,.0f} "
+            f"ms of what was accepted in the {AFTER:g} s after it, the restart included."
+        )
+
+
+def _cores(ran: Ran) -> str:
+    began, _ = ran.poured
+    pauses = [took for took, at in ran.timeline.collected if at >= began]
+    waited = ", ".join(f"{who} {share:.0%}" for who, share in ran.waited.items())
+    return (
+        f"While the flood came in, main threads waited for a core: {waited} of the time. Garbage collections of over "
+        f"1 ms in delivery beside it: {len(pauses)}, the longest {max(pauses, default=0.0):.0f} ms."
+    )
 
 
 class _Watch:
     """
-    Fetches what the receiver got, and weighs the server, in a thread.
+    Asks the receiver how much came, weighs the server, and looks who waits for a core, in a thread.
 
-    kept  of the receiver, in order
     came  how many requests, the refused ones left out
     """
 
     def __init__(self, server: Server, receiver: Child) -> None:
-        self.kept: list[tuple[float, bytes]] = []
         self.came = 0
         self._server, self._receiver = server, receiver
         self._most = 0
+        self._waits: list[tuple[float, dict[str, float]]] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -177,6 +206,14 @@ class _Watch:
         """Bytes of both processes together, the most that was seen since this was asked last."""
         most, self._most = self._most, 0
         return most
+
+    def waited(self, within: tuple[float, float]) -> dict[str, float]:
+        """Which part of this time each process's main thread was ready to run, and did not."""
+        inside = [one for one in self._waits if within[0] <= one[0] <= within[1]]
+        if len(inside) < 2:
+            return {}
+        (first, before), (last, then) = inside[0], inside[-1]
+        return {who: (then[who] - before[who]) / (last - first) for who in then}
 
     def until_quiet(self) -> None:
         """Nothing came for a while, or PATIENCE is at its end."""
@@ -194,97 +231,22 @@ class _Watch:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(LOOK):
-            self._look()
-
-    def _look(self) -> None:
-        seen: Seen = self._receiver.ask("seen")
-        self.kept += seen.kept
-        self.came += sum(b"sdr_o=refused&" not in body for _, body in seen.kept)
-        try:
-            self._most = max(self._most, sum(map(pss, self._server.pids)))
-        except OSError:
-            return  # killed a moment ago
-
-
-# What others send: processes of their own
-
-
-def others(pipe: Connection) -> None:
-    """Takes (port, seconds), sends single events of OTHERS accounts at PACE, and answers with their Times."""
-    pipe.send("ready")
-    first = 10_000_000
-    while True:
-        port, seconds = pipe.recv()
-        times = uvloop.run(_go_on(port, first, int(seconds * PACE)))
-        pipe.send(times)
-        first += int(seconds * PACE)
+        due = 0.0
+        while not self._stop.wait(WATCH):
+            try:
+                pids = self._server.pids
+                who = dict(zip(("collector", "delivery", "receiver"), (*pids, self._receiver.pid), strict=True))
+                self._waits.append((time.perf_counter(), {name: _waited(pid) for name, pid in who.items()}))
+                if time.monotonic() < due:
+                    continue
+                due = time.monotonic() + LOOK
+                self._most = max(self._most, sum(map(pss, pids)))
+            except OSError:
+                continue  # killed a moment ago
+            seen: Seen = self._receiver.ask(COUNT)
+            self.came = seen.count - seen.refused
 
 
-async def _go_on(port: int, first: int, count: int) -> Times:
-    due: asyncio.Queue[int | None] = asyncio.Queue()
-    times: Times = {}
-
-    async def line() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        while (number := await due.get()) is not None:
-            account = f"other-{number % OTHERS}"
-            writer.write(_single(port, numbered(number, account, "u")))
-            await _answered(reader)
-            times[number] = time.perf_counter()
-        writer.close()
-
-    async with asyncio.TaskGroup() as lines:
-        for _ in range(LINES):
-            lines.create_task(line())
-        began = time.perf_counter()
-        for number in range(count):
-            await asyncio.sleep(began + number / PACE - time.perf_counter())
-            due.put_nowait(first + number)
-        for _ in range(LINES):
-            due.put_nowait(None)
-    return times
-
-
-def flood(pipe: Connection) -> None:
-    """Takes a port, sends the refused account's events and then the flood; answers with the seconds that took."""
-    pipe.send("ready")
-    port = pipe.recv()
-    pipe.send(uvloop.run(_pour(port)))
-    pipe.recv()  # until the other end closes
-
-
-async def _pour(port: int) -> float:
-    refused = [numbered(number, "refused", f"u{number}") for number in range(REFUSED)]
-    await _send(port, [refused[at : at + BATCH] for at in range(0, REFUSED, BATCH)])
-    began = time.perf_counter()
-    async with asyncio.TaskGroup() as senders:
-        for sender in range(SENDERS):
-            numbers = range(REFUSED + sender, REFUSED + FLOOD, SENDERS)
-            events = [numbered(number, "flood", f"u{number % USERS}") for number in numbers]
-            senders.create_task(_send(port, [events[at : at + BATCH] for at in range(0, len(events), BATCH)]))
-    return time.perf_counter() - began
-
-
-async def _send(port: int, requests: list[list[Sample]]) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for events in requests:
-        pieces = batch_in_pieces(port, events)
-        pieces[1::2] = message_ids(len(events))
-        writer.write(b"".join(pieces))
-        await _answered(reader)
-    writer.close()
-
-
-def _single(port: int, event: Sample) -> bytes:
-    (id_,) = message_ids(1)
-    length = len(event.head) + ID_LENGTH + len(event.tail)
-    return head(port, "/v1/track", length) + event.head + id_ + event.tail
-
-
-async def _answered(reader: asyncio.StreamReader) -> None:
-    answer = await reader.readuntil(b"\r\n\r\n")
-    if not answer.startswith(b"HTTP/1.1 200"):
-        raise RuntimeError(f"Answered with {answer.splitlines()[0].decode()}")
-    length = re.search(rb"content-length: *([0-9]+)", answer, re.IGNORECASE)
-    await reader.readexactly(int(length[1]) if length else 0)
+def _waited(pid: int) -> float:
+    """Seconds that its main thread was ready to run and had no core."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9

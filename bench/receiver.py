@@ -24,12 +24,17 @@ class Seen(Struct, frozen=True):
     count        requests so far
     first, last  when the first and the last came: perf_counter, which all processes share on Linux
     kept         (when it came, body) of each, if asked for
+    refused      how many of them were
     """
 
     count: int
     first: float
     last: float
     kept: list[tuple[float, bytes]]
+    refused: int = 0
+
+
+COUNT: Final = "count"  #: asks for a Seen without what was kept, and it forgets nothing: that takes no time
 
 
 class Refuse(Struct, frozen=True):
@@ -65,7 +70,7 @@ async def _receive(pipe: Connection, latency: float, keep: bool, refuse: bytes |
             if isinstance(said, Refuse):
                 receiver.refuse = said.what
             os.set_blocking(pipe.fileno(), True)  # the loop has made it otherwise, and an answer may be megabytes
-            pipe.send(receiver.seen())
+            pipe.send(receiver.count() if said == COUNT else receiver.seen())
             os.set_blocking(pipe.fileno(), False)
 
     loop.add_reader(pipe.fileno(), asked)
@@ -80,11 +85,14 @@ class _Receiver:
         self._forget()
 
     def _forget(self) -> None:
-        self._count, self._first, self._last = 0, 0.0, 0.0
+        self._count, self._refused, self._first, self._last = 0, 0, 0.0, 0.0
         self._kept: list[tuple[float, bytes]] = []
 
+    def count(self) -> Seen:
+        return Seen(self._count, self._first, self._last, [], self._refused)
+
     def seen(self) -> Seen:
-        found = Seen(self._count, self._first, self._last, self._kept)
+        found = Seen(self._count, self._first, self._last, self._kept, self._refused)
         self._forget()
         return found
 
@@ -96,6 +104,7 @@ class _Receiver:
         if self._keep:
             self._kept.append((now, body))
         answer = ANSWER if self.refuse is None or self.refuse not in body else REFUSAL
+        self._refused += answer is REFUSAL
         if not self._latency:
             transport.write(answer)
             return

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
@@ -62,8 +63,11 @@ class Server:
     port  where it listens
     """
 
-    def __init__(self, data: Path, cores: Cores | None = None) -> None:
-        """cores  the collector runs on the measured one, delivery on the others; None: wherever the kernel likes"""
+    def __init__(self, data: Path, cores: Cores | None = None, environment: Mapping[str, str] | None = None) -> None:
+        """
+        cores        the collector runs on the measured one, delivery on the others; None: wherever the kernel likes
+        environment  beside what it has from us
+        """
         life, self._held = os.pipe()
         self._log = (data.parent / f"{data.name}.log").open("ab")
         self._process = subprocess.Popen(
@@ -74,6 +78,7 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=self._log,
             pass_fds=(life,),
+            env={**os.environ, **(environment or {})},
         )
         os.close(life)
         self.pid = self._process.pid
