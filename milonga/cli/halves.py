@@ -20,6 +20,7 @@ from milonga.cli.disk import DiskWatch, Ledge
 from milonga.cli.following import Followed
 from milonga.cli.highest import highest_offset
 from milonga.cli.keys_used import note_use_of_keys
+from milonga.cli.processes import settle
 from milonga.cli.regulating import Regulating
 from milonga.cli.watching import Watch, watching
 from milonga.collector.cdn import Cdn
@@ -159,6 +160,7 @@ async def collect(
                 except (OSError, UnicodeError) as error:
                     raise UserError(why_not(listen.host, listen.port, error)) from error
                 try:
+                    settle()
                     listening(server.url)
                     chores.append(asyncio.create_task(_know_accounts(accounts, data / LOG_FOLDER, stop)))
                     await stop.wait()
@@ -252,6 +254,7 @@ async def deliver(
             has_room=Ledge(data, reserve).has_room,
         )
         stopper = asyncio.create_task(_call_when(stop, delivery.stop))
+        settle()
         try:
             await delivery.run()
         finally:

@@ -12,7 +12,8 @@ cannot be, the main reader stops in front of the event until the detours it touc
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from milonga.delivery.rows import DetourRow
 from milonga.delivery.window import Window
@@ -56,10 +57,10 @@ class Detour:
         begin = self.begins.get(account)
         return begin is not None and begin < offset and (self.upto is None or offset <= self.upto)
 
-    def hand_over(self, offset: Offset) -> None:
-        """The main reader met one of its events."""
+    def hand_over(self, offset: Offset, events: int = 1) -> None:
+        """The main reader met so many of its events, the last of them at or before this offset."""
         if offset > self.counted:
-            self.unread, self.counted = self.unread + 1, offset
+            self.unread, self.counted = self.unread + events, offset
         self.changed.set()
 
     def row(self, read_to: Offset) -> DetourRow:
@@ -105,6 +106,27 @@ class Detours:
 
     def of_partition(self, partition: int) -> list[Detour]:
         return [detour for detour in self._all if detour.partition == partition]
+
+    def passed_by(self, partition: int, after: Offset) -> set[str]:
+        """Accounts whose every event behind `after` comes on a detour, whatever their number may be."""
+        return {
+            account
+            for (where, account), detour in self._by_account.items()
+            if where == partition and detour.upto is None and detour.begins[account] <= after
+        }
+
+    def bring_all(self, partition: int, accounts: Iterable[str], upto: Offset) -> bool:
+        """Whether every event of these accounts up to there, which the main reader passed by, comes on a detour."""
+        return all(self.way_of(partition, account, upto) is not None for account in accounts)
+
+    def hand_over(self, partition: int, passed: Mapping[str, int], upto: Offset) -> None:
+        """The main reader has passed by so many events of each account (`bring_all`)."""
+        of: Counter[Detour] = Counter()
+        for account, events in passed.items():
+            if (detour := self.way_of(partition, account, upto)) is not None:
+                of[detour] += events
+        for detour, events in of.items():
+            detour.hand_over(upto, events)
 
     def begin(self, partition: int, account: str, offset: Offset) -> bool:
         """The account goes another way behind this event. False if it cannot, or does so already."""

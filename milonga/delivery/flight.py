@@ -24,6 +24,7 @@ from milonga.spec.read import read_stamped
 log = structlog.get_logger("milonga.delivery")
 
 TRANSLATE_FAILED = "translate_failed"
+AT_ONCE = 8  #: requests that go out in one turn of the loop: whoever comes meanwhile waits as long as these take
 
 
 class Flights:
@@ -47,7 +48,9 @@ class Flights:
         """Send what can be sent now."""
         work = self._work
         work.line_up.wake(now)
-        while work.is_sending:
+        for _ in range(AT_ONCE):
+            if not work.is_sending:
+                return
             if not work.breaker.may_send(now, work.slots) or work.rate.wait(now) > 0.0:
                 return
             together = self._gathering if work.breaker.is_closed else None
@@ -57,6 +60,7 @@ class Flights:
             if entry is None:
                 return
             self.send(entry, in_company=together is not None)
+        self._wake()  # there may be more
 
     @property
     def leaves_at(self) -> float | None:

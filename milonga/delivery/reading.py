@@ -15,13 +15,14 @@ from milonga.delivery.store import DeliveryStore
 from milonga.delivery.switching import Fate, fate, first_offset, gap_end
 from milonga.delivery.window import Window
 from milonga.delivery.work import Work
-from milonga.eventlog.api import START, Damaged, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Offset, Page, Passing, Position, Stored
 from milonga.spec.read import read_stamped
 
 log = structlog.get_logger("milonga.delivery")
 
 AT_ONCE = 100  #: events of one read: between two reads the loop serves everybody else
-WHILE_PASSING = 400  #: of one read while a flood is passed by on its detour
+A_FEW = 20  #: of one read of a detour: whoever comes meanwhile waits as long as these take
+PASSED_AT_ONCE = 400  #: events that are looked at to pass a flood by
 COUNT_AGAIN = 1.0  #: seconds between two looks at how much lies behind a full window
 LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
 REST = 0.05  #: seconds that a detour rests between two reads while the main reader is behind: others go first
@@ -48,12 +49,13 @@ class Reading:
     """
     The windows of one destination, one per partition, and those of detours.
 
-    wake    called when something was taken
+    go      called when something was taken: it is sent at once if it can be
+    wake    the same for what a detour brings, which may wait its turn
     unread  events of the log, of all sources, that wait behind full windows; a second old, at most
     """
 
-    def __init__(self, work: Work, taker: Taker, wake: Callable[[], None]) -> None:
-        self._work, self._taker, self._wake = work, taker, wake
+    def __init__(self, work: Work, taker: Taker, go: Callable[[], None], wake: Callable[[], None]) -> None:
+        self._work, self._taker, self._go, self._wake = work, taker, go, wake
         self._windows: dict[int, Window] = {}
         self._known: dict[int, Known] = {}
         self._recorded: dict[int, Offset] = {}
@@ -62,7 +64,7 @@ class Reading:
         self._count_at: dict[int, float] = {}
         self._changed: dict[int, asyncio.Event] = {}
         self._behind: dict[int, bool] = {}  # whether there is more to be read at once
-        self._passing: dict[int, bool] = {}  # whether all that was read last was for detours, or for nobody
+        self._wary: dict[int, bool] = {}  # whether each event is looked at, for one of them could not be passed
 
     async def run(self) -> None:
         """Until the work stops. Partitions, and detours, are read side by side."""
@@ -142,14 +144,11 @@ class Reading:
                 self._relieve(partition, window)
                 await self._look_ahead(partition)
                 await _wait_for(changed, LOOK_AGAIN)
-            elif items := await source.read(partition, window.read_to, self._limit(partition, window)):
-                if items[-1].position.offset > known.upto:
-                    known = self._known[partition] = known.further(work, partition, items[0].position.offset - 1)
-                self._behind[partition] = len(items) >= AT_ONCE
-                entered = len(window)
-                blocked = self._take(window, items, known)
-                self._passing[partition] = len(window) <= entered
-                self._wake()
+            elif page := await self._next(partition, window):
+                if page.upto > known.upto:
+                    known = self._known[partition] = known.further(work, partition, window.read_to)
+                blocked = self._wary[partition] = self._take(partition, window, page, known)
+                self._go()
                 if blocked:
                     await self._look_ahead(partition)
                     await _wait_for(changed, LOOK_AGAIN)
@@ -161,18 +160,36 @@ class Reading:
                 self._ends.pop(partition, None)
                 await source.wait(partition, window.read_to, 1.0)
 
-    def _limit(self, partition: int, window: Window) -> int:
-        """How many to read: more of those that cost nearly nothing."""
-        most = WHILE_PASSING if self._passing.get(partition) and self._work.detours else AT_ONCE
-        return min(most, self._work.limits.window - len(window))
-
-    def _take(self, window: Window, items: list[Stored | Damaged], known: Known) -> bool:
-        """True if it had to stop in front of one of them."""
-        config, detours = self._work.config, self._work.detours
-        taken = self._work.spans(items[0].position.partition)
+    async def _next(self, partition: int, window: Window) -> Page | None:
+        """What comes next; None at the log's end. A flood on its detour is passed by at nearly no cost."""
+        work, after = self._work, window.read_to
+        most = min(AT_ONCE, work.limits.window - len(window))
+        accounts = work.detours.passed_by(partition, after)
+        if accounts and not self._wary.get(partition):
+            # what a detour has counted already, and what it has not, are looked at apart
+            counted = [one.counted - after for one in work.detours.of_partition(partition) if one.counted > after]
+            limit = min([PASSED_AT_ONCE, *counted])
+            passing = Passing(work.config.source, accounts, work.kind.crossing)
+            page = await work.tools.log.skim(partition, after, limit, most, passing)
+            if page is not None:
+                self._behind[partition] = page.upto >= after + limit or len(page.items) >= most
+                return page
+        items = await work.tools.log.read(partition, after, most)
+        self._behind[partition] = len(items) >= AT_ONCE
+        if not items:
+            return None
         self._tell_trimmed(window, items)
-        for item in items:
-            partition, offset = item.position
+        window.skip_to(items[0].position.offset - 1)
+        return Page(items, items[-1].position.offset)
+
+    def _take(self, partition: int, window: Window, page: Page, known: Known) -> bool:
+        """True if it had to stop in front of an event."""
+        config, detours = self._work.config, self._work.detours
+        taken = self._work.spans(partition)
+        if not detours.bring_all(partition, page.passed, page.upto):
+            return True  # one of them has just caught up
+        for item in page.items:
+            offset = item.position.offset
             becomes = fate(taken, offset)
             mine = isinstance(item, Damaged) or item.event.stamp.source == config.source
             if not mine or becomes is Fate.never:
@@ -192,6 +209,8 @@ class Reading:
                 continue
             window.enter(offset)
             self._taker.admit(item, becomes, known.progress.get(offset))
+        detours.hand_over(partition, page.passed, page.upto)
+        window.skip_to(page.upto)
         return False
 
     def _others(self, item: Stored) -> Collection[str]:
@@ -255,17 +274,21 @@ class Reading:
                 self._relieve(detour.partition, window)
                 await _wait_for(detour.changed, LOOK_AGAIN)
             else:
-                items = await work.tools.log.read(detour.partition, window.read_to, min(AT_ONCE, room - len(window)))
+                items = await work.tools.log.read(detour.partition, window.read_to, min(A_FEW, room - len(window)))
                 if items and items[-1].position.offset > known.upto:
                     known = known.further(work, detour.partition, items[0].position.offset - 1)
                 parked = self._taker.parked
-                self._bring(detour, items, upto, known)
+                blocked = self._bring(detour, items, upto, known)
                 self._wake()
+                if blocked:
+                    await _wait_for(detour.changed, LOOK_AGAIN)
+                    continue
                 rest = REST if self._behind.get(detour.partition) else 0.0
                 await asyncio.sleep(max(rest, (self._taker.parked - parked) * PARKING))
         return None
 
-    def _bring(self, detour: Detour, items: list[Stored | Damaged], upto: Offset, known: Known) -> None:
+    def _bring(self, detour: Detour, items: list[Stored | Damaged], upto: Offset, known: Known) -> bool:
+        """True if it had to stop in front of one of them."""
         config, window = self._work.config, detour.window
         taken = self._work.spans(detour.partition)
         if items:
@@ -273,14 +296,16 @@ class Reading:
         for item in items:
             offset = item.position.offset
             if offset > upto:
-                return
-            if isinstance(item, Damaged) or item.event.stamp.source != config.source:
+                return False
+            if isinstance(item, Stored) and item.event.stamp.source != config.source:
                 window.skip_to(offset)
                 continue
-            if item.event.stamp.is_erased:
-                if self._is_finished(item.position):
+            if isinstance(item, Damaged) or item.event.stamp.is_erased:  # nobody can say any more whose it was
+                if offset in known.settled or self._is_finished(item.position):
                     window.skip_to(offset)
                     continue
+                if self._is_ending(item.position, window):
+                    return True
             elif not detour.covers(account_of(item.event.stamp), offset):
                 window.skip_to(offset)
                 continue
@@ -289,14 +314,22 @@ class Reading:
             if becomes is Fate.never or offset in known.settled:
                 window.skip_to(offset)
                 continue
-            detour.read_at = item.event.stamp.received_at
+            if isinstance(item, Stored):
+                detour.read_at = item.event.stamp.received_at
             window.enter(offset)
             self._taker.admit(item, becomes, known.progress.get(offset))
         if not items:  # they are gone from the log
             window.skip_to(upto)
+        return False
+
+    def _is_ending(self, position: Position, window: Window) -> bool:
+        """Whether another reader has brought it, and what becomes of it is just being recorded."""
+        partition, offset = position
+        others = [detour.window for detour in self._work.detours.of_partition(partition)]
+        return any(other is not window and other.holds(offset) for other in (self._windows[partition], *others))
 
     def _is_finished(self, position: Position) -> bool:
-        """An erased event does not say any more whose it was: has it been brought already, this way or another?"""
+        """Whether this event was brought already, this way or another."""
         work = self._work
         if position in work.live or work.tools.reader.parked(work.config.id, position) is not None:
             return True

@@ -27,6 +27,7 @@ log = structlog.get_logger("milonga.delivery")
 
 StoreOp: TypeAlias = Callable[[DeliveryStore], None]
 
+AT_ONCE = 16  #: callbacks in one turn of the loop: whoever comes meanwhile waits as long as these take
 RETRY_AFTER = 1.0  #: seconds between tries to write while the disk refuses
 LAST_WORDS = 5.0  #: seconds that `close` gives the disk
 NOT_RECORDED = "not_recorded"  #: code of an outcome whose own could not be written
@@ -109,12 +110,14 @@ class Recorder:
             while self._pending:
                 group, self._pending = self._pending, []
                 spoiled = await self._write_group(group)
-                for record in group:
+                for number, record in enumerate(group, 1):
                     error = spoiled.get(id(record))
                     if error is not None and record.failed is not None:
                         self._call(partial(record.failed, error))
                     elif record.then is not None:
                         self._call(record.then)
+                    if number % AT_ONCE == 0:
+                        await asyncio.sleep(0)
         finally:
             self._writing = None
 

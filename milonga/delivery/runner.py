@@ -56,7 +56,8 @@ class Runner:
         self._parking = Parking(self._work, self._left, self._wake)
         self._flights = Flights(self._work, self._parking, self._guard, self._wake)
         self._upkeep = Upkeep(self._work, self._parking, self._flights)
-        self._reading = Reading(self._work, Admission(self._work, self._parking, self._flights), self._wake)
+        admission = Admission(self._work, self._parking, self._flights)
+        self._reading = Reading(self._work, admission, self._go, self._wake)
         self.replaying = Replaying(self._work, self._parking, self._reading)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -208,6 +209,10 @@ class Runner:
         if not self._awake:
             self._awake = True
             asyncio.get_running_loop().call_soon(self._guard, self._pump)
+
+    def _go(self) -> None:
+        """Send at once what can be sent: what was just read must not wait behind what else this loop has to do."""
+        self._guard(self._pump)
 
     def _left(self, position: Position) -> None:
         self._reading.leave(position)

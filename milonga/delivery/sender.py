@@ -30,6 +30,7 @@ from milonga.delivery.curlcall import Call, Done, Kept
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.sendable import flaw_of
 
+AT_ONCE = 8  #: answers that are taken back in one turn of the loop: whoever comes meanwhile waits as long as these take
 CLOSE_WITHIN = 0.05  #: seconds to wait for libcurl's own end; only an unfinished look-up makes it take longer
 STOPPED = "Milonga was stopped before the answer came."
 
@@ -114,17 +115,17 @@ class Sender:
             self._loop.call_soon(self._report, done, NoAnswer("bad_url", reason, perhaps=False), 0.0)
         else:
             self._busy[call.easy] = call
+            self._wheel.begin()
 
     def _collect(self) -> None:
-        """Take back every call that has ended, give its place to the next, tell."""
-        while True:
-            more, good, bad = self._multi.info_read()
-            for easy in good:
-                self._end(easy, pycurl.E_OK, "")
-            for easy, code, text in bad:
-                self._end(easy, code, text)
-            if not more:
-                return
+        """Take back calls that have ended, give their places to the next ones, tell."""
+        more, good, bad = self._multi.info_read(AT_ONCE)
+        for easy in good:
+            self._end(easy, pycurl.E_OK, "")
+        for easy, code, text in bad:
+            self._end(easy, code, text)
+        if more:
+            self._wheel.turn_again()
 
     def _end(self, easy: pycurl.Curl, code: int, text: str) -> None:
         call = self._busy[easy]
@@ -190,6 +191,8 @@ class _Wheel:
         self._turned = turned
         self._due = inf  #: by the loop's clock; 0.0 is at once
         self._soon: asyncio.Handle | None = None
+        self._began = False  #: something in this turn of the loop
+        self._again = False
         self._alarm: asyncio.TimerHandle | None = None
         self._watched: set[int] = set()
         self._epoll = select.epoll()
@@ -205,6 +208,23 @@ class _Wheel:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
+
+    def begin(self) -> None:
+        """
+        A request was added. The first one of a turn of the loop is written at once, for it is the one that has waited
+        longest for its turn; the others follow together.
+        """
+        if not self._began:
+            self._began = True
+            self.turn_again()
+            self._due = inf
+            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
+
+    def turn_again(self) -> None:
+        """In the next turn of the loop, whatever libcurl wants."""
+        self._again = True
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._on_soon)
 
     def _watch(self, what: int, fd: int, multi: object, data: object) -> None:
         if what == pycurl.POLL_REMOVE:
@@ -247,7 +267,8 @@ class _Wheel:
 
     def _on_soon(self) -> None:
         self._soon = None
-        if self._due == 0.0:
+        if self._due == 0.0 or self._again:
+            self._began = self._again = False
             self._on_time()
 
     def _on_time(self) -> None:

@@ -39,6 +39,10 @@ class Window:
         self.read_to = max(self.read_to, offset)
         self._advance()
 
+    def holds(self, offset: Offset) -> bool:
+        """Whether this event was read, and has not left."""
+        return offset in self._open
+
     def oldest_open(self) -> Offset | None:
         """What holds the watermark."""
         return self._order[0] if self._order else None

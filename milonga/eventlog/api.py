@@ -1,11 +1,12 @@
 """The event log as the rest of the road sees it. Every engine passes tests/eventlog/conformance.py."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
+from milonga.spec.event import EventType
 from milonga.spec.stored import Stamped
 
 Offset: TypeAlias = int
@@ -39,6 +40,34 @@ class Damaged(Struct, frozen=True):
     reason: str
 
 
+class Passing(Struct, frozen=True):
+    """
+    Events that a reader passes by: it need not know more of them than how many there are.
+
+    source    of this source
+    accounts  whose account, or else user id, is one of these
+    but       types of which it reads every event all the same
+    """
+
+    source: int
+    accounts: Set[str]
+    but: Set[EventType]
+
+
+class Page(Struct, frozen=True):
+    """
+    What was read.
+
+    items   in order
+    upto    every event up to here is among them, or was passed by
+    passed  how many were, by account, or else user id
+    """
+
+    items: Sequence[Stored | Damaged]
+    upto: Offset
+    passed: Mapping[str, int] = {}
+
+
 class LogFull(Exception):
     """The log cannot keep more: the disk is full or unwritable. Nothing of the append was kept; try again."""
 
@@ -48,6 +77,14 @@ class LogReader(Protocol):
 
     async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
         """In order, without gaps but for trimmed ones; an empty list at the end, never a wait."""
+        ...
+
+    async def skim(self, partition: int, after: Offset, limit: int, most: int, passing: Passing) -> Page | None:
+        """
+        Look at up to `limit` events and read only those that are not to be passed by, at most `most` of them. None if
+        it takes `read` to say what follows: at the end of the log, around anything damaged or trimmed, and whenever
+        that is no dearer.
+        """
         ...
 
     async def wait(self, partition: int, after: Offset, timeout: float) -> bool:

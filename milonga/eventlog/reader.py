@@ -6,11 +6,12 @@ from pathlib import Path
 
 import apsw
 
-from milonga.eventlog.api import START, Damaged, Offset, Stored
+from milonga.eventlog.api import START, Damaged, Offset, Page, Passing, Stored
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.bell import Bell
 from milonga.eventlog.reading import all_damaged, read_rows
 from milonga.eventlog.segment import list_segments, lost_from, newest, open_sealed, open_to_read, path_of
+from milonga.eventlog.skimming import skim_rows
 
 POLL = 0.25  #: seconds after which a waiting reader looks for itself
 READ_BYTES = 8 * 1024 * 1024  #: bodies returned by one read, about
@@ -71,6 +72,17 @@ class SqliteLogReader:
                 raise
             found = all_damaged(after + 1, held_to, limit, f"{path_of(self._folder, first)}: {error}")
         return found, last if last is not None and not found else after
+
+    async def skim(self, partition: int, after: Offset, limit: int, most: int, passing: Passing) -> Page | None:
+        """See LogReader."""
+        _only_zero(partition)
+        try:
+            first, last = self._segment_of(after + 1)
+            if first is None or after < first - 1:
+                return None
+            return skim_rows(self._file(first, last is not None), after, limit, most, passing)
+        except (Gone, apsw.SQLError, *UNREADABLE):  # the second for a stamp that is no JSON any more
+            return None
 
     def _held_to(self, last: Offset) -> Offset:
         """The last offset a sealed segment really had: what followed it may have been lost as a whole."""
@@ -187,7 +199,7 @@ class SqliteLogReader:
                 left = deadline - loop.time()
                 if left <= 0:
                     return False
-                late = not (await asyncio.wait((rung,), timeout=min(left, POLL)))[0]
+                late = not await _is_done(rung, min(left, POLL))
                 if late and not all(path_of(self._folder, first).exists() for first, _sealed in self._files):
                     self._look()
             finally:
@@ -212,6 +224,16 @@ class SqliteLogReader:
             connection.close()
         self._files.clear()
         self.wake()
+
+
+async def _is_done(rung: "asyncio.Future[None]", seconds: float) -> bool:
+    """Within so many seconds. Not `asyncio.wait`, which would answer a turn of the loop later."""
+    try:
+        async with asyncio.timeout(seconds):
+            await rung
+    except TimeoutError:
+        return False
+    return True
 
 
 def _only_zero(partition: int) -> None:

@@ -18,7 +18,19 @@ import apsw
 from msgspec import Struct, field
 
 from milonga.eventlog.active import open_active
-from milonga.eventlog.api import START, Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
+from milonga.eventlog.api import (
+    START,
+    Damaged,
+    Discard,
+    Duplicate,
+    LogFull,
+    Offset,
+    Page,
+    Passing,
+    Position,
+    Refusal,
+    Stored,
+)
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.erasing import is_concerned, set_aside_files
 from milonga.eventlog.folders import make_folder
@@ -258,6 +270,10 @@ class SqliteLog:
     async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
         """See EventLog; at most about 8 MiB at once."""
         return await self._reader.read(partition, after, limit)
+
+    async def skim(self, partition: int, after: Offset, limit: int, most: int, passing: Passing) -> Page | None:
+        """See EventLog."""
+        return await self._reader.skim(partition, after, limit, most, passing)
 
     async def wait(self, partition: int, after: Offset, timeout: float) -> bool:
         """See EventLog."""

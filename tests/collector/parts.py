@@ -16,7 +16,18 @@ from msgspec import structs
 from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
 from milonga.collector.server import HttpServer
-from milonga.eventlog.api import Damaged, Discard, Duplicate, LogFull, Offset, Position, Refusal, Stored
+from milonga.eventlog.api import (
+    Damaged,
+    Discard,
+    Duplicate,
+    LogFull,
+    Offset,
+    Page,
+    Passing,
+    Position,
+    Refusal,
+    Stored,
+)
 from milonga.identity.message_id import new_message_id
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
@@ -86,6 +97,9 @@ class RecordingLog:
         return None
 
     async def read(self, partition: int, after: Offset, limit: int) -> list[Stored | Damaged]:
+        raise NotImplementedError
+
+    async def skim(self, partition: int, after: Offset, limit: int, most: int, passing: Passing) -> Page | None:
         raise NotImplementedError
 
     async def wait(self, partition: int, after: Offset, timeout: float) -> bool:

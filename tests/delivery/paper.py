@@ -1,6 +1,7 @@
 """A log in memory, a destination of few words, and events for it."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from msgspec.structs import replace
 
 from milonga.destinations import http
 from milonga.destinations.contract import Batching, Destination, Json, Key, Request, Requests, Skip
-from milonga.eventlog.api import START, Damaged, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Offset, Page, Passing, Position, Stored
 from milonga.spec.event import Event, EventType
 from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState, StateChange
@@ -23,12 +24,14 @@ class ListLog:
 
     def __init__(self, partitions: int = 1) -> None:
         self.events: list[list[Stored | Damaged]] = [[] for _ in range(partitions)]
+        self._stamps: list[list[Stamp]] = [[] for _ in range(partitions)]  # what may be read of a damaged one
         self.trimmed = 0  #: offsets up to here are gone, in every partition
         self._grown = asyncio.Event()
 
     def add(self, event: Stamped, partition: int = 0) -> Position:
         position = Position(partition, len(self.events[partition]) + 1)
         self.events[partition].append(Stored(position, event))
+        self._stamps[partition].append(event.stamp)
         self._grown.set()
         return position
 
@@ -39,6 +42,26 @@ class ListLog:
         await asyncio.sleep(0)
         after = max(after, self.trimmed)
         return self.events[partition][after : after + limit]
+
+    async def skim(self, partition: int, after: Offset, limit: int, most: int, passing: Passing) -> Page | None:
+        await asyncio.sleep(0)
+        if after < self.trimmed:
+            return None
+        items: list[Stored | Damaged] = []
+        passed: Counter[str] = Counter()
+        upto = after
+        for item in self.events[partition][after : after + limit]:
+            offset = item.position.offset
+            stamp = item.event.stamp if isinstance(item, Stored) else self._stamps[partition][offset - 1]
+            who = stamp.account or stamp.user_id
+            if who in passing.accounts and stamp.source == passing.source and stamp.type not in passing.but:
+                passed[who or ""] += 1
+            elif len(items) < most:
+                items.append(item)
+            else:
+                break
+            upto = offset
+        return Page(items, upto, passed) if passed else None
 
     async def wait(self, partition: int, after: Offset, timeout: float) -> bool:
         if len(self.events[partition]) <= after:

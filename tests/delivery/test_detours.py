@@ -10,8 +10,9 @@ from milonga.delivery.limits import Limits
 from milonga.delivery.rows import DetourRow
 from milonga.delivery.store import DeliveryStore
 from milonga.destinations import registry
-from milonga.eventlog.api import Position
+from milonga.eventlog.api import Damaged, Position
 from milonga.outcomes.model import State
+from milonga.outcomes.reader import OutcomeReader
 from milonga.spec.read import read_stamped
 from milonga.spec.stored import Stamped
 from milonga.workspace.delivery_settings import DeliverySettings
@@ -83,6 +84,34 @@ def test_nobody_joins_a_detour_that_has_come_to_its_end() -> None:
     way.upto = 10
     with pytest.raises(Blocked):
         detours.way_of(0, "guest", 5, ["guest", "a"])
+
+
+def test_events_are_passed_by_only_where_every_one_of_their_account_comes_on_a_detour() -> None:
+    detours = Detours(2)
+    detours.begin(0, "a", 10)
+    detours.begin(0, "b", 20)
+    assert detours.passed_by(0, 9) == set()
+    assert detours.passed_by(0, 10) == {"a"}
+    assert detours.passed_by(0, 20) == {"a", "b"}
+    assert detours.passed_by(1, 20) == set()
+    assert detours.bring_all(0, ["a", "b"], 30)
+    first, second = detours
+    first.upto = 25  # it caught up while the events were being looked at
+    assert not detours.bring_all(0, ["a", "b"], 30)
+    assert detours.passed_by(0, 25) == {"b"}
+    detours.hand_over(0, {"b": 5}, 30)
+    assert (second.unread, second.counted) == (5, 30)
+    detours.hand_over(0, {"b": 5}, 30)
+    assert second.unread == 5, "after a restart they are met again"
+
+
+def test_events_of_accounts_that_share_a_detour_are_counted_together() -> None:
+    detours = Detours(2)
+    detours.begin(0, "hot", 10)
+    (way,) = detours
+    assert detours.way_of(0, "hot", 11, ["hot", "hot_p"]) is way
+    detours.hand_over(0, {"hot": 3, "hot_p": 4}, 20)
+    assert way.unread == 7
 
 
 def test_so_many_share_a_detour_and_no_more() -> None:
@@ -188,6 +217,27 @@ def test_an_account_on_a_detour_that_is_refused_ends_on_disk_and_its_other_users
         await road.until(lambda: len(road.durable) == 620, seconds=600)
         refused = [n for n in road.delivered if n % 2]
         assert refused == sorted(refused)
+        await road.stop()
+
+    run(tmp_path, live)
+
+
+def test_a_damaged_event_of_a_flood_ends_as_one_and_delays_nobody(tmp_path: Path) -> None:
+    damaged = {10, 50, 300, 301, 499}
+
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        road = Road(folder, loop, limits=FEW, delivery=EIGHT)
+        for n in range(500):
+            at = road.add(n, "hot", f"u{n % 30}")
+            if n in damaged:
+                road.log.events[0][-1] = Damaged(at, "checksum")
+        await road.until(lambda: len(road.durable) == 500, seconds=100)
+        found = [one.position.offset - 1 for one in road.durable.values() if one.code == "damaged_record"]
+        assert set(found) == damaged
+        assert sorted(road.delivered) == sorted(set(range(500)) - damaged)
+        await road.until(lambda: not road.work.detours, seconds=5)
+        totals = OutcomeReader(folder / "outcomes").totals()
+        assert totals[7, State.dead, "damaged_record"] == len(damaged), "each is counted once"
         await road.stop()
 
     run(tmp_path, live)

@@ -4,14 +4,14 @@ What every event log promises. An engine passes by subclassing `Conformance` wit
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 import pytest
 from msgspec import Raw
 
-from milonga.eventlog.api import START, Damaged, Duplicate, EventLog, Offset, Position, Stored
+from milonga.eventlog.api import START, Damaged, Duplicate, EventLog, Offset, Page, Passing, Position, Stored
 from milonga.spec.stored import Stamp, Stamped
 
 HOUR = 60 * 60 * 1000
@@ -84,6 +84,24 @@ async def read_all(log: Readable, after: Offset = START, limit: int = 100) -> li
         found += part
         after = part[-1].position.offset
     return found
+
+
+async def skimmed(log: EventLog, passing: Passing, limit: int = 7, most: int = 2) -> AsyncIterator[Page]:
+    """To the end, as a reader does it: what cannot be skimmed is read."""
+    after = START
+    while True:
+        page = await log.skim(0, after, limit, most, passing)
+        if page is None:
+            items = await log.read(0, after, 1)
+            if not items:
+                return
+            page = Page(items, items[-1].position.offset)
+        assert len(page.items) <= most
+        assert after < page.upto <= after + limit
+        assert len(page.items) + sum(page.passed.values()) == page.upto - after
+        assert offsets(page.items) == sorted(item.position.offset for item in page.items)
+        yield page
+        after = page.upto
 
 
 def offsets(found: Sequence[Stored | Damaged]) -> list[Offset]:
@@ -380,6 +398,68 @@ class Conformance:
             engine.damage(2)
             async with opened(engine) as log:
                 assert await log.append([make.one("b"), make.one("a")]) == [Position(0, 3), Duplicate(Position(0, 1))]
+
+        asyncio.run(run())
+
+    def test_skimming_counts_what_is_passed_by_and_reads_the_rest_in_order(self, engine: Engine, make: Events) -> None:
+        async def run() -> None:
+            async with opened(engine) as log:
+                accounts = [f"other-{n}" if n % 5 == 0 else "hot" for n in range(engine.segment * 3 + 2)]
+                for account in accounts:
+                    await log.append([make.one(account=account)])
+                pages = [page async for page in skimmed(log, Passing(1, {"hot", "unheard of"}, frozenset()))]
+                found = [event_of(item).stamp.account for page in pages for item in page.items]
+                passed = sum(page.passed.get("hot", 0) for page in pages)
+                assert [one for one in found if one != "hot"] == [one for one in accounts if one != "hot"]
+                assert passed + found.count("hot") == accounts.count("hot")
+                assert passed > len(accounts) // 2
+
+        asyncio.run(run())
+
+    def test_only_what_surely_belongs_to_those_passed_by_is(self, engine: Engine, make: Events) -> None:
+        async def run() -> None:
+            async with opened(engine) as log:
+                await log.append(
+                    [
+                        make.one("passed", account="hot"),
+                        make.one("passed, too", account=None, user_id="hot"),
+                        make.one("of another source", account="hot", source=2),
+                        make.one("of a type that is read", account="hot", type="group"),
+                        make.one("of an account of that user", account="acme", user_id="hot"),
+                        make.one("of nobody", account=None, user_id=None, anonymous_id="hot"),
+                        make.one("of a batch", account="hot", batch_context=Raw(b'{"x":1}')),
+                        make.one("with case", account="Hot"),
+                        make.one("passed last", account="hot", type="page"),
+                    ]
+                )
+                page = await log.skim(0, START, 100, 100, Passing(1, {"hot"}, {"group"}))
+                assert page is not None
+                assert page.passed == {"hot": 4}
+                assert [event_of(item).stamp.message_id for item in page.items] == [
+                    "of another source",
+                    "of a type that is read",
+                    "of an account of that user",
+                    "of nobody",
+                    "with case",
+                ]
+                assert page.upto == 9
+                assert await log.skim(0, 9, 100, 100, Passing(1, {"hot"}, {"group"})) is None
+
+        asyncio.run(run())
+
+    def test_a_damaged_record_is_passed_by_or_named(self, engine: Engine, make: Events) -> None:
+        async def run() -> None:
+            async with opened(engine) as log:
+                await log.append([make.one(account=account) for account in ("hot", "acme", "hot", "acme", "hot")])
+            engine.damage(3)
+            engine.damage(4)
+            async with opened(engine) as log:
+                pages = [page async for page in skimmed(log, Passing(1, {"hot"}, frozenset()))]
+                found = [item for page in pages for item in page.items]
+                damaged = [item.position.offset for item in found if isinstance(item, Damaged)]
+                assert 4 in damaged
+                assert set(damaged) <= {3, 4}
+                assert len(found) + sum(sum(page.passed.values()) for page in pages) == 5
 
         asyncio.run(run())
 
