@@ -110,6 +110,7 @@ async def collect(
     """
     watch.check()
     with Workspace.open(data) as workspace:
+        _seal_addresses(workspace)
         try:
             proxies = Proxies(listen.trusted_proxies, listen.public_url)
             tls = None if listen.tls is None else Tls(*listen.tls)
@@ -181,6 +182,18 @@ def _collected(collector: Collector, event_log: SqliteLog) -> Callable[[int], Co
         return Collected(counts=counts, held=collector.room.held, writable=event_log.writable, end=end)
 
     return collected
+
+
+def _seal_addresses(workspace: Workspace) -> None:
+    """Of an earlier Milonga. What cannot be sealed now, for want of the key, is with the next start."""
+    try:
+        if n := workspace.seal_addresses():
+            log.info("workspace.addresses_sealed", versions=n)
+            workspace.regulations.scrub()
+    except apsw.BusyError:
+        log.warning("workspace.not_tidied_up", then="old addresses may lie in free pages until a user is deleted")
+    except UserError as error:
+        log.warning("workspace.addresses_in_the_clear", error=str(error))
 
 
 async def _know_accounts(accounts: NewAccounts, folder: Path, stop: asyncio.Event) -> None:

@@ -296,7 +296,7 @@ def _text(field: Field, kind: Kind, value: object) -> str:
         case tuple() | list():
             parted = any(re.search(r"[\n,]", str(one)) for one in value)
             return msgspec.json.encode(value).decode() if parted else "\n".join(str(one) for one in value)
-        case str() if field.address and value:
+        case str() if field.hides_query and value:
             return shown_address(value)
         case _:
             return str(value)

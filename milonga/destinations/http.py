@@ -76,9 +76,12 @@ def address_problem(url: str) -> str | None:
         return "The address has no host"
     if parts.username is not None or parts.password is not None:
         return "The address must not hold a user name or password: it is shown on screens and in logs"
-    if parts.query == MASK:
-        return f"The address ends with ?{MASK}, which only stands for what is not shown: give the whole of it"
     return None
+
+
+def is_masked(url: str) -> bool:
+    """Whether it is an address as it is shown, which lacks its query: nothing can be sent to it."""
+    return url.endswith(f"?{MASK}")
 
 
 def shown_address(url: str) -> str:

@@ -2,13 +2,14 @@
 Trying out: what an event would become at a destination with settings that are not saved. Nothing is sent or kept.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct, to_builtins
 
 from milonga.collector.stamp import stamp
 from milonga.destinations.contract import Destination, Notice, Skip
+from milonga.destinations.http import is_masked
 from milonga.filters.gate import Gate
 from milonga.identity.clock import parse_time
 from milonga.outcomes.explain import name_of, shown
@@ -100,8 +101,8 @@ def draft(workspace: Workspace, config: DestinationConfig, changes: Mapping[str,
 
 
 def _over(saved: Struct, changes: Mapping[str, object], kind: Destination) -> Struct:
-    """*** is no value that every secret may have: so it is put in last, and unchecked."""
-    masked = {field.name: MASK for field in _secrets(type(saved)) if getattr(saved, field.attribute)}
+    """*** is no value that every secret may have, nor the end of an address: so it is put in last, and unchecked."""
+    masked = {field.name: value for field, value in _hidden(saved)}
     plain = {
         field.name: getattr(saved, field.attribute) for field in fields_of(type(saved)) if field.name not in masked
     }
@@ -109,8 +110,14 @@ def _over(saved: Struct, changes: Mapping[str, object], kind: Destination) -> St
     return forced(after, {name: mask for name, mask in masked.items() if name not in changes})
 
 
-def _secrets(settings: type[Struct]) -> list[Field]:
-    return [field for field in fields_of(settings) if field.secret]
+def _hidden(saved: Struct) -> Iterator[tuple[Field, str]]:
+    """Settings of which *** is all, or the end, and that."""
+    for field in fields_of(type(saved)):
+        value = getattr(saved, field.attribute)
+        if field.secret and value:
+            yield field, MASK
+        elif field.hides_query and value and is_masked(value):
+            yield field, value
 
 
 def preview(event: Event, at: Draft, name: str) -> dict[str, Any]:

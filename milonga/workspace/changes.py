@@ -12,7 +12,7 @@ from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.rows import delivery_settings
-from milonga.workspace.settings import MASK, fields_of, forced, joined, shown
+from milonga.workspace.settings import fields_of, forced, joined, masks, shown
 
 ALL = 1 << 62  #: beyond every version
 
@@ -85,7 +85,7 @@ def _as_shown(kind: Destination | None, plain: str, secrets: Iterable[str], deli
     own: dict[str, Any] = {}
     if kind is not None:
         settings, _ = joined(kind.settings, msgspec.json.decode(plain))
-        own = shown(forced(settings, dict.fromkeys(secrets, MASK)))
+        own = shown(forced(settings, masks(kind.settings, secrets)))
     return own | shown(delivery_settings(delivery)[0])
 
 

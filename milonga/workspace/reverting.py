@@ -65,12 +65,23 @@ def plan(db: apsw.Connection, keys: KeyProvider, kind: Destination, now: Destina
 def write(db: apsw.Connection, destination: int, made: SettingsVersion, to: Plan) -> None:
     """
     Within a write transaction. All is copied as it lies, sealed secrets too: a seal holds for the destination and the
-    setting, whatever the version.
+    setting, whatever the version. What stands beside the seal of an address that stays, stays with it.
     """
+    plain = _plain(db, destination, to.version)
+    present = _plain(db, destination, made.version - 1)
+    plain |= {name: present[name] for name in to.kept if name in present}
     db.execute(
         "INSERT INTO settings (destination, version, at, by, plain, changed, delivery) "
-        "SELECT destination, ?, ?, ?, plain, ?, delivery FROM settings WHERE destination = ? AND version = ?",
-        (made.version, made.at, made.by, msgspec.json.encode(made.changed).decode(), destination, to.version),
+        "SELECT destination, ?, ?, ?, ?, ?, delivery FROM settings WHERE destination = ? AND version = ?",
+        (
+            made.version,
+            made.at,
+            made.by,
+            msgspec.json.encode(plain).decode(),
+            msgspec.json.encode(made.changed).decode(),
+            destination,
+            to.version,
+        ),
     )
     for version, kept in ((to.version, False), (made.version - 1, True)):
         for name, one in read_secrets(db, destination, version).items():
@@ -79,6 +90,11 @@ def write(db: apsw.Connection, destination: int, made: SettingsVersion, to: Plan
                     "INSERT INTO secret (destination, version, name, key_id, sealed) VALUES (?, ?, ?, ?, ?)",
                     (destination, made.version, name, one.key_id, one.data),
                 )
+
+
+def _plain(db: apsw.Connection, destination: int, version: int) -> dict[str, object]:
+    (text,) = fetch(db, "SELECT plain FROM settings WHERE destination = ? AND version = ?", destination, version)[0]
+    return msgspec.json.decode(text, type=dict[str, object])
 
 
 def _opened(keys: KeyProvider, destination: int, then: Secrets, present: Secrets) -> tuple[dict[str, str], set[str]]:

@@ -26,7 +26,7 @@ from milonga.workspace.model import (
     UnknownSettings,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
-from milonga.workspace.settings import MASK, fields_of, forced, joined, usable_of
+from milonga.workspace.settings import fields_of, forced, joined, masks, usable_of
 
 _log = structlog.get_logger("milonga.workspace")
 
@@ -144,7 +144,7 @@ def _for_browsers(
         return None
     try:
         version, _, plain, delivery = newest_settings(db, id_)
-        settings, trouble = joined(kind.settings, plain, dict.fromkeys(read_secrets(db, id_, version), MASK))
+        settings, trouble = joined(kind.settings, plain, masks(kind.settings, read_secrets(db, id_, version)))
     except msgspec.MsgspecError:  # damaged
         return None
     if trouble:
@@ -328,9 +328,8 @@ def read_settings_at(db: apsw.Connection, kinds: Mapping[str, Destination], dest
     kind, _, plain = found[0]
     if kind not in kinds:
         return UnknownSettings()
-    masked = dict.fromkeys(read_secrets(db, destination, version), MASK)
     settings, _ = joined(kinds[kind].settings, msgspec.json.decode(plain))
-    return forced(settings, masked)
+    return forced(settings, masks(kinds[kind].settings, read_secrets(db, destination, version)))
 
 
 def read_delivery_at(db: apsw.Connection, destination: int, version: int) -> DeliverySettings:

@@ -68,10 +68,10 @@ def save_settings(
     sealed = {name: one for name, one in before.items() if name not in given}
     to_seal = {name: text for name, text in secret.items() if name in given}
     if to_seal:
-        key = _key_for_sealing(db, keys, destination, new_key=new_key)
+        key = key_for_sealing(db, keys, destination, new_key=new_key)
         sealed |= {name: seal(key, text, destination, name) for name, text in to_seal.items()}
     for name, one in sealed.items():
-        _insert(db, destination, made.version, name, one)
+        insert_secret(db, destination, made.version, name, one)
 
 
 def unreadable_secrets(db: apsw.Connection, config: DestinationConfig) -> set[str]:
@@ -102,7 +102,7 @@ def check_lost(destination: str, stored: str, given: Mapping[str, object]) -> No
         )
 
 
-def _key_for_sealing(db: apsw.Connection, keys: KeyProvider, destination: int, *, new_key: bool) -> Key:
+def key_for_sealing(db: apsw.Connection, keys: KeyProvider, destination: int, *, new_key: bool) -> Key:
     """
     It must be the key that sealed the secrets in use, `destination`'s earlier ones included: a process started without
     the right MILONGA_KEY would else seal what the server cannot read. UserError says how to get past that on purpose.
@@ -123,7 +123,7 @@ def _key_for_sealing(db: apsw.Connection, keys: KeyProvider, destination: int, *
     return keys.make()
 
 
-def _insert(db: apsw.Connection, destination: int, version: int, name: str, sealed: Sealed) -> None:
+def insert_secret(db: apsw.Connection, destination: int, version: int, name: str, sealed: Sealed) -> None:
     db.execute(
         "INSERT INTO secret (destination, version, name, key_id, sealed) VALUES (?, ?, ?, ?, ?)",
         (destination, version, name, sealed.key_id, sealed.data),

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from milonga.destinations.http import MASK as MASK
-from milonga.destinations.http import address_problem, shown_address
+from milonga.destinations.http import address_problem, is_masked, shown_address
 from milonga.workspace.errors import UserError
 
 LONGEST = 10_000  #: characters of one text setting
@@ -40,7 +40,8 @@ class Field(Struct, frozen=True, kw_only=True):
     default   of its type
     secret    kept sealed, shown as ***
     required  nothing can be sent while it is empty
-    address   holds a URL to send to
+    address   holds a URL to send to. Its query, where many a receiver expects a secret, is kept and shown as one
+    public    an address of which everybody may see the whole, for web pages are told it
     pattern   what a value usually looks like, a regular expression; others are taken with a warning. "": anything
     hint      what the warning says
     generated made when the destination is added, unless it is given (`generated`)
@@ -56,9 +57,14 @@ class Field(Struct, frozen=True, kw_only=True):
     secret: bool
     required: bool
     address: bool
+    public: bool = False
     pattern: str = ""
     hint: str = ""
     generated: bool = False
+
+    @property
+    def hides_query(self) -> bool:
+        return self.address and not self.public
 
 
 @functools.cache
@@ -91,6 +97,7 @@ def _field(plain: msgspec.structs.FieldInfo, told: msgspec.inspect.Field) -> Fie
         secret=bool(extra.get("secret")),
         required=bool(extra.get("required")),
         address=bool(extra.get("address")),
+        public=bool(extra.get("public")),
         pattern=str(extra.get("pattern_hint", "")),
         hint=str(extra.get("hint", "")),
         generated=bool(extra.get("generated")),
@@ -234,22 +241,38 @@ def shown(settings: Struct) -> dict[str, Any]:
 def _shown(field: Field, value: object) -> Any:
     if field.secret and value:
         return MASK
-    if field.address and isinstance(value, str) and value:
+    if field.hides_query and isinstance(value, str) and value:
         return shown_address(value)
     return msgspec.to_builtins(value)
 
 
 def split(settings: Struct) -> tuple[dict[str, Any], dict[str, str]]:
-    """What may be stored as it is, and the secrets that are not empty, both by name."""
+    """
+    What may be stored as it is, and the secrets that are not empty, both by name. An address with a query is a secret
+    as a whole, so that nobody leads it elsewhere who can only write the file; what is shown of it stands beside it.
+    """
     plain: dict[str, Any] = {}
     secret: dict[str, str] = {}
     for field in fields_of(type(settings)):
         value = getattr(settings, field.attribute)
-        if not field.secret:
-            plain[field.name] = msgspec.to_builtins(value)
-        elif value:
-            secret[field.name] = value
+        if field.secret:
+            if value:
+                secret[field.name] = value
+            continue
+        plain[field.name] = msgspec.to_builtins(value)
+        if field.hides_query and value and (shown := shown_address(value)) != value:
+            plain[field.name], secret[field.name] = shown, value
     return plain, secret
+
+
+def masks(kind: type[Struct], sealed: Iterable[str]) -> dict[str, str]:
+    """
+    Name -> *** of the secrets among what is sealed. An address stands beside its seal already, without its query.
+
+    sealed  names
+    """
+    secret = {field.name for field in fields_of(kind) if field.secret}
+    return dict.fromkeys(secret.intersection(sealed), MASK)
 
 
 def own_choice(settings: Struct) -> str:
@@ -358,6 +381,8 @@ def _check_address(field: Field, address: str) -> None:
     problem = address_problem(address)
     if problem is None and "\\" in address:
         problem = "The address holds a backslash"
+    if problem is None and is_masked(address):
+        problem = f"The address ends with ?{MASK}, which only stands for what is not shown: give the whole of it"
     if problem is None and "#" in address:
         problem = "The address has a # part, which would never be sent"
     if problem is not None:

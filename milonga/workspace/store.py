@@ -36,9 +36,10 @@ from milonga.workspace.names import check_name
 from milonga.workspace.regulations import Regulations
 from milonga.workspace.reverting import Reverted
 from milonga.workspace.saving import changed_delivery, check_led, check_lost, save_settings, unreadable_secrets
+from milonga.workspace.sealing import seal_addresses
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.sessions import Sessions
-from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
+from milonga.workspace.settings import by_names, changed, differences, fields_of, generated, own_choice
 from milonga.workspace.sources import Sources
 from milonga.workspace.states import forget_pauses, may_change, moved
 from milonga.workspace.tokens import Tokens
@@ -237,6 +238,7 @@ class Workspace:
                 made = SettingsVersion(at=self._now(), version=before.settings_version + 1, by=by, changed=to.changed)
                 reverting.write(db, before.id, made, to)
                 after = self.destination(before.id)
+                check_led(before, after.settings, {field.name for field in fields_of(of.settings)} - to.kept, by)
                 told = between(to.changed, (before.settings, after.settings), (before.delivery, after.delivery))
                 self._record(db, by, "destination.settings", before.name, told)
             self._go_on(db, before.id, by, end)
@@ -282,6 +284,10 @@ class Workspace:
                 self._insert_change(db, id_, DestinationState.off, by, "removed", end)
             db.execute("UPDATE secret SET sealed = NULL WHERE destination = ?", (id_,))
             db.execute("UPDATE destination SET removed_at = ? WHERE id = ?", (self._now(), id_))
+
+    def seal_addresses(self) -> int:
+        """Of addresses that an earlier Milonga stored with their query in the clear; how many versions had one."""
+        return seal_addresses(self._database, self._keys, self.kinds)
 
     def settings_at(self, destination: int, version: int) -> Struct:
         """

@@ -112,7 +112,7 @@ class Settings(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown
         Meta(
             title="Collector",
             description="Address of Totango's own script, which pages load in connection mode device.",
-            extra={"advanced": True, "address": True},
+            extra={"advanced": True, "address": True, "public": True},
         ),
     ] = COLLECTOR
 
