@@ -29,6 +29,8 @@ from milonga.api.problem import TOO_LARGE, TYPE, UNAUTHENTICATED, UNKNOWN_TOKEN,
 from milonga.api.reading import read_body, read_query
 from milonga.api.route import Caller, Route
 from milonga.api.table import DESCRIPTION, PREFIX, find
+from milonga.facts.keys import without_keys
+from milonga.workspace.roles import Role
 
 log = structlog.get_logger("milonga.api")
 
@@ -101,7 +103,9 @@ class Api:
 
             def work() -> bytes:
                 with reading(self._data, allow_private=self._allow_private, events_url=self._events_url) as data:
-                    return encoded(perform(route, data, caller, names, query, body))
+                    answer = encoded(perform(route, data, caller, names, query, body))
+                    hidden = () if caller.role.may(Role.editor) else data.workspace.write_keys.all()
+                return without_keys(answer, hidden)
 
             return _json(route.status, await self._run(work, route))
 

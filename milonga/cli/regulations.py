@@ -2,12 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from milonga.api.client import Reach, rows
@@ -15,8 +14,8 @@ from milonga.cli.asking import runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
 from milonga.cli.reaching import reached
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
-from milonga.privacy.regulation import LONGEST_USER, MOST_USERS, Kind
-from milonga.spec.values import id_text
+from milonga.facts.regulations import ids_in_json, ids_in_text
+from milonga.privacy.regulation import MOST_USERS, Kind
 from milonga.workspace.errors import UserError
 
 app = typer.Typer(no_args_is_help=True, help="Suppress and delete users.")
@@ -202,7 +201,7 @@ def _wait(milonga: Reach, ids: Sequence[int], seconds: float) -> list[dict[str, 
 
 def _read(file: Path | None, json_lines: Path | None) -> Iterator[str]:
     """One id a line; an empty line is none. UserError if it cannot be read."""
-    path, ids = (json_lines, _of_json) if json_lines is not None else (file, _of_text)
+    path, ids = (json_lines, ids_in_json) if json_lines is not None else (file, ids_in_text)
     assert path is not None  # noqa: S101 - whoever calls has looked
     try:
         if str(path) == "-":
@@ -214,27 +213,6 @@ def _read(file: Path | None, json_lines: Path | None) -> Iterator[str]:
         raise UserError(f"{path} cannot be read: {error.strerror}. Nothing was changed.") from error
     except UnicodeDecodeError:
         raise UserError(f"{path} is not text in UTF-8. Nothing was changed.") from None
-
-
-def _of_text(lines: Iterable[str]) -> Iterator[str]:
-    for line in lines:
-        if len(line) > LONGEST_USER + 2:
-            raise UserError(f"A line has more than {LONGEST_USER:,} characters: that is no user id.")
-        if user := line.rstrip("\r\n"):
-            yield user
-
-
-def _of_json(lines: Iterable[str]) -> Iterator[str]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            user = id_text(msgspec.json.decode(line))
-        except (msgspec.MsgspecError, RecursionError):
-            user = None
-        if user is None:
-            raise UserError(f'Line {number} is no user id in JSON, such as "ada" or 42. Nothing was changed.')
-        yield user
 
 
 def _in_parts(users: Sequence[str]) -> list[list[str]]:

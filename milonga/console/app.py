@@ -24,6 +24,7 @@ from milonga.console import built
 from milonga.console.config import Config
 from milonga.console.events import event
 from milonga.console.guard import Guard, TooMuch
+from milonga.console.lines import TooMany, Turns
 from milonga.console.pages import all_pages
 from milonga.console.services import Services
 from milonga.console.table import Page
@@ -38,6 +39,7 @@ STRANGERS: Final = 2  #: of those that need no role, which are apart: whoever fl
 LOOK: Final = 20.0  #: seconds between two looks whether whoever follows a stream may still do so
 MOST_FIELDS: Final = 2_000  #: of one form
 FORM_TIME: Final = 30.0  #: seconds for a form to arrive
+OF_ONE: Final = 32  #: pages that are made for one person, or wait for it, at a time
 STREAMS: Final = 30  #: that one person follows at a time; all together are bounded, too (milonga.console.tail)
 YEAR: Final = 31_536_000  #: seconds
 
@@ -70,14 +72,24 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
                 api.close()
 
     makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
-    followed = Counter[str]()
+    asked, followed = Counter[str](), Counter[str]()
+    pages = all_pages() if pages is None else pages
+    turns = {page.line: Turns(page.line) for page in pages if page.line is not None}
     routes: list[BaseRoute] = [
         Route(
             page.path,
-            _endpoint(page, services, door, for_strangers if page.needs is None else makers, followed),
+            _endpoint(
+                page,
+                services,
+                door,
+                for_strangers if page.needs is None else makers,
+                None if page.line is None else turns[page.line],
+                asked,
+                followed,
+            ),
             methods=[page.method],
         )
-        for page in (all_pages() if pages is None else pages)
+        for page in pages
     ]
     routes.append(Route("/static/{name}", _static, methods=["GET"]))
     api = Api(config.data, allow_private=config.allow_private, events_url=config.events_url)
@@ -89,9 +101,19 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
 
 
 def _endpoint(
-    page: Page, services: Services, door: Door, makers: anyio.CapacityLimiter, followed: Counter[str]
+    page: Page,
+    services: Services,
+    door: Door,
+    makers: anyio.CapacityLimiter,
+    turns: Turns | None,
+    asked: Counter[str],
+    followed: Counter[str],
 ) -> Endpoint:
-    """followed  name -> streams that this person follows"""
+    """
+    turns     if the page has a line of its own
+    asked     name -> pages under way for this person
+    followed  name -> streams that this person follows
+    """
 
     async def endpoint(request: Request) -> Response:
         visit = Visit(request, services, None)
@@ -107,6 +129,8 @@ def _endpoint(
         if page.needs is not None and not visit.may(page.needs):
             return _not_allowed(visit, page)
         if page.method == "POST":
+            if not _is_utf8(request):
+                return _problem(visit, 415, "Forms are read as UTF-8. Load the page again, and send it again.")
             try:
                 async with asyncio.timeout(FORM_TIME):
                     visit.form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=1_500_000)
@@ -133,9 +157,34 @@ def _endpoint(
                 media_type="text/event-stream",
                 headers={"X-Accel-Buffering": "no"},
             )
-        return await anyio.to_thread.run_sync(_answer, page, visit, limiter=makers)
+        who = "" if visitor is None else visitor.name
+        if visitor is not None and asked[who] >= OF_ONE:
+            return _come_again(visit, f"{OF_ONE} pages are being made for you already. Wait for them.", 2)
+        asked[who] += 1
+        try:
+            if turns is None:
+                return await anyio.to_thread.run_sync(_answer, page, visit, limiter=makers)
+            return await turns.run(partial(_answer_if_still, page, visit, door))
+        except TooMany as error:
+            return _come_again(visit, str(error), error.line.again)
+        finally:
+            asked[who] -= 1
+            if not asked[who]:
+                del asked[who]
 
     return endpoint
+
+
+def _is_utf8(request: Request) -> bool:
+    """Other encodings may make texts of it that cannot be written down: half a surrogate pair."""
+    kind = request.headers.get("content-type", "").lower()
+    return "charset" not in kind or "utf-8" in kind
+
+
+def _come_again(visit: Visit, words: str, seconds: int) -> Response:
+    answer = _problem(visit, 429, words)
+    answer.headers["Retry-After"] = str(seconds)
+    return answer
 
 
 async def _may_still(page: Page, door: Door, session: str, makers: anyio.CapacityLimiter) -> bool:
@@ -176,6 +225,17 @@ async def _one_of_few(
         followed[who] -= 1
         if not followed[who]:
             del followed[who]
+
+
+def _answer_if_still(page: Page, visit: Visit, door: Door) -> Response:
+    """After a wait in line, in which somebody may have been logged out, or got another role."""
+    try:
+        visitor = door.visitor(visit.session, touch=False)
+    except UserError as error:
+        return _not_now(visit, error)
+    if page.needs is not None and (visitor is None or not visitor.role.may(page.needs)):
+        return _log_in_first(visit)
+    return _answer(page, visit)
 
 
 def _answer(page: Page, visit: Visit) -> Response:

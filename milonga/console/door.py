@@ -4,6 +4,7 @@ from pathlib import Path
 
 from milonga.console.visit import Visitor
 from milonga.workspace.people import csrf_of
+from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 
 
@@ -18,6 +19,8 @@ class WorkspaceDoor:
             return None
         with Workspace.open(self._data) as workspace:
             session = workspace.sessions.find(cookie, touch=touch)
-        if session is None:
-            return None
-        return Visitor(name=session.user.name, role=session.user.role, csrf=csrf_of(cookie), session=session.id)
+            if session is None:
+                return None
+            role = session.user.role
+            hidden = () if role.may(Role.editor) else workspace.write_keys.all()
+        return Visitor(name=session.user.name, role=role, csrf=csrf_of(cookie), session=session.id, hidden=hidden)

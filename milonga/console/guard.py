@@ -44,15 +44,17 @@ class Guard:
         headers = Headers(scope=scope)
         if not self._knows(headers.get("host", "")):
             words = "Milonga's console does not answer to this name. Start it with --console-url if it is right.\n"
-            await PlainTextResponse(words, 421)(scope, receive, send)
+            await PlainTextResponse(words, 421)(scope, receive, self._telling(send))
             return
-        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and (where := strange_origin(headers)):
+        by_https = is_by_https(scope.get("scheme", "http"), headers.get("host", ""), behind_https=self._secure)
+        if scope["method"] not in ("GET", "HEAD", "OPTIONS") and (where := strange_origin(headers, by_https=by_https)):
             words = f"Refused: this request was made by a page of {where[:200]!r}, not by one of ours.\n"
-            await PlainTextResponse(words, 403)(scope, receive, send)
+            await PlainTextResponse(words, 403)(scope, receive, self._telling(send))
             return
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BODY:
-            await PlainTextResponse(f"Refused: more than {MOST_BODY:,} bytes.\n", 413)(scope, receive, send)
+        if not (length.isascii() and length.isdigit()) or int(length) > MOST_BODY:
+            words = f"Refused: more than {MOST_BODY:,} bytes.\n"
+            await PlainTextResponse(words, 413)(scope, receive, self._telling(send))
             return
         await self._app(scope, _bounded(receive), self._telling(send))
 
@@ -89,14 +91,39 @@ def bare_name(host: str) -> str:
         return ""
 
 
-def strange_origin(headers: Headers) -> str:
-    """Who asks, if it is a page that is not ours; "" if it is ours, or no browser. Browsers always say so on a POST."""
+def is_by_https(scheme: str, host: str, *, behind_https: bool) -> bool:
+    """
+    scheme        of the connection to us
+    host          the Host header
+    behind_https  people reach the console by https, which may be a proxy's. Whoever asks for a loopback name without it
+                  is on this machine, or comes through a tunnel
+    """
+    return scheme == "https" or (behind_https and not _is_loopback(bare_name(host)))
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def strange_origin(headers: Headers, *, by_https: bool) -> str:
+    """
+    Who asks, if it is a page that is not ours; "" if it is ours, or no browser. Browsers always say so on a POST.
+
+    by_https  a page of the same name without TLS, which anybody on the way can write, is not ours
+    """
     origin = headers.get("origin")
     if origin is not None:
         try:
-            return "" if urlsplit(origin).netloc.lower() == headers.get("host", "").lower() else origin
+            split = urlsplit(origin)
         except ValueError:
             return origin
+        ours = split.netloc.lower() == headers.get("host", "").lower() and (split.scheme == "https" or not by_https)
+        return "" if ours else origin
     site = headers.get("sec-fetch-site", "same-origin")
     return "" if site in ("same-origin", "none") else site
 

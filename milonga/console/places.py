@@ -23,6 +23,7 @@ PLACES: Final = (
             ("Users", "/users", Role.administrator),
             ("API tokens", "/tokens", Role.administrator),
             ("Audit log", "/audit", Role.administrator),
+            ("Regulations", "/regulations", Role.viewer),
         ),
     ),
 )

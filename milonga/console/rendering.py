@@ -74,6 +74,8 @@ def person(by: str) -> str:
             return "command line"
         case ("settings" | "probe" | "workspace", _, _):
             return "the pipeline"
+        case ("stranger", _, _):
+            return "somebody"
         case ("user", _, name):
             return name
         case ("token", _, name):

@@ -7,7 +7,9 @@ from typing import Self
 
 from milonga.console.attempts import Attempts
 from milonga.console.config import Config
+from milonga.console.downloads import Downloads
 from milonga.console.dry_runs import DryRuns
+from milonga.console.failures import Failures
 from milonga.console.live_rows import row_as_html
 from milonga.console.tail import Tail
 from milonga.facts.directory import LOG_FOLDER
@@ -18,8 +20,10 @@ class Services:
     """
     config   see there
     attempts  of logging in
+    failures  of those, on their way to the audit log
     index    of the log; may be asked from any thread
     dry_runs  of replays
+    downloads  under way
     closing  set when the console is about to end: streams to viewers end then
     tail     the end of the log, for who watches it
     """
@@ -27,8 +31,10 @@ class Services:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
+        self.failures = Failures(config.data)
         self.index = EventIndex(config.data, bell="index")
         self.dry_runs = DryRuns(config.data)
+        self.downloads = Downloads()
         self.closing = asyncio.Event()
         self.tail = Tail(config.data / LOG_FOLDER, row_as_html)
 
@@ -45,6 +51,7 @@ class Services:
             await self.tail.close()
             await asyncio.to_thread(self.dry_runs.close)
             await asyncio.to_thread(self.index.stop)
+            await asyncio.to_thread(self.failures.close)
 
     async def _end_streams(self) -> None:
         await self.closing.wait()

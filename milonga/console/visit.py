@@ -1,6 +1,6 @@
 """One visit of a page: who asks, for what, and what is answered."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -8,19 +8,21 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from msgspec import Struct
 from starlette.datastructures import FormData, QueryParams
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response, StreamingResponse
 
 from milonga.console.config import Config
+from milonga.console.cookies import SAID as SAID
+from milonga.console.cookies import SESSION as SESSION
+from milonga.console.cookies import cookies_of
 from milonga.console.places import PLACES
 from milonga.console.rendering import render
 from milonga.console.services import Services
 from milonga.facts.facts import Facts, open_facts
+from milonga.facts.keys import without_keys
 from milonga.workspace.roles import Role
 from milonga.workspace.sessions import LONGEST
 from milonga.workspace.store import Workspace
 
-SESSION: Final = "milonga_session"  #: cookie
-SAID: Final = "milonga_said"  #: cookie with what a change has to say on the next page
 LONGEST_SAID: Final = 600  #: characters
 THEME: Final = "milonga_theme"  #: cookie
 
@@ -31,12 +33,14 @@ class Visitor(Struct, frozen=True, kw_only=True):
 
     csrf     the token that forms of this session carry
     session  its number, to tell it from the person's other ones
+    hidden   write keys that this person may not see whole
     """
 
     name: str
     role: Role
     csrf: str
     session: int = 0
+    hidden: tuple[str, ...] = ()
 
     @property
     def by(self) -> str:
@@ -51,6 +55,7 @@ class Visit:
     path      what the address names, by the names of the page's path
     form      what was posted; empty for a page that is looked at
     fragment  a part of a page is asked for, by htmx
+    cookies   by which names this browser has them
     services  what lives beside the pages
     """
 
@@ -62,6 +67,7 @@ class Visit:
         self.path: Mapping[str, str] = request.path_params
         self.form = FormData() if form is None else form
         self.fragment = request.headers.get("hx-request") == "true"
+        self.cookies = cookies_of(request, behind_https=services.config.secure)
 
     @property
     def config(self) -> Config:
@@ -71,6 +77,11 @@ class Visit:
     def by(self) -> str:
         """Who changes something, for the workspace and its audit log."""
         return "stranger" if self.visitor is None else self.visitor.by
+
+    @property
+    def role(self) -> Role:
+        """The least one, of a stranger."""
+        return Role.viewer if self.visitor is None else self.visitor.role
 
     def may(self, role: Role | str) -> bool:
         return self.visitor is not None and self.visitor.role.may(Role(role))
@@ -108,7 +119,7 @@ class Visit:
     @property
     def session(self) -> str:
         """The secret that the cookie holds: it may be nobody's."""
-        return self.request.cookies.get(SESSION, "")
+        return self.cookies.read(self.request, SESSION)
 
     @property
     def theme(self) -> str:
@@ -138,9 +149,9 @@ class Visit:
         """A template of milonga/console/templates, with `values` and what every page knows (`visit`, `said`)."""
         said = self._said()
         text = render(template, {"visit": self, "said": said, "address": address, **(values or {})})
-        answer = HTMLResponse(text, status)
+        answer = HTMLResponse(self.shown(text.encode("utf-8", "replace")), status)
         if said:
-            answer.delete_cookie(SAID, path="/", httponly=True, samesite="lax", secure=self.config.secure)
+            self.cookies.remove(answer, SAID)
         return answer
 
     def go(self, to: str, said: str = "") -> Response:
@@ -152,42 +163,36 @@ class Visit:
         on = Response(status_code=204, headers={"HX-Redirect": to})
         answer = on if self.fragment else RedirectResponse(to, 303)
         if said:
-            answer.set_cookie(
-                SAID,
-                quote(said[:LONGEST_SAID]),
-                max_age=60,
-                path="/",
-                httponly=True,
-                samesite="lax",
-                secure=self.config.secure,
-            )
+            self.cookies.put(answer, SAID, quote(said[:LONGEST_SAID]), 60)
         return answer
 
     def log_in(self, to: str, session: str, said: str = "") -> Response:
         """On to another page of ours, from now on with this session."""
         answer = self.go(to, said)
-        answer.set_cookie(
-            SESSION,
-            session,
-            max_age=LONGEST // 1000,
-            path="/",
-            httponly=True,
-            samesite="lax",
-            secure=self.config.secure,
-        )
+        self.cookies.put(answer, SESSION, session, LONGEST // 1000)
         return answer
 
     def log_out(self, to: str, said: str = "") -> Response:
         """On to another page of ours, from now on without a session."""
         answer = self.go(to, said)
-        answer.delete_cookie(SESSION, path="/", httponly=True, samesite="lax", secure=self.config.secure)
+        self.cookies.remove(answer, SESSION)
         return answer
 
     def json(self, value: Any) -> Response:
         return JSONResponse(value)
 
+    def download(self, parts: Iterable[bytes], media_type: str, name: str) -> Response:
+        """A file, made while it is read. UserError if too many are under way."""
+        content = self.services.downloads.begin(self.by, (self.shown(part) for part in parts))
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return StreamingResponse(content, media_type=media_type, headers=headers)
+
+    def shown(self, content: bytes) -> bytes:
+        """Without what this visitor may not see, wherever somebody has written it."""
+        return content if self.visitor is None else without_keys(content, self.visitor.hidden)
+
     def _said(self) -> str:
-        return "" if self.fragment else unquote(self.request.cookies.get(SAID, ""))[:LONGEST_SAID]
+        return "" if self.fragment else unquote(self.cookies.read(self.request, SAID))[:LONGEST_SAID]
 
     # -- addresses
 

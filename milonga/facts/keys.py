@@ -2,13 +2,21 @@
 
 import re
 from collections.abc import Iterable
+from html import escape
 from typing import Any, Final
 
-from milonga.outcomes.words import instant
-from milonga.workspace.commands import milliseconds
-from milonga.workspace.keys import WriteKey
+import msgspec
 
-UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}  #: milliseconds
+from milonga.outcomes.words import instant
+from milonga.workspace.audit import key_shown
+from milonga.workspace.commands import milliseconds
+from milonga.workspace.key_ends import UNITS as UNITS
+from milonga.workspace.key_ends import ending
+from milonga.workspace.key_ends import in_words as in_words
+from milonga.workspace.keys import WriteKey
+from milonga.workspace.roles import Role
+
+LONG_ENOUGH: Final = 16  #: characters of a key that is looked for in what others have written
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhd])")
 
 
@@ -23,22 +31,37 @@ def span(text: str) -> int:
     return int(found[1]) * UNITS[found[2]]
 
 
-def in_words(milliseconds: int) -> str:
-    """A span in the largest unit that shows it as 2 or more: `13 days`, `36 hours`, `5 minutes`."""
-    for unit, word in ((UNITS["d"], "days"), (UNITS["h"], "hours"), (UNITS["m"], "minutes")):
-        if milliseconds >= 2 * unit:
-            return f"{milliseconds // unit:,} {word}"
-    return "1 minute"
+def key_for(role: Role, write_key: str) -> str:
+    """
+    As somebody of this role may see it. Whoever has a server's key can send events in its name, and viewers change
+    nothing: they see its first characters.
+    """
+    return write_key if role.may(Role.editor) else key_shown(write_key)
 
 
-def as_row(one: WriteKey, now: int) -> dict[str, Any]:
-    """now  unix milliseconds"""
+def without_keys(content: bytes, keys: Iterable[str]) -> bytes:
+    """
+    A page, or JSON, for somebody who may not see them whole: many a sender puts its write key into each event. Short
+    ones, which somebody has chosen, are not looked for: they would be found where they are none.
+    """
+    for key in keys:
+        if len(key) >= LONG_ENOUGH:
+            for spelling in {key, escape(key), msgspec.json.encode(key)[1:-1].decode()}:
+                content = content.replace(spelling.encode(), key_shown(key).encode())
+    return content
+
+
+def as_row(one: WriteKey, now: int, role: Role) -> dict[str, Any]:
+    """
+    now   unix milliseconds
+    role  of whoever sees it
+    """
 
     def moment(at: int | None) -> str | None:
         return None if at is None else instant(at)
 
     return {
-        "writeKey": one.key,
+        "writeKey": key_for(role, one.key),
         "createdAt": moment(one.created_at),
         "endsAt": moment(one.ends_at),
         "usedAt": moment(one.used_at),
@@ -53,27 +76,18 @@ def end_of(one: WriteKey, now: int) -> str:
     return f"{'ended' if one.has_ended(now) else 'ends'} {instant(one.ends_at)}"
 
 
-def key_warnings(name: str, keys: Iterable[WriteKey], now: int | None = None) -> list[str]:
+def key_warnings(name: str, keys: Iterable[WriteKey], role: Role, now: int | None = None) -> list[str]:
     """
     What is about to go wrong: keys that end although something sends with them.
 
     name  of the source
+    role  of whoever sees it
     now   unix milliseconds; default: the clock's
     """
     at = milliseconds() if now is None else now
+    shown = [(key_for(role, one.key), ending(one, at)) for one in keys if one.ends_in_use(at)]
     return [
-        f"Write key {one.key} of {name} {ending(one, at)}: change what sends with it over to the newest, or give it "
-        f"more time: milonga sources keys end {name} {one.key} --in 14d"
-        for one in keys
-        if one.ends_in_use(at)
+        f"Write key {key} of {name} {ends}: change what sends with it over to the newest, or give it more time: "
+        f"milonga sources keys end {name} {key} --in 14d"
+        for key, ends in shown
     ]
-
-
-def ending(one: WriteKey, now: int) -> str:
-    """Of a key that ends in use: `ends in 3 days, and was used 5 minutes ago`."""
-    return f"{_ends(one, now)}, and was used {in_words(now - (one.used_at or 0))} ago"
-
-
-def _ends(one: WriteKey, now: int) -> str:
-    at = one.ends_at or 0
-    return f"ended {in_words(now - at)} ago" if at <= now else f"ends in {in_words(at - now)}"

@@ -4,20 +4,23 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from milonga.collector.refusals import HELP, KEY_SHOWN
+from milonga.collector.refusals import HELP
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.facts.facts import Facts
-from milonga.facts.keys import ending
+from milonga.facts.keys import key_for
 from milonga.outcomes.words import instant
+from milonga.workspace.key_ends import ending_in_use
 from milonga.workspace.model import DestinationConfig, Source
+from milonga.workspace.roles import Role
 from milonga.workspace.settings import shown
 
 
-def as_row(source: Source, destinations: Sequence[DestinationConfig]) -> dict[str, Any]:
+def as_row(source: Source, destinations: Sequence[DestinationConfig], role: Role = Role.viewer) -> dict[str, Any]:
+    """role  of whoever sees it"""
     return {
         "id": source.id,
         "name": source.name,
-        "writeKeys": list(source.write_keys),
+        "writeKeys": [key_for(role, one) for one in source.write_keys],
         "createdAt": instant(source.created_at),
         "destinations": [one.name for one in destinations if one.source == source.id],
         "settings": shown(source.settings),
@@ -112,10 +115,9 @@ def _troubles(
     if not source.settings.enabled:
         words = "What it is sent is answered with 200, counted as discarded (source_disabled), and not kept."
         yield one("warn", "It is switched off", words, "settings")
-    for key in facts.workspace.write_keys.of(source.name):
-        if key.ends_in_use(now):
-            words = f"{key.key[:KEY_SHOWN]}… {ending(key, now)}. Change what sends with it over to the newest one."
-            yield one("warn", "A write key that ends is in use", words, "keys")
+    for says in ending_in_use(facts.workspace.write_keys.of(source.name), now):
+        words = f"{says}. Change what sends with it over to the newest one."
+        yield one("warn", "A write key that ends is in use", words, "keys")
     seen = row["accepted"] + row["discarded"]
     if row["discarded"] > seen // 20:
         words = "They were not as Segment's specification asks. Samples of them are kept, with the reason."

@@ -25,6 +25,8 @@ from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.database import Token
 from milonga.workspace.errors import UserError
+from milonga.workspace.key_ends import ending_in_use
+from milonga.workspace.keys import WriteKey
 from milonga.workspace.model import DestinationConfig, DestinationState, Source
 from milonga.workspace.store import Workspace
 
@@ -68,6 +70,7 @@ class Reading:
         self._token: Token | None = None
         self._sources: tuple[Source, ...] = ()
         self._configs: tuple[DestinationConfig, ...] = ()
+        self._keys: dict[int, tuple[WriteKey, ...]] = {}
         self._dead: dict[int, tuple[float, int]] = {}
         self._ends: float | None = None
         self._cert_seen: tuple[int, int] | None = None
@@ -151,6 +154,7 @@ class Reading:
         if self._token is None or self._workspace.changed_since(self._token):
             token = self._workspace.token()
             self._sources, self._configs = self._workspace.sources.all(), self._workspace.destinations()
+            self._keys = {one.id: self._workspace.write_keys.of(one.name) for one in self._sources}
             self._token = token
 
     def _source(self, source: Source) -> SourceFigures:
@@ -163,6 +167,7 @@ class Reading:
             discarded=self._by_code(source.id, DISCARDED),
             refused=self._by_code(source.id, REFUSED),
             last_accepted=None if last is None else last * 60.0,
+            ending_keys=tuple(ending_in_use(self._keys.get(source.id, ()), int(self._clock() * 1000))),
         )
 
     def _by_code(self, source: int, kind: str) -> dict[str, int]:

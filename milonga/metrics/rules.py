@@ -151,6 +151,18 @@ def _silence(one: SourceFigures, figures: Figures, limit: float) -> Finding:
     )
 
 
+def _write_key(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:
+    for one in figures.sources:
+        said = "; ".join(one.ending_keys)
+        yield Finding(
+            name=one.name,
+            fires=one.enabled and bool(said),
+            resolves=not one.enabled or not said,
+            value=None,
+            says=f"Of source {one.name}: {said}." if said else f"Nothing sends to {one.name} with a key that ends.",
+        )
+
+
 def _success(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:
     for one in figures.destinations:
         if one.state == "off":
@@ -239,6 +251,14 @@ RULES: Final = (
         fix="Look at whoever sends: `milonga events counts` and `milonga events discarded` show what came last.",
         threshold=lambda thresholds: thresholds.no_traffic,
         find=_no_traffic,
+    ),
+    Rule(
+        name="write_key",
+        fires="something has sent with a write key within a day that has an end, or has ended, to a source that is on",
+        resolves="nothing has for a day, or the key has no end any more",
+        fix="Change what sends with it over to the newest key, or give it more time: `milonga sources keys list NAME`.",
+        threshold=None,
+        find=_write_key,
     ),
     Rule(
         name="success_rate",

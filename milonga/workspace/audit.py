@@ -1,4 +1,7 @@
-"""The audit log: who changed what, from which value to which. Each row is written in the transaction of its change."""
+"""
+The audit log: who changed what, from which value to which, and who came in and went. Each row is written in the
+transaction of its change.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -15,6 +18,11 @@ KEPT: Final = 400 * 86_400_000  #: milliseconds
 MOST: Final = 200_000  #: rows of people and their programs
 MOST_OWN: Final = 20_000  #: rows of the pipeline: a destination that comes and goes must not push out what people did
 PIPELINE: Final = ("settings", "probe")  #: who writes those
+MOST_SESSIONS: Final = 20_000  #: rows of logging in and out
+MOST_FAILED: Final = 2_000  #: rows of attempts that failed: whoever guesses pushes out nothing else
+BEGUN, ENDED, FAILED = "session.begun", "session.ended", "session.failed"
+STRANGER: Final = "stranger"  #: who writes the last
+GATHERED: Final = 10 * 60_000  #: milliseconds within which attempts with one name from one address are one row
 LONGEST: Final = 2_000  #: characters of one value as JSON; beyond them its beginning stands for it
 KEY_SHOWN: Final = 4  #: characters of a write key that are told
 
@@ -26,7 +34,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """
     id       ascending
     at       unix milliseconds
-    by       "cli", "user:NAME", "token:NAME"; "settings" and "probe" are the pipeline itself
+    by       "cli", "user:NAME", "token:NAME"; "settings" and "probe" are the pipeline itself, "stranger" whoever failed
+             to log in
     what     thing and deed: "source.added", "destination.settings", "command.resend", ...
     name     of the thing
     changes  see Changes; in the order of the settings
@@ -52,6 +61,7 @@ class Audit:
         by: str = "",
         what: str = "",
         name: str = "",
+        without: str = "",
     ) -> tuple[Entry, ...]:
         """
         Newest first.
@@ -60,6 +70,7 @@ class Audit:
         by      all of it
         what    "source.added", or "source" for all that was done with sources
         name    all of it
+        without  nothing of what was done with such things: "session"
         """
         wanted: list[tuple[str, tuple[Value, ...]]] = [("at > ?", (self._now() - KEPT,))]
         if before is not None:
@@ -70,6 +81,8 @@ class Audit:
             wanted.append(("(what = ? OR substr(what, 1, ?) = ?)", (what, len(what) + 1, f"{what}.")))
         if name:
             wanted.append(("name = ?", (name,)))
+        if without:
+            wanted.append(("substr(what, 1, ?) <> ?", (len(without) + 1, f"{without}.")))
         where = " AND ".join(condition for condition, _ in wanted)
         values = [value for _, some in wanted for value in some]
         sql = f"SELECT id, at, by, what, name, changes FROM audit WHERE {where} ORDER BY at DESC, id DESC LIMIT ?"  # noqa: S608
@@ -92,16 +105,52 @@ def record(db: apsw.Connection, at: int, by: str, what: str, name: str, changes:
     db.execute("INSERT INTO audit (at, by, what, name, changes) VALUES (?, ?, ?, ?, ?)", (at, by, what, name, text))
     db.execute("DELETE FROM audit WHERE at < ?", (at - KEPT,))
     if db.last_insert_rowid() % 100 == 0:
-        bound(db, MOST, MOST_OWN)
+        bound(db, MOST, MOST_OWN, MOST_SESSIONS, MOST_FAILED)
 
 
-def bound(db: apsw.Connection, most: int, most_own: int) -> None:
-    """No more rows than these, of people and of the pipeline; the oldest go."""
-    for condition, number in (("by NOT IN (?, ?)", most), ("by IN (?, ?)", most_own)):
+def record_failed(db: apsw.Connection, at: int, user: str, address: str, attempts: int) -> None:
+    """
+    Of a log-in that failed. What follows within GATHERED is added to its row.
+
+    user  "" for a name that nobody has: it may be a password, typed into the wrong field
+    """
+    found = fetch(
+        db,
+        "SELECT id, changes ->> '$.attempts[1]' FROM audit WHERE at > ? AND what = ? AND name = ? "
+        "AND changes ->> '$.address[1]' = ? ORDER BY at DESC, id DESC LIMIT 1",
+        at - GATHERED,
+        FAILED,
+        user,
+        address,
+    )
+    if found:
+        row, before = found[0]
+        total = int(before or 0) + attempts
+        db.execute("UPDATE audit SET changes = json_set(changes, '$.attempts[1]', ?) WHERE id = ?", (total, row))
+    else:
+        record(db, at, STRANGER, FAILED, user, added(address=address, attempts=attempts))
+
+
+def bound(
+    db: apsw.Connection,
+    most: int = MOST,
+    most_own: int = MOST_OWN,
+    most_sessions: int = MOST_SESSIONS,
+    most_failed: int = MOST_FAILED,
+) -> None:
+    """No more rows than these, of each: what people did, the pipeline, coming and going, failing; the oldest go."""
+    a_session = "substr(what, 1, 8) = 'session.'"
+    own = "by IN ('settings', 'probe')"
+    for condition, number in (
+        (f"NOT {own} AND NOT {a_session}", most),
+        (own, most_own),
+        (f"{a_session} AND what <> '{FAILED}'", most_sessions),
+        (f"what = '{FAILED}'", most_failed),
+    ):
         db.execute(
             f"DELETE FROM audit WHERE id IN "  # noqa: S608
             f"(SELECT id FROM audit WHERE {condition} ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)",
-            (*PIPELINE, number),
+            (number,),
         )
 
 

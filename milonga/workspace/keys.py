@@ -67,6 +67,11 @@ class KeyRing:
         with self._database.read() as db:
             return _read(db, source_named(db, source, self._now()).id)
 
+    def all(self) -> tuple[str, ...]:
+        """Of all sources, those that have ended too."""
+        with self._database.read() as db:
+            return tuple(key for (key,) in fetch(db, "SELECT key FROM write_key"))
+
     def add(self, source: str, write_key: str | None = None, *, by: str = "cli") -> str:
         """One more. Random unless given."""
         key = new_key(write_key)

@@ -75,6 +75,12 @@ class Regulations:
             rows = fetch(db, "SELECT source, regulation FROM suppression WHERE digest = ?", digest(_salt(db), user))
         return {source or None: regulation for source, regulation in rows}
 
+    def suppressed_by_source(self) -> dict[int | None, int]:
+        """Source -> how many users are suppressed there; None: at all sources."""
+        with self._database.read() as db:
+            rows = fetch(db, "SELECT source, count(*) FROM suppression GROUP BY source ORDER BY source")
+        return {source or None: users for source, users in rows}
+
     def count_suppressed(self) -> int:
         with self._database.read() as db:
             return int(fetch(db, "SELECT count(*) FROM suppression")[0][0])

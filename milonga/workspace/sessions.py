@@ -4,12 +4,13 @@ the file cannot go on with anybody's session. What ends one early is in users.py
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final
 
 import apsw
 
+from milonga.workspace.audit import BEGUN, ENDED, added, record, record_failed
 from milonga.workspace.database import Database, Value, fetch
 from milonga.workspace.errors import Clash, UserError
 from milonga.workspace.people import Session, User, digest
@@ -49,7 +50,21 @@ class Sessions:
                 "(SELECT id FROM console_session WHERE user = ? ORDER BY used_at DESC, id DESC LIMIT -1 OFFSET ?)",
                 (user.id, MOST),
             )
+            told = added(address=address[:LONGEST_ADDRESS], browser=agent[:LONGEST_AGENT])
+            record(db, now, user.by, BEGUN, user.name, told)
         return secret
+
+    def failed(self, attempts: Mapping[tuple[str, str], int]) -> None:
+        """
+        Wrong passwords, for the audit log.
+
+        attempts  (name, address) -> how many
+        """
+        now = self._now()
+        with self._database.write() as db:
+            for (name, address), n in attempts.items():
+                known = fetch(db, "SELECT name FROM console_user WHERE name = ?", name)
+                record_failed(db, now, known[0][0] if known else "", address[:LONGEST_ADDRESS], n)
 
     def find(self, secret: str, *, touch: bool = True) -> Session | None:
         """
@@ -74,20 +89,33 @@ class Sessions:
             return _found(db, "s.user = ? AND s.used_at > ? AND s.made_at > ?", user.id, *_since(self._now()))
 
     def end(self, secret: str) -> None:
-        """Logged out."""
+        """Logged out. One that is over, or never was, changes nothing."""
+        with self._database.read() as db:
+            if not fetch(db, "SELECT 1 FROM console_session WHERE digest = ?", digest(secret)):
+                return
         with self._database.write() as db:
-            db.execute("DELETE FROM console_session WHERE digest = ?", (digest(secret),))
+            self._end(db, "s.digest = ?", digest(secret))
 
     def end_one(self, user: User, session: int) -> None:
         """By its id, if it is one of this user's."""
         with self._database.write() as db:
-            db.execute("DELETE FROM console_session WHERE id = ? AND user = ?", (session, user.id))
+            self._end(db, "s.id = ? AND s.user = ?", session, user.id)
 
     def end_others(self, user: User, secret: str) -> int:
         """All of the user's but this one; how many."""
         with self._database.write() as db:
-            db.execute("DELETE FROM console_session WHERE user = ? AND digest <> ?", (user.id, digest(secret)))
-            return db.changes()
+            return self._end(db, "s.user = ? AND s.digest <> ?", user.id, digest(secret))
+
+    def _end(self, db: apsw.Connection, where: str, *values: Value) -> int:
+        """Within a write transaction, by the user whose they are. How many."""
+        found = _found(db, where, *values)
+        ids = [session.id for session in found]
+        db.executemany("DELETE FROM console_session WHERE id = ?", [(id_,) for id_ in ids])
+        if found:
+            user = found[0].user
+            told = added(sessions=len(found)) if len(found) > 1 else added(address=found[0].address)
+            record(db, self._now(), user.by, ENDED, user.name, told)
+        return len(found)
 
 
 def _since(now: int) -> tuple[int, int]:

@@ -223,3 +223,14 @@ def test_write_keys_are_exchanged_with_an_overlap(api: Served) -> None:
     assert api.ask("PATCH", f"/sources/turning/writekey/{first}", {"endsIn": None}).data["endsAt"] is None
     problem(api.ask("PATCH", f"/sources/turning/writekey/{first}", {"endsIn": "soon"}), 422, "invalid_body", "$.endsIn")
     api.ask("DELETE", "/sources/turning")
+
+
+def test_viewers_see_of_write_keys_how_they_begin(api: Served) -> None:
+    key = "a-write-key-of-a-server"
+    api.ask("POST", "/sources", {"name": "serving", "writeKey": key}, role=Role.editor)
+    setup = "/sources/serving/setup?host=https://e.example"
+    for path in ("/sources", "/sources/serving", "/sources/serving/writekey", setup):
+        told = api.ask("GET", path, role=Role.viewer).body.decode()
+        assert (key in told, "a-wr…" in told) == (False, True), path
+        assert key in api.ask("GET", path, role=Role.editor).body.decode(), path
+    api.ask("DELETE", "/sources/serving")

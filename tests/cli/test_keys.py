@@ -6,6 +6,7 @@ import pytest
 
 from milonga.facts.keys import in_words, key_warnings, span
 from milonga.workspace.keys import WriteKey
+from milonga.workspace.roles import Role
 from tests.cli.test_sources import asked, in_a_process, milonga
 
 HOUR, DAY = 3_600_000, 86_400_000
@@ -62,7 +63,11 @@ def test_spans_are_read_and_said() -> None:
 def test_what_is_warned_of_says_when_and_what_to_do() -> None:
     now = 1_700_000_000_000
     about, over = (WriteKey(key="k", ends_at=now + after, used_at=now - 5 * 60_000) for after in (3 * DAY, -HOUR))
-    (said,) = key_warnings("web", [about, WriteKey(key="other")], now)
+    (said,) = key_warnings("web", [about, WriteKey(key="other")], Role.editor, now)
     assert said.startswith("Write key k of web ends in 3 days, and was used 5 minutes ago: change what sends with it")
     assert said.endswith("or give it more time: milonga sources keys end web k --in 14d")
-    assert key_warnings("web", [over], now)[0].startswith("Write key k of web ended 60 minutes ago, and was used")
+    (ended,) = key_warnings("web", [over], Role.editor, now)
+    assert ended.startswith("Write key k of web ended 60 minutes ago, and was used")
+    (masked,) = key_warnings("web", [WriteKey(key="a-long-one", ends_at=now, used_at=now)], Role.viewer, now)
+    assert "a-lo…" in masked
+    assert "a-long-one" not in masked

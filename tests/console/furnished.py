@@ -7,6 +7,7 @@ from typing import Any
 
 from milonga.destinations.totango.fake import pretend
 from milonga.outcomes.reader import OutcomeReader
+from milonga.privacy.regulation import Kind
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.console.harness import Console, console_of
@@ -38,6 +39,8 @@ def furnished(folder: Path) -> Iterator[Console]:
             workspace.add_destination("totango", "web", "totango-emea", {"serviceId": "SP-2-01"}, on, NOTHING)
             workspace.change_state("totango-emea", paused, "cli", "waits for their go-ahead", NOTHING)
             workspace.add_destination("webhook", "ios-app", "warehouse", {}, off, NOTHING)
+            workspace.regulations.create(Kind.suppress_with_delete_internal, ["gone@example.com"], by="user:ada")
+            workspace.regulations.create(Kind.suppress_only, ["jo@example.com", "flo@example.com"], "web", by="cli")
         with Client(console.milonga.port, KEY) as client:
             client.send(events())
         eventually(lambda: ended(console) >= 60, "most events have come to their end")

@@ -18,8 +18,9 @@ from tests.console.harness import Answer, Console, console_of
 
 FOR_STRANGERS = {"/login", "/setup/{token}"}
 FOR_VIEWERS_TO_CHANGE = {"/logout", "/you/password", "/you/sessions/end", "/you/sessions/end-others"}
-"""Their own affairs. A preview sends nothing and keeps nothing: it changes nothing, though it is posted."""
-POSTED_TO_LOOK = re.compile(r"/preview\b")
+"""Their own affairs. A preview sends nothing and keeps nothing: it changes nothing, though it is posted. So does asking
+whether somebody is suppressed, whose id is to be in no address."""
+POSTED_TO_LOOK = re.compile(r"/preview\b|/regulations/look\b")
 PAGES = all_pages()
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
@@ -65,10 +66,14 @@ def test_a_viewer_changes_nothing_but_what_is_the_viewers_own() -> None:
     assert {path for path in posted if not POSTED_TO_LOOK.match(path)} == FOR_VIEWERS_TO_CHANGE
 
 
-def test_people_tokens_and_regulations_are_for_administrators() -> None:
+def test_people_and_tokens_are_for_administrators_and_so_is_asking_for_a_regulation() -> None:
     for page in PAGES:
-        if page.path.split("/")[1] in ("users", "tokens", "audit", "regulations"):
+        if page.path.split("/")[1] in ("users", "tokens", "audit"):
             assert page.needs is Role.administrator, page.path
+    asking = {page.path for page in PAGES if page.path.startswith("/regulations") and page.needs is Role.administrator}
+    assert asking == {"/regulations", "/regulations/new", "/regulations/check"}
+    looking = {page.path for page in PAGES if page.path.startswith("/regulations") and page.needs is Role.viewer}
+    assert looking == {"/regulations", "/regulations/{number}", "/regulations/look"}, "as by the API"
 
 
 def test_a_stranger_is_sent_to_log_in_and_a_part_of_a_page_is_refused(console: Console) -> None:

@@ -58,7 +58,7 @@ def test_the_list_shows_what_came_within_the_last_hour(console: Console) -> None
 def test_creating_a_source_leads_to_its_set_up_with_everything_to_paste(console: Console) -> None:
     to = location(console, "/sources/new", name="made-here", origins="https://a.example\nhttps://*.b.example")
     assert to == "/sources/made-here/setup"
-    page = console.get(to)
+    page = console.get(to, Role.editor)
     key = keys_of(console, "made-here")[0]
     assert page.status == 200
     assert f"analytics.load(&#34;{key}&#34;)" in page.text
@@ -217,6 +217,36 @@ def test_viewers_see_everything_and_change_nothing(console: Console) -> None:
     for path in (*changes, *(f"/sources/web/keys/{what}" for what in ("rotate", "add", "end", "remove"))):
         assert console.post(path, {"name": "x"}, Role.viewer).status == 403
     assert console.get("/sources/new", Role.viewer).status == 403
+
+
+def test_viewers_see_of_write_keys_how_they_begin_and_editors_the_whole(console: Console) -> None:
+    whole = "a-write-key-of-a-server"
+    with Workspace.open(console.data) as workspace:
+        workspace.sources.add("serving", "another-write-key")
+        workspace.write_keys.add("serving", whole)
+        workspace.write_keys.end("serving", "another-write-key", 3_600_000)
+    for path in ("/sources", *(f"/sources/serving{tab}" for tab in ("", "/setup", f"/setup?key={whole}", "/keys"))):
+        page = console.get(path, Role.viewer).text
+        assert (whole in page, "another-write-key" in page) == (False, False), path
+    for path in ("/sources/serving/setup", "/sources/serving/keys"):
+        assert whole in console.get(path, Role.editor).text
+        assert "a-wr…" in console.get(path, Role.viewer).text
+    assert "analytics.load(&#34;a-wr…&#34;)" in console.get("/sources/serving/setup", Role.viewer).text
+
+
+def test_a_write_key_that_its_sender_puts_into_each_event_is_not_shown_whole_to_viewers(console: Console) -> None:
+    key = "a-key-in-each-event"
+    with Workspace.open(console.data) as workspace:
+        workspace.sources.add("careless", key)
+    event = {**track(1, "ada", "acme"), "messageId": "m-careless", "writeKey": key}
+    with Client(console.milonga.port, key) as client:
+        client.send([event, {"type": "track", "userId": "bob", "writeKey": key}])
+    eventually(lambda: "m-careless" in console.get("/events?message=m-careless").text, "it arrived")
+    (place,) = set(re.findall(r"/events/(\d+-\d+)", console.get("/events?message=m-careless").text))
+    for path in (f"/events/{place}", f"/events/{place}?view=raw", "/sources/careless/discarded"):
+        assert key in console.get(path, Role.editor).text, path
+        page = console.get(path, Role.viewer).text
+        assert (key in page, "a-ke…" in page) == (False, True), path
 
 
 # What is live

@@ -160,6 +160,21 @@ def test_a_source_that_sent_within_a_day_before_the_start_is_known_to_have_sent(
     place.run(run)
 
 
+def test_write_keys_that_end_in_use_are_told_in_words(place: Place) -> None:
+    async def run() -> None:
+        place.reading.begin()
+        place.workspace.write_keys.rotate("web", "another-key")
+        assert (await place.figures()).sources[0].ending_keys == ()
+        place.workspace.write_keys.note_use(["key"], place.ms)
+        (said,) = (await place.figures()).sources[0].ending_keys
+        assert said.startswith("… ends in ")
+        assert said.endswith("and was used 1 minute ago")
+        place.now = NOW + 2 * 86_400
+        assert (await place.figures()).sources[0].ending_keys == ()
+
+    place.run(run)
+
+
 def test_success_is_counted_over_a_quarter_of_an_hour_without_skips_and_what_was_too_late(place: Place) -> None:
     async def run() -> None:
         place.reading.begin()

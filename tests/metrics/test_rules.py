@@ -195,3 +195,17 @@ def test_each_destination_is_judged_by_itself() -> None:
     assert watched.says(figures(destinations=(destination(state="off"), two[1]))) == [
         ("destination_paused", "totango", False)
     ]
+
+
+def test_a_write_key_that_ends_in_use_is_told_once_and_when_nothing_sends_with_it_any_more() -> None:
+    def web(*keys: str, enabled: bool = True) -> Figures:
+        return figures(sources=(SourceFigures(name="web", ending_keys=keys, enabled=enabled),))
+
+    watched = Watched()
+    assert watched.says(web()) == []
+    (change,) = watched.judge(web("abcd… ends in 3 days, and was used 5 minutes ago"))
+    assert (change.alert.rule, change.alert.name, change.firing) == ("write_key", "web", True)
+    assert "abcd… ends in 3 days" in change.says
+    assert watched.says(web("abcd… ended 2 hours ago, and was used 1 minute ago")) == [], "the same trouble goes on"
+    assert watched.says(web()) == [("write_key", "web", False)]
+    assert watched.says(web("abcd… ends in 3 days, and was used 5 minutes ago", enabled=False)) == []

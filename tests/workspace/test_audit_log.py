@@ -16,6 +16,7 @@ from milonga.workspace.commands import Commands
 from milonga.workspace.errors import UserError
 from milonga.workspace.keys import KeyRing
 from milonga.workspace.model import DestinationState
+from milonga.workspace.people import User
 from milonga.workspace.regulations import FORGOTTEN, Regulations
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import UNSET
@@ -310,3 +311,78 @@ def test_a_value_as_long_as_a_book_is_cut_and_a_damaged_row_still_shown(workspac
         db.execute("UPDATE audit SET changes = '[1' WHERE id = ?", (entry.id,))
     db.close()
     assert [one.changes for one in workspace.audit.page(by=ADA)] == [{}]
+
+
+# Coming in and going
+
+
+def person(workspace: Workspace, name: str) -> tuple[User, str]:
+    """And the hash of a password."""
+    _, link = workspace.users.add(name, Role.viewer, by="the-fixture")
+    return workspace.users.use_link(link, "$argon2id$x"), "$argon2id$x"
+
+
+def sessions_told(workspace: Workspace) -> list[tuple[str, str, str, dict[str, tuple[Any, Any]]]]:
+    return [(one.what, one.by, one.name, one.changes) for one in reversed(workspace.audit.page(100, what="session"))]
+
+
+def test_logging_in_and_out_and_being_logged_out_elsewhere_leave_rows(workspace: Workspace) -> None:
+    ada, password = person(workspace, "ada")
+    first = workspace.sessions.begin(ada, password, "192.0.2.1", "Firefox/128.0 on Linux")
+    for number in (2, 3, 4):
+        workspace.sessions.begin(ada, password, f"192.0.2.{number}", "")
+    (newest, *_) = workspace.sessions.of(ada)
+    workspace.sessions.end_one(ada, newest.id)
+    workspace.sessions.end_one(ada, newest.id)
+    assert workspace.sessions.end_others(ada, first) == 2
+    workspace.sessions.end(first)
+    workspace.sessions.end(first)
+    workspace.sessions.end("nobody's")
+    rows = sessions_told(workspace)
+    assert {(by, name) for _, by, name, _ in rows} == {(ADA, "ada")}
+    assert [(what, changes) for what, _, _, changes in rows] == [
+        ("session.begun", {"address": (None, "192.0.2.1"), "browser": (None, "Firefox/128.0 on Linux")}),
+        *(("session.begun", {"address": (None, f"192.0.2.{number}")}) for number in (2, 3, 4)),
+        ("session.ended", {"address": (None, "192.0.2.4")}),
+        ("session.ended", {"sessions": (None, 2)}),
+        ("session.ended", {"address": (None, "192.0.2.1")}),
+    ]
+
+
+def test_attempts_that_fail_are_gathered_by_name_and_address_and_unknown_names_are_not_told(
+    workspace: Workspace, now: Still[int]
+) -> None:
+    person(workspace, "ada")
+    here, there = "192.0.2.1", "192.0.2.2"
+    workspace.sessions.failed({("ADA", here): 1, ("ada", there): 2, (HUSH, here): 3, ("other", here): 1})
+    now.at += audit.GATHERED - 1
+    workspace.sessions.failed({("ada", here): 4})
+    now.at += 1
+    workspace.sessions.failed({("ada", here): 1})
+    assert [(name, *(both[1] for both in changes.values())) for _, _, name, changes in sessions_told(workspace)] == [
+        ("ada", here, 5),
+        ("ada", there, 2),
+        ("", here, 4),
+        ("ada", here, 1),
+    ]
+    assert {by for _, by, _, _ in sessions_told(workspace)} == {"stranger"}
+    assert HUSH not in str(workspace.audit.page(100))
+
+
+def test_whoever_guesses_or_comes_and_goes_pushes_out_nothing_else(workspace: Workspace, now: Still[int]) -> None:
+    fill(workspace, *[(now.at + n, "cli", "source.settings", f"s{n}") for n in range(5)])
+    fill(workspace, *[(now.at + n, ADA, "session.begun", "ada") for n in range(20)])
+    fill(workspace, *[(now.at + n, "stranger", "session.failed", "") for n in range(40)])
+    with workspace._database.write() as db:
+        audit.bound(db, most=5, most_own=1, most_sessions=10, most_failed=3)
+    assert len(workspace.audit.page(100, what="session.begun")) == 10
+    assert [entry.at - now.at for entry in workspace.audit.page(100, what="session.failed")] == [39, 38, 37]
+    assert len(workspace.audit.page(100, without="session")) == 5
+
+
+def test_failures_are_bounded_as_they_are_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "MOST_FAILED", 10)
+    for number in range(350):
+        workspace.sessions.failed({("nobody", f"192.0.2.{number}"): 1})
+    assert len(workspace.audit.page(1_000, what="session.failed")) <= 110
+    assert len(workspace.audit.page(1_000, by="the-fixture")) == 1

@@ -43,7 +43,8 @@ def list_keys(asked: Asked[NoQuery, None]) -> Listed:
     name = asked.names["source"]
     keys = asked.workspace.write_keys.of(name)
     now = milliseconds()
-    return Listed([as_row(one, now) for one in keys], notes=key_warnings(name, keys))
+    role = asked.caller.role
+    return Listed([as_row(one, now, role) for one in keys], notes=key_warnings(name, keys, role))
 
 
 def add(asked: Asked[NoQuery, NewKey]) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def change(asked: Asked[NoQuery, KeyChange]) -> dict[str, Any]:
         raise Problem(422, "invalid_body", "$.endsIn: This is needed.", field="$.endsIn")
     after = None if ends_in is None else _span(ends_in, "$.endsIn")
     found = asked.workspace.write_keys.end(name, asked.names["key"], after, by=asked.caller.name)
-    return {"source": name} | as_row(found, milliseconds())
+    return {"source": name} | as_row(found, milliseconds(), asked.caller.role)
 
 
 def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
@@ -90,7 +91,8 @@ ROUTES: Final = (
         path="/sources/{source}/writekey",
         role=Role.viewer,
         name="listWriteKeys",
-        summary="List the write keys of a source: since when, until when, and when each was last used.",
+        summary="List the write keys of a source: since when, until when, and when each was last used. Viewers see how "
+        "each begins.",
         answer=shapes.KnownKey,
         listed=True,
         handle=list_keys,

@@ -11,13 +11,12 @@ from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route, Told
 from milonga.collector.cdn.assets import NotBuilt
 from milonga.facts import setup
 from milonga.facts.destinations import as_row as destination_row
-from milonga.facts.keys import key_warnings
+from milonga.facts.keys import key_for, key_warnings
 from milonga.facts.sources import as_row
 from milonga.workspace.errors import NotThere
 from milonga.workspace.model import Source, SourceSettings
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import by_name, changed
-from milonga.workspace.store import Workspace
 
 LOCAL: Final = "http://127.0.0.1:8080"  #: where `milonga serve` listens unless told
 
@@ -57,8 +56,8 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
         lambda one: (0, one.id),
         query.cursor,
         query.count,
-        lambda one: as_row(one, destinations),
-        [*(said for one in sources if (said := trouble(one))), *_ending(asked.workspace, sources)],
+        lambda one: as_row(one, destinations, asked.caller.role),
+        [*(said for one in sources if (said := trouble(one))), *_ending(asked, sources)],
     )
 
 
@@ -81,7 +80,7 @@ def create(asked: Asked[NoQuery, NewSource]) -> dict[str, Any]:
     source = asked.workspace.sources.add(body.name, body.write_key, by=by)
     if given:
         source = asked.workspace.sources.set_settings(body.name, given, by=by)
-    return as_row(source, ())
+    return as_row(source, (), asked.caller.role)
 
 
 def show(asked: Asked[NoQuery, None]) -> Told:
@@ -104,7 +103,7 @@ def remove(asked: Asked[NoQuery, None]) -> dict[str, Any]:
 
 def set_up(asked: Asked[SetUpQuery, None]) -> Told:
     source, query = asked.workspace.sources.named(asked.names["source"]), asked.query
-    key = _chosen(source, query.write_key)
+    key = key_for(asked.caller.role, _chosen(source, query.write_key))
     at = setup.address_of(query.host or asked.reading.events_url or LOCAL)
     try:
         snippet: str | None = setup.snippet(key, at)
@@ -132,13 +131,14 @@ def trouble(source: Source) -> str:
 
 def _told(asked: Asked[Any, Any]) -> Told:
     source = asked.workspace.sources.named(asked.names["source"])
-    notes = [*([said] if (said := trouble(source)) else []), *_ending(asked.workspace, (source,))]
-    return Told(as_row(source, asked.workspace.destinations()), notes)
+    notes = [*([said] if (said := trouble(source)) else []), *_ending(asked, (source,))]
+    return Told(as_row(source, asked.workspace.destinations(), asked.caller.role), notes)
 
 
-def _ending(workspace: Workspace, sources: Iterable[Source]) -> list[str]:
+def _ending(asked: Asked[Any, Any], sources: Iterable[Source]) -> list[str]:
     """Keys that end although something sends with them."""
-    return [said for one in sources for said in key_warnings(one.name, workspace.write_keys.of(one.name))]
+    keys, role = asked.workspace.write_keys, asked.caller.role
+    return [said for one in sources for said in key_warnings(one.name, keys.of(one.name), role)]
 
 
 def _chosen(source: Source, write_key: str | None) -> str:
@@ -158,7 +158,7 @@ ROUTES: Final = (
         path="/sources",
         role=Role.viewer,
         name="listSources",
-        summary="List the sources with their write keys.",
+        summary="List the sources with their write keys, of which viewers see how each begins.",
         query=PageQuery,
         answer=shapes.Source,
         listed=True,

@@ -1,19 +1,20 @@
-"""The audit log: who changed what, from which value to which. For administrators."""
+"""The audit log: who changed what, from which value to which, who came in and who failed to. For administrators."""
 
 from collections.abc import Iterable
 from typing import Any, Final
 
 from starlette.responses import Response
 
+from milonga.console.agents import in_words
 from milonga.console.diffing import differences
 from milonga.console.rendering import person
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
-from milonga.workspace.audit import KEPT, Entry
+from milonga.workspace.audit import BEGUN, KEPT, Changes, Entry
 from milonga.workspace.roles import Role
 
 AT_ONCE: Final = 50  #: rows of a page
-THINGS: Final = ("source", "destination", "command", "regulation", "user", "token")
+THINGS: Final = ("source", "destination", "command", "regulation", "user", "token", "session")
 DEEDS: Final = {
     "source.added": "Source added",
     "source.settings": "Settings of a source",
@@ -34,6 +35,9 @@ DEEDS: Final = {
     "user.link": "One-time link made",
     "user.password": "Password chosen",
     "user.removed": "User removed",
+    "session.begun": "Logged in",
+    "session.ended": "Logged out",
+    "session.failed": "Failed to log in",
     "token.created": "API token created",
     "token.revoked": "API token revoked",
     "command.resend": "Dead letters resent",
@@ -50,6 +54,8 @@ WHERE: Final = {
     "destination": "/destinations/{}",
     "command": "/destinations/{}",
     "user": "/users/{}",
+    "regulation": "/regulations/{}",
+    "session": "/users/{}",
 }
 
 
@@ -84,10 +90,17 @@ def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "what": entry.what,
             "name": entry.name,
             "where": _where(entry),
-            "changes": differences(entry.changes),
+            "changes": differences(_changes(entry)),
         }
         for entry in entries
     ]
+
+
+def _changes(entry: Entry) -> Changes:
+    """A browser by the name that people know it by."""
+    if entry.what != BEGUN or "browser" not in entry.changes:
+        return entry.changes
+    return {**entry.changes, "browser": (None, in_words(str(entry.changes["browser"][1])))}
 
 
 def _where(entry: Entry) -> str:

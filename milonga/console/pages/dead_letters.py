@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any, Final, cast
 
 from msgspec import UNSET
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from milonga.console.asked import wait
+from milonga.console.lines import DELIVERY
 from milonga.console.links import to_fix
 from milonga.console.pages.problems import chosen, frame, is_number, places_of
 from milonga.console.table import changes, shows
@@ -293,8 +294,7 @@ def download(visit: Visit) -> Response:
         with visit.facts() as facts:
             yield from export(facts, wanted, number, format_=format_)
 
-    headers = {"Content-Disposition": f'attachment; filename="dead-letters.{format_}"'}
-    return StreamingResponse(lines(), media_type=MEDIA_TYPES[format_], headers=headers)
+    return visit.download(lines(), MEDIA_TYPES[format_], f"dead-letters.{format_}")
 
 
 PAGES = [
@@ -302,7 +302,7 @@ PAGES = [
     shows("/problems/dead/export", download),
     shows("/problems/dead/letter/{id}", one),
     changes("/problems/dead/letter/{id}/check", check),
-    changes("/problems/dead/letter/{id}/edit", edit),
-    changes("/problems/dead/resend", resend),
-    changes("/problems/dead/discard", discard),
+    changes("/problems/dead/letter/{id}/edit", edit, line=DELIVERY),
+    changes("/problems/dead/resend", resend, line=DELIVERY),
+    changes("/problems/dead/discard", discard, line=DELIVERY),
 ]

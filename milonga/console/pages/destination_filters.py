@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from milonga.console.destinations import config_of, frame, home, in_force, place_of
 from milonga.console.filter_form import DEEDS, Typed, marked, names_in, problem_of, read, typed_in, typed_of
+from milonga.console.lines import WORK
 from milonga.console.settings import kind_or_refuse, newer_changes, posted, save, shown_form
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
@@ -238,6 +239,6 @@ PAGES = [
     changes("/destinations/{name}/filters/remove", remove),
     changes("/destinations/{name}/filters/consent", consent),
     changes("/destinations/{name}/filters/check", checked),
-    shows("/destinations/{name}/filters/tried", try_present),
-    changes("/destinations/{name}/filters/try", try_edited),
+    shows("/destinations/{name}/filters/tried", try_present, line=WORK),
+    changes("/destinations/{name}/filters/try", try_edited, line=WORK),
 ]

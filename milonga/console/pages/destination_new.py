@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from milonga.console.destinations import home
 from milonga.console.forms import Form, form_of, read
+from milonga.console.lines import NETWORK
 from milonga.console.settings import fields_posted
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
@@ -149,5 +150,5 @@ PAGES = [
     shows("/destinations/new", catalogue),
     shows("/destinations/new/{kind}", new, Role.editor),
     changes("/destinations/new/{kind}", add),
-    changes("/destinations/new/{kind}/test", try_connection),
+    changes("/destinations/new/{kind}/test", try_connection, line=NETWORK),
 ]

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from milonga.console.changes import entries
 from milonga.console.destinations import config_of, frame, home, in_force, place_of
 from milonga.console.forms import Form
+from milonga.console.lines import NETWORK
 from milonga.console.settings import OF_FILTERS, kind_or_refuse, posted, save, shown_form
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
@@ -142,7 +143,7 @@ def undo(visit: Visit) -> Response:
 PAGES = [
     shows("/destinations/{name}/settings", settings),
     changes("/destinations/{name}/settings", save_settings),
-    changes("/destinations/{name}/settings/test", try_connection),
+    changes("/destinations/{name}/settings/test", try_connection, line=NETWORK),
     shows("/destinations/{name}/delivery", delivery),
     changes("/destinations/{name}/delivery", save_delivery),
     shows("/destinations/{name}/history", history),

@@ -48,6 +48,7 @@ def log_in(visit: Visit) -> Response:
         with visit.workspace() as workspace:
             user, stored = workspace.users.password_of(name)
         if not is_right(stored, password) or user is None or stored is None:
+            visit.services.failures.add(name, visit.services.attempts.address(visit.request))
             return _login_page(visit, name, after, WRONG, status=403)
         visit.services.attempts.succeeded(name, visit.request)
         with visit.workspace() as workspace:

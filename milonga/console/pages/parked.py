@@ -6,6 +6,7 @@ from typing import Final
 from starlette.responses import Response
 
 from milonga.console.asked import wait
+from milonga.console.lines import DELIVERY
 from milonga.console.pages.problems import chosen, frame, is_number, places_of
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
@@ -117,7 +118,7 @@ def _all(facts: Facts, place: Place, account: str) -> list[tuple[str, Position]]
 
 PAGES = [
     shows("/problems/parked", page),
-    changes("/problems/parked/retry", retry),
-    changes("/problems/parked/release", release),
-    changes("/problems/parked/skip", skip),
+    changes("/problems/parked/retry", retry, line=DELIVERY),
+    changes("/problems/parked/release", release, line=DELIVERY),
+    changes("/problems/parked/skip", skip, line=DELIVERY),
 ]

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from milonga.console.asked import wait
 from milonga.console.dry_runs import DryRun, Wanted
+from milonga.console.lines import DELIVERY
 from milonga.console.pages.problems import is_number, places_of
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
@@ -312,9 +313,9 @@ PAGES = [
     changes("/replays/look", look),
     shows("/replays/{number}", one),
     shows("/replays/dry-runs/{id}", dry_run),
-    changes("/replays/dry-runs/{id}/cancel", cancel),
-    changes("/replays/dry-runs/{id}/start", start),
-    changes("/replays/{number}/hold", hold),
-    changes("/replays/{number}/resume", resume),
-    changes("/replays/{number}/stop", stop),
+    changes("/replays/dry-runs/{id}/cancel", cancel, line=DELIVERY),
+    changes("/replays/dry-runs/{id}/start", start, line=DELIVERY),
+    changes("/replays/{number}/hold", hold, line=DELIVERY),
+    changes("/replays/{number}/resume", resume, line=DELIVERY),
+    changes("/replays/{number}/stop", stop, line=DELIVERY),
 ]

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from milonga.console.dry_runs import Wanted
 from milonga.console.pages.problems import HOUR, MOST, SAYS, chosen, frame, mark_of, row, span_of, state_of
@@ -181,8 +181,7 @@ def download(visit: Visit) -> Response:
         with visit.facts() as facts:
             yield from export_ended(facts, place, state, code, wanted, format_=format_)
 
-    headers = {"Content-Disposition": f'attachment; filename="{state.name}.{format_}"'}
-    return StreamingResponse(lines(), media_type=MEDIA_TYPES[format_], headers=headers)
+    return visit.download(lines(), MEDIA_TYPES[format_], f"{state.name}.{format_}")
 
 
 PAGES = [

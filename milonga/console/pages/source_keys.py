@@ -7,7 +7,8 @@ from starlette.responses import Response
 from milonga.console.pages._source import at, frame, name_of
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
-from milonga.facts.keys import UNITS, in_words
+from milonga.facts.keys import UNITS, in_words, key_for
+from milonga.workspace.audit import key_shown
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 from milonga.workspace.keys import MOST_KEYS, WriteKey
@@ -22,8 +23,8 @@ def keys(visit: Visit, wrong: str = "") -> Response:
         found = workspace.write_keys.of(source.name)
     now = milliseconds()
     values: dict[str, Any] = {
-        "keys": [_shown(one, now) for one in reversed(found)],
-        "ending": [_shown(one, now) for one in found if one.ends_in_use(now)],
+        "keys": [_shown(visit, one, now) for one in reversed(found)],
+        "ending": [_shown(visit, one, now) for one in found if one.ends_in_use(now)],
         "overlaps": OVERLAPS,
         "most": MOST_KEYS,
         "wrong": wrong,
@@ -31,10 +32,11 @@ def keys(visit: Visit, wrong: str = "") -> Response:
     return visit.page("sources/keys.html", frame(source, "/keys") | values, status=422 if wrong else 200)
 
 
-def _shown(one: WriteKey, now: int) -> dict[str, Any]:
+def _shown(visit: Visit, one: WriteKey, now: int) -> dict[str, Any]:
     left = None if one.ends_at is None else one.ends_at - now
     return {
-        "key": one.key,
+        "key": key_for(visit.role, one.key),
+        "begins": key_shown(one.key),
         "createdAt": one.created_at,
         "endsAt": one.ends_at,
         "usedAt": one.used_at,

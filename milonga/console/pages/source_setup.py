@@ -19,6 +19,7 @@ from milonga.console.visit import Visit
 from milonga.eventlog.api import START
 from milonga.facts import setup
 from milonga.facts.facts import Facts
+from milonga.facts.keys import key_for
 from milonga.facts.sources import standing
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
@@ -39,7 +40,7 @@ def page(visit: Visit) -> Response:
         "end": end,
         "wrong": "",
         "host": visit.text("host", 300),
-        "choices": [(key, key) for key in source.write_keys],
+        "choices": [(key, key) for key in source.write_keys] if visit.may("editor") else [],
     }
     try:
         values |= _texts(visit, source)
@@ -52,8 +53,10 @@ def _texts(visit: Visit, source: Source) -> dict[str, Any]:
     """UserError if there is no write key that could be pasted, or no such address."""
     if not source.write_keys:
         raise UserError("This source has no write key. Add one under Write keys.")
-    key = visit.text("key", 200) if visit.text("key", 200) in source.write_keys else source.write_keys[-1]
+    wanted = visit.text("key", 200)
+    key = wanted if wanted in source.write_keys and visit.may("editor") else source.write_keys[-1]
     setup.check_key(key)
+    key = key_for(visit.role, key)
     at = setup.address_of(visit.text("host", 300) or visit.config.events_url)
     try:
         snippet = setup.snippet(key, at)

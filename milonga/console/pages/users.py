@@ -49,9 +49,17 @@ def add(visit: Visit) -> Response:
 def one(visit: Visit) -> Response:
     with visit.workspace() as workspace:
         user = workspace.users.named(visit.path["name"])
-        done = workspace.audit.page(10, by=user.by)
+        done = workspace.audit.page(10, by=user.by, without="session")
+        tokens = [one.name for one in workspace.tokens.all() if one.created_by == user.by]
     own = visit.visitor is not None and visit.visitor.name == user.name
-    values = {"user": user, "state": state_of(user), "roles": ROLES, "rows": rows_of(done), "own": own}
+    values = {
+        "user": user,
+        "state": state_of(user),
+        "roles": ROLES,
+        "rows": rows_of(done),
+        "own": own,
+        "tokens": tokens,
+    }
     return visit.page("users/one.html", values)
 
 

@@ -3,6 +3,7 @@
 from starlette.responses import Response
 
 from milonga.console.agents import in_words
+from milonga.console.lines import PASSWORDS
 from milonga.console.pages.door import begun, too_often, typed_password
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
@@ -35,6 +36,7 @@ def change_password(visit: Visit) -> Response:
         return page(visit, present=too_often(wait), status=429)
     try:
         if not is_right(stored, present) or stored is None:
+            visit.services.failures.add(user.name, visit.services.attempts.address(visit.request))
             return page(visit, present=IS_WRONG, status=422)
         visit.services.attempts.succeeded(user.name, visit.request)
         anew = hashed(password)
@@ -70,7 +72,7 @@ def _number(visit: Visit) -> int:
 
 PAGES = [
     shows("/you", page),
-    changes("/you/password", change_password, Role.viewer),
+    changes("/you/password", change_password, Role.viewer, line=PASSWORDS),
     changes("/you/sessions/end", end_session, Role.viewer),
     changes("/you/sessions/end-others", end_others, Role.viewer),
 ]
