@@ -73,6 +73,7 @@ def _one(visit: Visit, facts: Facts, place: Place, code: str) -> Response:
         "code": code,
         "state": state.name,
         "row": row(facts, reason),
+        "source": facts.source(place.config.source),
         "rows": [_row(one) for one in found.events],
         "given": {name: visit.text(name) for name in FIELDS},
         "carried": carried,
