@@ -11,7 +11,7 @@ from milonga.console.pages import all_pages
 
 ACCOUNT, USER = "account-00001", "user-1@account-00001.example"
 QUIET: Final = "account-19998"  #: seldom heard of
-CHARTS: Final = ("arrivals", "endings", "latency")
+CHARTS: Final = ("arrivals", "endings", "latency", "backlog")
 
 
 class Places:

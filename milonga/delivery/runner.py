@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from milonga.delivery.admission import Admission, keys_of
+from milonga.delivery.backlog import Backlog
 from milonga.delivery.by_hand import ByHand, Done, Wish
 from milonga.delivery.clock import Skips
 from milonga.delivery.editing import Edited
@@ -61,6 +62,7 @@ class Runner:
         self.replaying = Replaying(self._work, self._parking, self._reading)
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
+        self._backlog = Backlog()
         self._warn_at = 0
         self._awake = False
         self._idle = asyncio.Event()
@@ -243,8 +245,11 @@ class Runner:
         if lines.count and (parked := work.tools.reader.oldest_arrival(number)) is not None:
             arrivals.append(parked)
         waiting = len(work.live) + lines.count + self._reading.unread
-        self._warn(min(arrivals, default=now), waiting, now)
-        health = work.vitals.row(now, work.breaker, waiting, min(arrivals, default=None))
+        oldest_at = min(arrivals, default=None)
+        self._warn(now if oldest_at is None else oldest_at, waiting, now)
+        if waited := self._backlog.look(now, waiting, oldest_at):
+            work.tools.recorder.record(Record(before=lambda store: store.backlog.put(number, waited)))
+        health = work.vitals.row(now, work.breaker, waiting, oldest_at)
         if health is not None:
             work.tools.recorder.record(Record(before=lambda store: store.set_health(number, health)))
 

@@ -20,7 +20,8 @@ import apsw
 import msgspec
 import structlog
 
-from milonga.delivery import clock_rows, edited_rows, replay_rows
+from milonga.delivery import backlog_rows, clock_rows, edited_rows, replay_rows
+from milonga.delivery.backlog_rows import BacklogTable
 from milonga.delivery.clock_rows import ClockTables
 from milonga.delivery.edited_rows import EditedTable
 from milonga.delivery.replay_rows import ReplayTables
@@ -101,7 +102,7 @@ CREATE INDEX IF NOT EXISTS parked_due_aside ON parked_due(destination, key) WHER
 
 FORGOTTEN: Final = (
     "positions", "progress", "failing", "parked", "parked_lines", "parked_due", "dead", "edited",
-    "health", "in_force", "detours",
+    "health", "in_force", "detours", "backlog",
 )  # fmt: skip
 """Tables that hold something of a destination."""
 
@@ -161,8 +162,9 @@ class DeliveryStore:
                 f" {SCHEMA_VERSION}). Run that version, or restore a backup."
             )
         self._db.execute(LATER)
-        self._db.execute(replay_rows.TABLES + edited_rows.TABLE + clock_rows.TABLES)
+        self._db.execute(replay_rows.TABLES + edited_rows.TABLE + clock_rows.TABLES + backlog_rows.TABLE)
         self.replays, self.edited, self.clock = ReplayTables(self._db), EditedTable(self._db), ClockTables(self._db)
+        self.backlog = BacklogTable(self._db)
         if path.stat().st_size <= QUICK or doubt(path).exists():
             (said,) = next(self._db.execute("PRAGMA quick_check(1)"))
             if said != "ok":

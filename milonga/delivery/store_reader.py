@@ -9,6 +9,7 @@ import apsw
 import msgspec
 from msgspec import Struct
 
+from milonga.delivery.backlog_rows import BacklogReader
 from milonga.delivery.edited_rows import EditedReader
 from milonga.delivery.replay_rows import ReplayReader
 from milonga.delivery.rows import (
@@ -65,6 +66,7 @@ class DeliveryReader:
             self._db.close()
             raise apsw.CantOpenError(f"{path}: {error}") from error
         self.replays, self.edited = ReplayReader(self._db), EditedReader(self._db)
+        self.backlog = BacklogReader(self._db)
         self._progress = "progress LEFT JOIN failing USING(destination, partition, offset)"
         if not self._has("failing"):
             self._progress = "(SELECT *, 0 AS since FROM progress)"

@@ -41,14 +41,25 @@ def span_named(name: str) -> Span:
     return SPANS.get(name, SPANS["1h"])
 
 
-def line(name: str, tone: str, span: Span, now: int, counts: Mapping[int, float | None]) -> dict[str, Any]:
-    """One line of a chart; where nothing was counted there was nothing."""
-    return {"name": name, "tone": tone, "values": [counts.get(period, 0) for period in span.periods(now)]}
+def line(
+    name: str, tone: str, span: Span, now: int, counts: Mapping[int, float | None], unit: str | None = None
+) -> dict[str, Any]:
+    """One line of a chart; where nothing was counted there was nothing. unit: if it is not the chart's"""
+    found = {"name": name, "tone": tone, "values": [counts.get(period, 0) for period in span.periods(now)]}
+    return found if unit is None else found | {"unit": unit}
 
 
-def chart(span: Span, now: int, lines: Iterable[dict[str, Any]], unit: str = "") -> dict[str, Any]:
-    """As web/src/charts.ts reads it."""
+def chart(
+    span: Span, now: int, lines: Iterable[dict[str, Any]], unit: str = "", *, gauge: bool = False
+) -> dict[str, Any]:
+    """
+    As web/src/figures.ts reads it.
+
+    unit   "" for events, "ms" for how long something took
+    gauge  values are the highest, or a share, of their period; otherwise they are counts
+    """
     return {
+        "gauge": gauge,
         "times": [period * span.length * 60 for period in span.periods(now)],
         "unit": unit,
         "every": span.length,
@@ -114,4 +125,21 @@ def latency(facts: Facts, span: Span, now: int, destinations: frozenset[int] | N
             found = Latencies(counts).percentile(share)
             values[period] = None if found is None else round(found, 1)
         lines.append(line(name, tone, span, now, values))
-    return chart(span, now, lines, " ms")
+    return chart(span, now, lines, "ms", gauge=True)
+
+
+def backlog(facts: Facts, span: Span, now: int, destinations: frozenset[int] | None = None) -> dict[str, Any]:
+    """
+    How many events waited in each period, at the most, and how old the oldest of them became, in milliseconds; None
+    where no delivery ran. Of several destinations: the sum of the most of each, and the highest age.
+    """
+    waiting: dict[int, float | None] = dict.fromkeys(span.periods(now))
+    ages: dict[int, float | None] = dict.fromkeys(span.periods(now))
+    found = {} if facts.delivery is None else facts.delivery.backlog.periods(span.since(now), span.length)
+    for destination, periods in found.items():
+        if destinations is None or destination in destinations:
+            for period, (n, age) in periods.items():
+                waiting[period] = (waiting.get(period) or 0) + n
+                ages[period] = max(ages.get(period) or 0, age)
+    lines = [line("waiting", "accent", span, now, waiting), line("oldest", "warn", span, now, ages, "ms")]
+    return chart(span, now, lines, gauge=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from milonga.delivery.backlog import Waited
+from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED, Count, open_totals, roll
 from milonga.facts import over_time
 from milonga.facts.facts import Facts, open_facts
@@ -48,6 +50,11 @@ def data(tmp_path_factory: pytest.TempPathFactory, now: int) -> Path:
     ends = [(at, one, int(state), "c", n) for at in minutes for one, n in ((1, 1), (2, 10)) for state in states]
     took = [(at, one, bucket_of(ms), 10) for at in minutes for one, ms in ((1, 20), (2, 900))]
     totals.roll(data / "outcomes", NOBODYS, ends, took, now=now / 1000)
+    store = DeliveryStore(data / "delivery.db")
+    with store.transaction():
+        for number, waiting, age in ((1, 3, 500), (2, 40, 90)):
+            store.backlog.put(number, [Waited(at, waiting, age) for at in reversed(minutes)])
+    store.close()
     return data
 
 
@@ -91,6 +98,20 @@ def test_latency_is_of_what_was_delivered_and_nothing_where_nothing_was(facts: F
     assert most == [pytest.approx(900, rel=0.2)]
     alone = over_time.latency(facts, span, now, frozenset({1}))["series"][1]["values"]
     assert [value for value in alone if value is not None] == [pytest.approx(20, rel=0.2)]
+
+
+@pytest.mark.parametrize(("name", "parts"), [("1h", 1), ("24h", 2), ("14d", 3)])
+def test_what_waited_is_the_most_of_each_destination_and_the_age_of_the_oldest_of_all(
+    name: str, parts: int, facts: Facts, now: int
+) -> None:
+    span = over_time.SPANS[name]
+    waiting, oldest = (
+        [value for value in one["values"] if value is not None] for one in over_time.backlog(facts, span, now)["series"]
+    )
+    assert (waiting, oldest) == ([43] * parts, [500] * parts)
+    alone = over_time.backlog(facts, span, now, frozenset({2}))["series"]
+    assert [sum(value or 0 for value in one["values"]) for one in alone] == [40 * parts, 90 * parts]
+    assert None in alone[0]["values"], "where nobody looked nothing is known"
 
 
 def test_a_span_that_there_is_not_is_the_shortest() -> None:

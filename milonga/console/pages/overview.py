@@ -33,6 +33,8 @@ def chart(visit: Visit) -> Response:
                 return visit.json(over_time.arrivals(facts, span, now, sources))
             case "endings":
                 return visit.json(over_time.endings(facts, span, now, destinations))
+            case "backlog":
+                return visit.json(over_time.backlog(facts, span, now, destinations))
             case "latency":
                 return visit.json(over_time.latency(facts, span, now, destinations))
             case _:
