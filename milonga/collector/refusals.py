@@ -27,12 +27,12 @@ HELP: Final[dict[str, str]] = {
     ),
     "write_key_ended": (
         "The write key was exchanged, and has ended: give the sender the newest of `milonga sources keys list NAME`, "
-        "or let the old one go on: `milonga sources keys end NAME KEY --never`."
+        "or let the old one go on with `milonga sources keys end NAME KEY --never`."
     ),
     "missing_write_key": "The request names no write key: give the sender one of `milonga sources list`.",
     "origin_not_allowed": (
-        "The page's site is not among the allowed origins: `milonga sources set NAME origins=...`, naming all of them, "
-        "each like https://www.example.com. Pages do not send it again."
+        "The page's site is not among the allowed origins. All of them are named in `milonga sources set NAME "
+        "origins=...`, each like https://www.example.com. Pages do not send it again."
     ),
     "rate_limited": (
         "The source's rate limit is reached; SDKs wait and come again. `milonga sources set NAME rateLimit=...` "
@@ -40,7 +40,7 @@ HELP: Final[dict[str, str]] = {
     ),
     "not_found": (
         "Nothing takes events at this path. SDKs put their own behind the host they are given, some want /v1 there and "
-        "some nothing: `milonga sources setup NAME` prints the line of each. It may also be a scanner of the network."
+        "some nothing: `milonga sources setup NAME` has the line of each. It may also be a scanner of the network."
     ),
     "invalid_json": "Nothing in the body could be read: mend the sender. SDKs do not send it again.",
     "body_too_large": "The body is over 5 MiB, as sent or unpacked: have the sender make smaller batches.",

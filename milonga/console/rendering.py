@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 
 from milonga import __version__
 from milonga.console.built import asset
+from milonga.console.instead import page_for
 
 _IN: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)")
 NONE: Final = "\N{EN DASH}"  #: where there is no value
@@ -85,12 +86,26 @@ def person(by: str) -> str:
 
 
 def coded(text: str) -> Markup:
-    """A sentence in which what stands between backticks is code, and times are in the viewer's zone. It is escaped."""
+    """
+    A sentence in which what stands between backticks is code, or the page that does what a command does, and times are
+    in the viewer's zone. It is escaped.
+    """
     parts = text.split("`")
     if len(parts) % 2 == 0:
         return _timed(text)
-    code = Markup("<code>{}</code>")
-    return Markup().join(code.format(part) if place % 2 else _timed(part) for place, part in enumerate(parts))
+    begun = [not before.strip() or before.rstrip()[-1] in ".!?" for before in ("", *parts)]
+    return Markup().join(
+        _code(part, begins=begun[place]) if place % 2 else _timed(part) for place, part in enumerate(parts)
+    )
+
+
+def _code(text: str, *, begins: bool) -> Markup:
+    """begins: it is the first of a sentence"""
+    link = page_for(text)
+    if link is None:
+        return Markup("<code>{}</code>").format(text)
+    words, to = link
+    return Markup('<a href="{}">{}</a>').format(to, words[:1].upper() + words[1:] if begins else words)
 
 
 def _timed(text: str) -> Markup:
