@@ -208,6 +208,49 @@ def test_what_is_discarded_appears_with_its_code(console: Console, browser: Brow
         expect(row.locator("pre")).to_contain_text('"userId": "ada"')
 
 
+def test_by_keyboard_a_row_leads_to_its_event_and_back(console: Console, browser: Browser) -> None:
+    key = new_source(console, "keys")
+    with watching(console, browser, "keys") as page:
+        send(console, key, 1, 2, 3)
+        shows(page, "e-3", "e-2", "e-1")
+        reached = page.locator(f"{ROWS} a.choose")
+        page.get_by_role("region", name="Events", exact=True).focus()
+        page.keyboard.press("Tab")
+        expect(reached.first).to_be_focused(timeout=SLOW)
+        page.keyboard.press("ArrowDown")
+        expect(reached.nth(1)).to_be_focused(timeout=SLOW)
+        page.keyboard.press("Enter")
+        expect(page.locator("#chosen h2")).to_be_focused(timeout=SLOW)
+        expect(page.locator("#chosen h2")).to_have_text("e-2", timeout=SLOW)
+        send(console, key, 4)
+        shows(page, "e-4", "e-3", "e-2", "e-1")
+        page.keyboard.press("Escape")
+        expect(reached.nth(2)).to_be_focused(timeout=SLOW)
+        page.keyboard.press("End")
+        expect(reached.last).to_be_focused(timeout=SLOW)
+        page.keyboard.press("Home")
+        expect(reached.first).to_be_focused(timeout=SLOW)
+        page.keyboard.press("Tab")
+        assert page.locator(f"{ROWS} :focus").count() == 0, "the rows are one stop"
+
+
+def test_it_is_said_aloud_that_events_came_though_not_of_each_and_which_one_is_shown(
+    console: Console, browser: Browser
+) -> None:
+    key = new_source(console, "aloud")
+    with console.visiting(browser) as page:
+        page.clock.install()
+        page.goto(f"{console.url}/sources/aloud/live")
+        state(page, "waiting")
+        said = page.locator("[data-live-said]")
+        send(console, key, 1, 2)
+        shows(page, "e-2", "e-1")
+        page.clock.fast_forward(15_000)
+        expect(said).to_have_text(re.compile(r"[12] new events?\."), timeout=SLOW)
+        page.locator(ROWS).first.click()
+        expect(said).to_have_text("e-2 is shown.", timeout=SLOW)
+
+
 def test_without_a_session_it_stops_and_says_so(console: Console, browser: Browser) -> None:
     with watching(console, browser) as page:
         page.context.clear_cookies()

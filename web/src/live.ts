@@ -1,12 +1,16 @@
 /**
  * `<div data-live="/sources/web/stream" data-after="17">`: rows that come by server-sent events, newest first. What is
- * within says what each part is: data-live-state, -words, -rows, -none, -pause, -clear.
+ * within says what each part is: data-live-state, -words, -rows, -none, -pause, -clear, -said.
+ *
+ * By keyboard the rows are one stop (live-keys.ts). What is said aloud is said rarely: which event was chosen, and how
+ * many came since that was said last.
  *
  * Times are milliseconds.
  */
 
 import htmx from 'htmx.org'
 
+import { RowKeys } from './live-keys'
 import { tellTimes } from './time'
 
 type State = 'connecting' | 'waiting' | 'live' | 'paused' | 'shedding' | 'lost' | 'over'
@@ -24,6 +28,7 @@ const MOST = 500 // rows that stay
 const SILENCE = 40_000 // without a sign of life; the server gives one every 15 s
 const AGAIN = 3_000 // until the next try, where the browser itself does not try
 const CALM = 3_000 // without shedding, until it is over
+const SAY_AGAIN = 15_000 // how often it is said that events came
 const UNSEEN = 20_000 // in a tab that nobody looks at; a browser has few connections for all its tabs
 
 interface Missed {
@@ -38,11 +43,13 @@ export function watchLive(root: HTMLElement): void {
 
 class Live {
   private readonly rows: HTMLElement
+  private readonly keys: RowKeys
   private readonly pauseButton: HTMLButtonElement
   private source: EventSource | null = null
   private state: State = 'connecting'
   private after: string
   private came = 0
+  private unsaid = 0
   private missed = 0
   private watchdog = 0
   private calming = 0
@@ -51,6 +58,7 @@ class Live {
 
   constructor(private readonly place: HTMLElement) {
     this.rows = this.part('rows')
+    this.keys = new RowKeys(this.rows, (row) => void this.open(row, true))
     this.pauseButton = this.part<HTMLButtonElement>('pause')
     this.after = place.dataset.after ?? ''
   }
@@ -61,8 +69,15 @@ class Live {
     this.pauseButton.addEventListener('click', () => (this.state === 'paused' ? this.connect() : this.pause()))
     clear.addEventListener('click', () => {
       this.rows.replaceChildren()
-      this.came = this.missed = 0
+      this.came = this.missed = this.unsaid = 0
       this.say(this.state)
+    })
+    setInterval(() => this.sayWhatCame(), SAY_AGAIN)
+    this.place.addEventListener('click', (event) => {
+      if ((event.target as Element).closest('[data-live-back]') !== null) this.keys.back()
+    })
+    this.place.addEventListener('keydown', (event) => {
+      if (event.key === 'Escape' && document.getElementById('chosen')?.contains(document.activeElement) === true) this.keys.back()
     })
     this.place.addEventListener('click', (event) => this.choose(event))
     window.addEventListener('pagehide', () => this.close())
@@ -173,8 +188,9 @@ class Live {
     tellTimes(row)
     this.rows.prepend(row)
     this.came += 1
+    this.unsaid += 1
     this.part('none').hidden = true
-    while (this.rows.childElementCount > MOST) this.rows.lastElementChild?.remove()
+    this.keys.trim(MOST)
   }
 
   private choose(event: Event): void {
@@ -183,13 +199,28 @@ class Live {
     const row = target.closest<HTMLElement>('tr[data-place]')
     if (row === null || mouse.ctrlKey || mouse.metaKey || mouse.shiftKey || String(getSelection()) !== '') return
     event.preventDefault()
-    this.rows.querySelectorAll('tr[aria-selected]').forEach((one) => one.removeAttribute('aria-selected'))
-    row.setAttribute('aria-selected', 'true')
+    void this.open(row, mouse.detail === 0) // a click that no pointer made: Enter on a link
+  }
+
+  /** Beside the rows. read: the focus goes there, to come back by Escape */
+  private async open(row: HTMLElement, read: boolean): Promise<void> {
+    this.keys.choose(row)
     const base = (this.place.dataset.live ?? '').split('/stream')[0]
-    void htmx.ajax('get', `${base}/live/${row.dataset.place ?? ''}`, { target: '#chosen', swap: 'innerHTML' }).then(() => {
-      const one = document.getElementById('chosen')
-      if (one !== null && one.getBoundingClientRect().top > window.innerHeight) one.scrollIntoView({ block: 'start' })
-    })
+    await htmx.ajax('get', `${base}/live/${row.dataset.place ?? ''}`, { target: '#chosen', swap: 'innerHTML' })
+    const one = document.getElementById('chosen')
+    const head = one?.querySelector<HTMLElement>('h2')
+    if (read) head?.focus()
+    else this.aloud(`${head?.textContent ?? ''} is shown.`)
+    if (one !== null && one.getBoundingClientRect().top > window.innerHeight) one.scrollIntoView({ block: 'start' })
+  }
+
+  private sayWhatCame(): void {
+    if (this.unsaid > 0) this.aloud(`${this.unsaid.toLocaleString()} new ${this.unsaid === 1 ? 'event' : 'events'}.`)
+    this.unsaid = 0
+  }
+
+  private aloud(words: string): void {
+    this.part('said').textContent = words
   }
 
   private say(state: State, words = ''): void {
