@@ -10,6 +10,7 @@ from milonga.outcomes.reader import OutcomeReader
 from milonga.privacy.regulation import Kind
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
+from tests.console import under_way
 from tests.console.harness import Console, console_of
 from tests.receiving import Receiving
 from tests.running import Client, eventually
@@ -21,10 +22,12 @@ MODULES = ("Reports", "Billing", "Dashboards", "Settings", "Onboarding", "Export
 
 
 @contextmanager
-def furnished(folder: Path) -> Iterator[Console]:
+def furnished(folder: Path, *, busy: bool = False) -> Iterator[Console]:
     """
     Two sources (one that has sent, one that never has), a Totango that takes all but one event, one that is paused and
     one that is not set up; events of four accounts, some without any; skips, a dead letter, discarded events.
+
+    busy  beside them what does not stand still (tests/console/under_way.py)
     """
     with Receiving(pretend) as totango, console_of(folder) as console:
         totango.behave(status=400, match={"sdr_a": "Refused Purchase"})
@@ -44,6 +47,8 @@ def furnished(folder: Path) -> Iterator[Console]:
         with Client(console.milonga.port, KEY) as client:
             client.send(events())
         eventually(lambda: ended(console) >= 60, "most events have come to their end")
+        if busy:
+            under_way.begin(console, totango, KEY)
         yield console
 
 

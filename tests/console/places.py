@@ -56,6 +56,8 @@ PAGES = {
     "problems-letter": "/problems/dead/letter/1-0-91",
     "problems-parked": "/problems/parked",
     "replays": "/replays",
+    "replay": "/replays/3",
+    "replays-dry-run": "/replays/dry-runs/1",
     "replays-new": "/replays/new?destination=totango",
     "preview": "/preview",
     "preview-picked": "/preview?event=0-2&destination=totango",
