@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
-    with furnished(tmp_path_factory.mktemp("looks")) as running:
+    with furnished(tmp_path_factory.mktemp("looks"), busy=True) as running:
         yield running
 
 
@@ -71,6 +71,6 @@ def troubles(page: Page) -> list[str]:
 
 def settled(page: Page) -> None:
     """Charts are drawn, and what htmx fetches at once is there."""
-    drawn = "[...document.querySelectorAll('.chart[data-chart]')].every(one => one.childElementCount > 0)"
+    drawn = "!document.querySelector('.chart[data-state=loading]')"
     eventually(lambda: bool(page.evaluate(drawn)), "all charts are drawn")
     eventually(lambda: bool(page.evaluate("!document.querySelector('.htmx-request')")), "nothing is on its way")

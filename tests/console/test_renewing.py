@@ -49,8 +49,8 @@ def test_the_focus_stays_where_it_was(console: Console, browser: Browser) -> Non
         expect(link).to_be_focused()
 
 
-def test_a_table_that_was_moved_on_a_phone_stays_there(console: Console, browser: Browser) -> None:
-    with console.visiting(browser, viewport={"width": 390, "height": 844}) as page:
+def test_a_table_that_was_moved_sideways_stays_there(console: Console, browser: Browser) -> None:
+    with console.visiting(browser, viewport={"width": 660, "height": 844}) as page:
         page.clock.install()
         page.goto(console.url)
         moved = "[...document.querySelectorAll('#figures .table')].at(-1).scrollLeft"

@@ -11,6 +11,7 @@ import { watchCopying } from './copy'
 import { watchForms } from './forms'
 import { keepWhatIsUsed } from './keeping'
 import { watchLive } from './live'
+import { nameCells } from './tables'
 import { watchTheme } from './theme'
 import { tellTimes } from './time'
 
@@ -51,6 +52,10 @@ htmx.onLoad((element) => {
   const root = element as HTMLElement
   tellTimes(root)
   drawCharts(root)
+})
+nameCells(document.body)
+document.addEventListener('htmx:afterSwap', (event) => {
+  nameCells((event as CustomEvent<{ elt: Element }>).detail.elt)
 })
 watchCopying()
 watchForms()
