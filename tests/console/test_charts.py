@@ -46,7 +46,7 @@ def browser() -> Iterator[Browser]:
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("charts")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.add_source("web")
+            workspace.sources.add("web")
         yield running
 
 
