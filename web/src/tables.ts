@@ -7,11 +7,16 @@ export function nameCells(root: Element): void {
   const tables = [...root.querySelectorAll<HTMLTableElement>(STACKED)]
   if (inside !== null) tables.push(inside)
   for (const table of tables) {
-    const names = [...(table.tHead?.rows[0]?.cells ?? [])].map((cell) => cell.textContent.trim())
+    const names = [...(table.tHead?.rows[0]?.cells ?? [])].map(shownIn)
     if (names.length === 0) continue
     table.classList.add('stacks')
     for (const body of table.tBodies) for (const row of body.rows) nameRow(row, names)
   }
+}
+
+/** Nothing of what is for screen readers alone: such columns have buttons, which say what they do. */
+function shownIn(head: HTMLTableCellElement): string {
+  return head.querySelector('.visually-hidden') === null ? head.textContent.trim() : ''
 }
 
 function nameRow(row: HTMLTableRowElement, names: string[]): void {
