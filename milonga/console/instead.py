@@ -85,5 +85,6 @@ _DOORS: Final = tuple(
         (r"dead discard (?P<id>.+)", _about("discard it", "/problems/dead", "messageId")),
         (r"users list", _fixed("the list of users", "/users")),
         (r"tokens list", _fixed("the list of tokens", "/tokens")),
+        (r"regulations list", _fixed("the list of regulations", "/regulations")),
     )
 )
