@@ -12,7 +12,7 @@ import apsw
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.segment import open_settled, path_of
-from milonga.index.stretch import Identity, OpenStretch, closed_path, identity_of
+from milonga.index.stretch import Identity, OpenStretch, closed_path, identity_of, open_path, remove
 from milonga.index.tail import PART, Tail
 from milonga.index.terms import Seen
 
@@ -34,14 +34,15 @@ class Building:
         if identity is None:
             raise Gone
         self.first, self._folder, self._log, self._part = first, folder, log, part
-        self._file = OpenStretch(folder, first, identity)
-        if anew and self._file.upto >= first:
-            self._file.discard()
-            self._file = OpenStretch(folder, first, identity)
+        if anew:
+            remove(open_path(folder, first))
+        # A settled segment has an index of message ids itself, and its stretch leaves them to it once it is closed.
+        messages = self._settled() is None
+        self._file = OpenStretch(folder, first, identity, messages=messages)
         self.next: Offset = self._file.upto + 1
         self.tails: Sequence[Tail] = ()
         self.calls: set[Offset] = set()
-        self._tail = Tail(first, self.next, part)
+        self._tail = self._begun(self.next)
 
     @property
     def written_upto(self) -> Offset:
@@ -63,12 +64,15 @@ class Building:
 
     def _make_room(self, offset: Offset) -> None:
         if self._tail.events == 0 and self._tail.upto < self._tail.begin + self._tail.base:
-            self._tail = Tail(self.first, offset, self._part)  # places before it may be missing
+            self._tail = self._begun(offset)  # places before it may be missing
         elif self._tail.would_leave(offset):
             self.write()
-            self._tail = Tail(self.first, offset, self._part)
+            self._tail = self._begun(offset)
         if not self.tails:
             self.tails = (self._tail,)
+
+    def _begun(self, first: Offset) -> Tail:
+        return Tail(self.first, first, self._part, messages=self._file.messages)
 
     def write(self) -> None:
         """What is in memory is in the file on return. apsw.Error if nothing of it was kept."""
@@ -76,7 +80,7 @@ class Building:
         if tail.upto <= self._file.upto:
             return
         self._file.add(tail)
-        self._tail = Tail(self.first, tail.upto + 1, self._part)
+        self._tail = self._begun(tail.upto + 1)
         self.tails = ()
 
     def is_current(self) -> bool:

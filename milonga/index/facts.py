@@ -15,7 +15,7 @@ from milonga.index.terms import Seen
 MOST_OF_A_KIND: Final = 200
 """Users, modules, activities of one account that one file tells of: the newest users, the most frequent of the rest."""
 
-WORTH_IT: Final = 256  #: bytes from which on packing is made smaller still
+WORTH_IT: Final = 256  #: bytes from which on what is packed is shortened
 
 
 class Kind(IntEnum):
@@ -84,11 +84,17 @@ class AccountFacts:
             self._add_named(Count(1, at, at, offset), seen.named, offset)
 
     def _count(self, kind: int, text: str, at: int, offset: Offset) -> None:
-        found = self.counts.get((kind, text))
+        key = (kind, text)
+        found = self.counts.get(key)
         if found is None:
-            self.counts[kind, text] = Count(1, at, at, offset)
+            self.counts[key] = Count(1, at, at, offset)
         else:
-            found.add(1, at, at, offset)
+            found.n += 1
+            if at > found.last_at:
+                found.last_at = at
+            elif at < found.first_at:
+                found.first_at = at
+            found.last_offset = offset
 
     def _add_named(self, count: Count, name: str, offset: Offset) -> None:
         if self.named is None:
@@ -106,8 +112,9 @@ class AccountFacts:
             self.all = _sum(self.all, other.all)
         if other.named is not None:
             self._add_named(_sum(None, other.named), other.name, other.name_offset)
+        counts = self.counts
         for key, count in list(other.counts.items()):
-            self.counts[key] = _sum(self.counts.get(key), count)
+            counts[key] = _sum(counts.get(key), count)
 
     def users(self) -> tuple[int, bool]:
         """How many there are, and whether that is exact."""
@@ -126,7 +133,7 @@ class AccountFacts:
     # In a file
 
     def pack(self, first: Offset) -> bytes:
-        """At most MOST_OF_A_KIND of each kind. `first`: of the stretch; there is an event."""
+        """At most MOST_OF_A_KIND of each kind. `first`: of the stretch; there is an event. See `shortened`."""
         assert self.all is not None  # noqa: S101 - there is an event
         began, hashes, counts = self.all.first_at, self._more_users, list(self.counts.items())
         if len(counts) > MOST_OF_A_KIND:
@@ -137,8 +144,7 @@ class AccountFacts:
         ]
         named = None if self.named is None else (self.name, self.name_offset, *_relative(self.named, began, first))
         users = None if hashes is None else sketch.pack(hashes)
-        packed = _encode((began, _relative(self.all, began, first), named, users, rows))
-        return zlib.compress(packed, 1) if len(packed) >= WORTH_IT else packed
+        return _encode((began, _relative(self.all, began, first), named, users, rows))
 
     def _bounded(
         self, counts: list[tuple[tuple[int, str], Count]]
@@ -157,8 +163,13 @@ class AccountFacts:
         return hashes, kept
 
 
+def shortened(packed: bytes) -> bytes:
+    """For files that stay: it takes longer than packing."""
+    return zlib.compress(packed, 1) if len(packed) >= WORTH_IT and packed[0] != _COMPRESSED else packed
+
+
 def unpack(packed: bytes, first: Offset) -> AccountFacts:
-    """`first`: of the stretch."""
+    """`first`: of the stretch. Shortened or not."""
     if packed[0] == _COMPRESSED:
         packed = zlib.decompress(packed)
     began, all_, named, users, rows = _decode(packed)
@@ -169,8 +180,8 @@ def unpack(packed: bytes, first: Offset) -> AccountFacts:
         facts.named = _absolute(rest, began, first)
     if users is not None:
         facts._more_users = set(sketch.unpack(users))
-    for kind, text, *rest in rows:
-        facts.counts[kind, text] = _absolute(rest, began, first)
+    for kind, text, n, after, lasted, offset in rows:
+        facts.counts[kind, text] = Count(n, began + after, began + after + lasted, first + offset)
     return facts
 
 

@@ -31,8 +31,9 @@ class Piece:
 
     @property
     def knows_messages(self) -> bool:
-        """Whether events are filed by their message id, too; a closed file leaves that to the log."""
-        return self._file is None or not self._file.is_closed
+        """Whether events are filed by their message id, too; else that is left to the log's own index."""
+        file = self._file is None or self._file.knows_messages
+        return file and all(tail.messages for tail in self._tails)
 
     def cannot_be_read(self) -> None:
         """Its file is damaged: say so to whoever makes it again."""

@@ -208,23 +208,24 @@ class Memory:
             )
 
     def _add_names(self, names: dict[tuple[int, int, str], NameNews]) -> None:
+        told: list[tuple[Any, ...]] = []
+        days: list[tuple[int, int, str, int, int]] = []
         for (kind, source, text), news in names.items():
             old = self._db.execute(
                 "SELECT accounts FROM name WHERE kind = ? AND source = ? AND text = ?", (kind, source, text)
             ).get
             known = self._names.get((kind, source), 0)
+            name, accounts = text, b""
             if old is None and known >= MOST_NAMES:
-                self._put_name(kind, source, OTHERS, news, b"")
-                continue
-            if old is None:
-                self._names[kind, source] = known + 1
-            self._put_name(kind, source, text, news, sketch.extended(old or b"", news.accounts))
-
-    def _put_name(self, kind: int, source: int, text: str, news: NameNews, accounts: bytes) -> None:
-        n = sum(news.days.values())
-        row = (kind, source, text, n, news.first_at, news.last_at, news.last_offset, accounts)
-        self._db.execute(UPSERT_NAME, row)
-        self._db.executemany(UPSERT_DAY, ((kind, source, text, day, n) for day, n in news.days.items()))
+                name = OTHERS
+            else:
+                self._names[kind, source] = known + (old is None)
+                accounts = sketch.extended(old or b"", news.accounts)
+            n = sum(news.days.values())
+            told.append((kind, source, name, n, news.first_at, news.last_at, news.last_offset, accounts))
+            days += [(kind, source, name, day, n) for day, n in news.days.items()]
+        self._db.executemany(UPSERT_NAME, told)
+        self._db.executemany(UPSERT_DAY, days)
 
     def tidy(self, now: int, begin: Offset) -> None:
         """

@@ -12,7 +12,7 @@ from milonga.eventlog.api import START, Offset
 from milonga.index import sketch
 from milonga.index.terms import Seen
 
-MOST: Final = 20_000  #: events that are gathered
+MOST: Final = 50_000  #: events that are gathered
 HOUR, DAY = 3_600_000, 86_400_000  #: milliseconds
 ASKED: Final = frozenset(("identify", "track", "page"))  #: types that Totango skips for want of an account
 EXAMPLES: Final = 100
@@ -21,7 +21,11 @@ MODULE, ACTIVITY = 2, 3  #: kinds of names, as in milonga.index.facts.Kind
 
 
 class AccountNews(Struct):
-    """named_offset  START if no group call named it; name: "" if none gave one"""
+    """
+    named_offset  START if no group call named it
+    name          "" if none gave one
+    hash          of its id (milonga.index.sketch)
+    """
 
     first_at: int
     last_at: int
@@ -29,6 +33,7 @@ class AccountNews(Struct):
     named_at: int = 0
     named_offset: Offset = START
     name: str = ""
+    hash: int = 0
 
 
 class NameNews(Struct):
@@ -76,12 +81,12 @@ class News:
         """Beyond all others."""
         self.upto = seen.offset
         self.events += 1
+        hash_ = None
         if seen.account is not None:
-            self._add_account(seen.account, seen)
+            hash_ = self._add_account(seen.account, seen).hash
         elif seen.type in ASKED:
             self._add_unnamed(seen)
         if seen.activities:
-            hash_ = None if seen.account is None else sketch.hash_of(seen.account)
             if seen.module is not None:
                 self._add_name(MODULE, seen.module, seen, hash_)
             for activity in seen.activities:
@@ -90,17 +95,22 @@ class News:
     def skip(self, offset: Offset) -> None:
         self.upto = offset
 
-    def _add_account(self, account: str, seen: Seen) -> None:
+    def _add_account(self, account: str, seen: Seen) -> AccountNews:
         news = self.accounts.get(account)
         if news is None:
-            news = self.accounts[account] = AccountNews(seen.at, seen.at, seen.offset)
+            news = AccountNews(seen.at, seen.at, seen.offset, hash=sketch.hash_of(account))
+            self.accounts[account] = news
         else:
-            news.first_at, news.last_at = min(news.first_at, seen.at), max(news.last_at, seen.at)
+            if seen.at > news.last_at:
+                news.last_at = seen.at
+            elif seen.at < news.first_at:
+                news.first_at = seen.at
             news.last_offset = seen.offset
         if seen.named is not None:
             news.named_at, news.named_offset, news.name = seen.at, seen.offset, seen.named or news.name
             if seen.user is not None:
                 self.users[self._digest(seen.user)] = seen.offset
+        return news
 
     def _add_unnamed(self, seen: Seen) -> None:
         hour = seen.at // HOUR
@@ -125,9 +135,13 @@ class News:
         found = self.names.get(key)
         if found is None:
             found = self.names[key] = NameNews(seen.at, seen.at, seen.offset)
-        found.first_at, found.last_at = min(found.first_at, seen.at), max(found.last_at, seen.at)
+        at = seen.at
+        if at > found.last_at:
+            found.last_at = at
+        elif at < found.first_at:
+            found.first_at = at
         found.last_offset = seen.offset
-        day = seen.at // DAY
+        day = at // DAY
         found.days[day] = found.days.get(day, 0) + 1
         if account is not None:
             found.accounts.add(account)

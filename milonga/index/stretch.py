@@ -6,10 +6,8 @@ again. Written by one process, readable by any.
 """
 
 import os
+from collections.abc import Iterable
 from contextlib import closing
-from heapq import merge
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -20,7 +18,7 @@ from msgspec import Struct
 from milonga.eventlog.api import Offset
 from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.folders import sync_folder
-from milonga.index.facts import AccountFacts, unpack
+from milonga.index.facts import AccountFacts, shortened, unpack
 from milonga.index.places import CHUNK_BITS, join, within
 from milonga.index.rows import one, rows
 from milonga.index.tail import Tail
@@ -46,8 +44,8 @@ CREATE TABLE fact (
   PRIMARY KEY (part, account)) WITHOUT ROWID;
 """
 
-POSTINGS: Final = "SELECT dim, text, places FROM posting WHERE part = ? ORDER BY dim, text"
-FACTS: Final = "SELECT account, packed FROM fact WHERE part = ? ORDER BY account"
+POSTINGS: Final = "SELECT text, places FROM posting WHERE part = ? AND dim = ?"
+FACTS: Final = "SELECT account, packed FROM fact WHERE part = ?"
 FACTS_OF: Final = "SELECT packed FROM fact WHERE account = ?1 AND part IN (SELECT part FROM part)"
 PLACES: Final = "SELECT places FROM posting WHERE part = ? AND dim = ? AND text = ?"
 NUMBERS: Final = "SELECT part FROM part ORDER BY part"
@@ -132,7 +130,11 @@ class StoredPart:
 
 
 class Stretch:
-    """One file, open to read. For one thread at a time."""
+    """
+    One file, open to read. For one thread at a time.
+
+    knows_messages  whether events are filed by their message id, too
+    """
 
     def __init__(self, path: Path, first: Offset, *, closed: bool) -> None:
         """apsw.CantOpenError if it is gone; Unknown, or what `UNREADABLE` names, if it must be made again."""
@@ -142,6 +144,7 @@ class Stretch:
             _check(self._db, path)
             self._db.pragma("cache_size", -512)
             self.identity = _identity(self._db)
+            self.knows_messages = not closed and _knows_messages(self._db)
         except BaseException:
             self._db.close()
             raise
@@ -177,8 +180,11 @@ class OpenStretch:
     parts, which are read again from the log.
     """
 
-    def __init__(self, folder: Path, first: Offset, identity: Identity) -> None:
-        """`identity` of the segment now; if the file was made from another one, it begins anew."""
+    def __init__(self, folder: Path, first: Offset, identity: Identity, *, messages: bool = True) -> None:
+        """
+        identity  of the segment now; if the file was made from another one, it begins anew
+        messages  whether one that begins is to have message ids
+        """
         self.first, self._folder, self._path = first, folder, open_path(folder, first)
         self.identity = identity
         try:
@@ -189,10 +195,11 @@ class OpenStretch:
                 raise Unknown(self._path)  # noqa: TRY301 - treated as all others that must begin anew
         except (Unknown, apsw.CantOpenError, *UNREADABLE):
             remove(self._path)
-            _create(self._path, first, identity).close()
+            _create(self._path, first, identity, messages=messages).close()
             self._db = _open_to_write(self._path)
             self._db.pragma("journal_mode", "wal")
         self.upto: Offset = one(self._db, "SELECT ifnull(max(upto), ?) FROM part", (first - 1,))
+        self.messages = _knows_messages(self._db)
 
     def add(self, tail: Tail) -> None:
         """Its events are there on return. apsw.Error if nothing of it was kept."""
@@ -211,13 +218,12 @@ class OpenStretch:
         """
         draft = self._folder / DRAFT
         remove(draft)
-        with closing(_create(draft, self.first, identity)) as new, new:
+        with closing(_create(draft, self.first, identity, messages=False)) as new, new:
             for (chunk,) in rows(self._db, "SELECT DISTINCT chunk FROM part ORDER BY chunk"):
                 self._write_chunk(new, chunk)
-            parts = (self._db.execute(FACTS, number) for number in rows(self._db, NUMBERS))
-            for account, group in groupby(merge(*parts, key=itemgetter(0)), key=itemgetter(0)):
-                packed = [one for _, one in group]
-                new.execute(INSERT_FACT, (0, account, packed[0] if len(packed) == 1 else self._merged(packed)))
+            numbers = rows(self._db, NUMBERS)
+            facts = _gathered(rows(self._db, FACTS, number) for number in numbers)
+            new.executemany(INSERT_FACT, ((0, account, self._merged(facts[account])) for account in sorted(facts)))
         _sync(draft)
         draft.rename(closed_path(self._folder, self.first))
         sync_folder(self._folder)
@@ -225,20 +231,22 @@ class OpenStretch:
         remove(self._path)
 
     def _merged(self, packed: list[bytes]) -> bytes:
-        facts = AccountFacts()
-        for one_ in packed:
+        if len(packed) == 1:
+            return shortened(packed[0])
+        facts = unpack(packed[0], self.first)
+        for one_ in packed[1:]:
             facts.merge(unpack(one_, self.first))
-        return facts.pack(self.first)
+        return shortened(facts.pack(self.first))
 
     def _write_chunk(self, new: apsw.Connection, chunk: int) -> None:
         parts = rows(self._db, "SELECT * FROM part WHERE chunk = ? ORDER BY part", (chunk,))
         spans = _joined_spans([(part[2], part[7]) for part in parts])
         events, min_at, max_at = sum(p[4] for p in parts), min(p[5] for p in parts), max(p[6] for p in parts)
         new.execute(INSERT_PART, (chunk, chunk, 0, parts[-1][3], events, min_at, max_at, spans))
-        cursors = (self._db.execute(POSTINGS, (part[0],)) for part in parts)
-        for (dim, text), group in groupby(merge(*cursors, key=_term), key=_term):
-            if dim != Dim.message:  # the segment itself has an index of these by now
-                new.execute(INSERT_POSTING, (chunk, dim, text, join([places for *_, places in group])))
+        for dim in Dim:
+            if dim is not Dim.message:  # the segment itself has an index of these by now
+                found = _gathered(rows(self._db, POSTINGS, (part[0], int(dim))) for part in parts)
+                new.executemany(INSERT_POSTING, ((chunk, dim, text, join(found[text])) for text in sorted(found)))
 
     def close(self) -> None:
         self._db.close()
@@ -248,8 +256,16 @@ class OpenStretch:
         remove(self._path)
 
 
-def _term(row: tuple[Any, ...]) -> tuple[int, str]:
-    return row[0], row[1]
+def _gathered(parts: Iterable[list[tuple[Any, ...]]]) -> dict[str, list[bytes]]:
+    """text -> what the parts say of it, in their order."""
+    found: dict[str, list[bytes]] = {}
+    for part in parts:
+        for text, said in part:
+            if (known := found.get(text)) is None:
+                found[text] = [said]
+            else:
+                known.append(said)
+    return found
 
 
 def _joined_spans(parts: list[tuple[int, bytes]]) -> bytes:
@@ -262,7 +278,7 @@ def _joined_spans(parts: list[tuple[int, bytes]]) -> bytes:
     return bytes(found)
 
 
-def _create(path: Path, first: Offset, identity: Identity) -> apsw.Connection:
+def _create(path: Path, first: Offset, identity: Identity, *, messages: bool) -> apsw.Connection:
     """Durable only once it is synced."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     db = _connect(path, apsw.SQLITE_OPEN_READWRITE)
@@ -273,7 +289,7 @@ def _create(path: Path, first: Offset, identity: Identity) -> apsw.Connection:
         db.pragma("application_id", APPLICATION_ID)
         with db:
             db.execute(TABLES)
-            db.execute("INSERT INTO meta VALUES ('first', ?)", (first,))
+            db.execute("INSERT INTO meta VALUES ('first', ?), ('messages', ?)", (first, messages))
             db.execute(
                 "INSERT INTO meta VALUES ('inode', ?), ('mtime', ?), ('size', ?)",
                 (identity.inode, identity.mtime, identity.size),
@@ -314,6 +330,11 @@ def _identity(db: apsw.Connection) -> Identity:
         return Identity(found["inode"], found["mtime"], found["size"])
     except KeyError:
         raise Unknown("a file without the identity of its segment") from None
+
+
+def _knows_messages(db: apsw.Connection) -> bool:
+    """Of an open file; the first ones did not say so, and did."""
+    return bool(one(db, "SELECT ifnull((SELECT value FROM meta WHERE key = 'messages'), 1)"))
 
 
 def _sync(path: Path) -> None:

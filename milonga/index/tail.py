@@ -1,6 +1,7 @@
 """The newest events of a stretch, in memory until they are written: never more than PART of them."""
 
 from array import array
+from operator import itemgetter
 from typing import Final, Protocol
 
 from milonga.index.facts import AccountFacts
@@ -38,40 +39,52 @@ class Part(Protocol):
 
 
 class Tail:
-    """Written by one thread, read by any. `segment`: first offset of the stretch."""
+    """
+    Written by one thread, read by any.
 
-    def __init__(self, segment: int, first: int, part: int = PART) -> None:
+    segment   first offset of the stretch
+    messages  whether events are filed by their message id, too
+    """
+
+    def __init__(self, segment: int, first: int, part: int = PART, *, messages: bool = True) -> None:
         """
         first  offset that the first event may have
         part   places, a divisor of CHUNK and a multiple of BLOCK
         """
-        self.segment, self._part = segment, part
+        self.segment, self.messages = segment, messages
+        self._end = first + part - (first - segment) % part  # the next part begins there
         self._chunk = (first - segment) >> CHUNK_BITS
         self.base = (first - segment) & (CHUNK - 1) & -BLOCK  # whole blocks have times
         self.begin = segment + (self._chunk << CHUNK_BITS)
         self.upto = first - 1
         self.events = 0
         self.min_at, self.max_at = 2**62, 0
-        self._by: dict[int, dict[str, array[int]]] = {dim: {} for dim in Dim}
+        self._by: dict[int, dict[str, int | array[int]]] = {dim: {} for dim in Dim}  # most have one place
         self._times: array[int] = array("q")
         self.accounts: dict[str, AccountFacts] = {}
 
     def would_leave(self, offset: int) -> bool:
         """Whether this place belongs to another part."""
-        return (offset - self.segment) // self._part != (self.begin + self.base - self.segment) // self._part
+        return offset >= self._end
 
     def add(self, seen: Seen) -> None:
         """The offset is beyond all others, and of the same part."""
-        place = seen.offset - self.begin
+        place, at = seen.offset - self.begin, seen.at
         self._pass(place)
-        self._times.append(seen.at)
-        self.min_at, self.max_at = min(self.min_at, seen.at), max(self.max_at, seen.at)
+        self._times.append(at)
+        if at < self.min_at:
+            self.min_at = at
+        if at > self.max_at:
+            self.max_at = at
         by = self._by
-        for dim, text in seen.terms():
-            places = by[dim].get(text)
+        for dim, text in seen.terms(messages=self.messages):
+            filed = by[dim]
+            places = filed.get(text)
             if places is None:
-                by[dim][text] = array("H", (place,))
-            elif places[-1] != place:
+                filed[text] = place
+            elif isinstance(places, int):
+                filed[text] = array("H", (places, place))
+            else:
                 places.append(place)
         if seen.account is not None:
             account = self.accounts.get(seen.account)
@@ -92,7 +105,7 @@ class Tail:
 
     def places(self, dim: Dim, text: str) -> bytes | None:
         found = self._by[dim].get(text)
-        return None if found is None else pack(found[:])
+        return None if found is None else _packed(found)
 
     def within(self, since: int | None, until: int | None) -> int:
         return within(spans(self._times[:]), since, until) << self.base
@@ -104,8 +117,18 @@ class Tail:
 
     def postings(self) -> list[tuple[int, str, bytes]]:
         """In the order of the file."""
-        return [(dim, text, pack(places)) for dim in Dim for text, places in sorted(self._by[dim].items())]
+        by_text = itemgetter(0)
+        return [
+            (dim, text, _packed(places))
+            for dim, filed in self._by.items()
+            for text, places in sorted(filed.items(), key=by_text)
+        ]
 
     def facts(self) -> list[tuple[str, bytes]]:
         """In the order of the file."""
         return [(account, found.pack(self.segment)) for account, found in sorted(self.accounts.items())]
+
+
+def _packed(places: "int | array[int]") -> bytes:
+    """They may grow meanwhile, in another thread."""
+    return places.to_bytes(2, "little") if isinstance(places, int) else pack(places[:])

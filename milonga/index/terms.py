@@ -16,8 +16,9 @@ from milonga.destinations.totango.module import module_of, page_category
 from milonga.destinations.totango.pages import page_activities
 from milonga.destinations.totango.settings import Settings
 from milonga.eventlog.api import Stored
-from milonga.spec.event import Call, EventType, Group, Page, Screen, Track
-from milonga.spec.read import NotAnEvent, read_stamped
+from milonga.index.reading import read
+from milonga.spec.event import EventType, Group, Page, Screen, Track
+from milonga.spec.read import NotAnEvent
 from milonga.spec.text import well_formed
 from milonga.spec.values import name_text
 
@@ -38,6 +39,9 @@ class Dim(IntEnum):
     user = 6
     anonymous = 7
     message = 8
+
+
+_KIND, _SOURCE, _CALLED, _MODULE, _ACCOUNT, _USER, _ANONYMOUS, _MESSAGE = Dim
 
 
 class Seen(Struct, frozen=True, gc=False):
@@ -63,20 +67,27 @@ class Seen(Struct, frozen=True, gc=False):
     activities: tuple[str, ...]
     names: tuple[str, ...]
 
-    def terms(self) -> Iterator[tuple[Dim, str]]:
-        """Under what it is filed. An erased event has a type, a source and a time only."""
-        yield Dim.kind, self.type
-        yield Dim.source, str(self.source)
-        yield Dim.account, NO_ACCOUNT if self.account is None else self.account
+    def terms(self, *, messages: bool = True) -> list[tuple[Dim, str]]:
+        """
+        Under what it is filed, each once. An erased event has a type, a source and a time only.
+
+        messages  by its message id, too
+        """
+        found = [
+            (_KIND, self.type),
+            (_SOURCE, str(self.source)),
+            (_ACCOUNT, NO_ACCOUNT if self.account is None else self.account),
+        ]
+        if messages:
+            found.append((_MESSAGE, self.message_id))
         if self.user is not None:
-            yield Dim.user, self.user
+            found.append((_USER, self.user))
         if self.anonymous is not None:
-            yield Dim.anonymous, self.anonymous
+            found.append((_ANONYMOUS, self.anonymous))
         if self.module is not None:
-            yield Dim.module, self.module
-        for name in self.names:
-            yield Dim.called, name
-        yield Dim.message, self.message_id
+            found.append((_MODULE, self.module))
+        found += [(_CALLED, name) for name in self.names]
+        return found
 
 
 def filed(text: str) -> str:
@@ -91,7 +102,7 @@ def filed(text: str) -> str:
 
 
 def filed_or_none(text: str | None) -> str | None:
-    return None if text is None else filed(text)
+    return text if text is None or (len(text) <= LONGEST and text.isascii()) else filed(text)
 
 
 def seen_in(stored: Stored) -> Seen:
@@ -103,17 +114,21 @@ def seen_in(stored: Stored) -> Seen:
     names: tuple[str, ...] = ()
     if not stamp.is_erased and stamp.type not in ("identify", "alias"):
         try:
-            event = read_stamped(stored.event)
+            call, context = read(stored.event)
         except (NotAnEvent, RecursionError):
             pass
         else:
-            call = event.call
-            if isinstance(call, Track | Page):
-                activities = tuple(filed(one) for one in _activities(call))
-                module = filed(module_of(call, event.context, _AS_DECLARED)) if activities else None
-            names = tuple(dict.fromkeys((*activities, *(filed(one) for one in _called(call)))))
-            if isinstance(call, Group):
+            if isinstance(call, Track):
+                names = activities = () if call.name is None else (filed(call.name),)
+            elif isinstance(call, Page):
+                activities = tuple([filed(one) for one in _of_page(call)])
+                names = tuple(dict.fromkeys((*activities, *_called(call))))
+            elif isinstance(call, Screen):
+                names = tuple(dict.fromkeys(_called(call)))
+            elif isinstance(call, Group):
                 named = filed(name_text(call.traits.get("name")) or "")
+            if activities and isinstance(call, Track | Page):
+                module = filed(module_of(call, context, _AS_DECLARED))
     return Seen(
         stored.position.offset,
         stamp.received_at,
@@ -130,20 +145,17 @@ def seen_in(stored: Stored) -> Seen:
     )
 
 
-def _activities(call: Track | Page) -> Iterator[str]:
-    if isinstance(call, Track):
-        if call.name is not None:
-            yield call.name
-        return
-    found = page_activities(call, _AS_DECLARED)
+def _of_page(page: Page) -> Iterator[str]:
+    """Its activities."""
+    found = page_activities(page, _AS_DECLARED)
     if isinstance(found, list):
         yield from (activity for _part, activity in found)
 
 
-def _called(call: Call) -> Iterator[str]:
-    if isinstance(call, Page | Screen):
-        if call.name is not None:
-            yield call.name
-        category = page_category(call) if isinstance(call, Page) else call.category
-        if category is not None:
-            yield category
+def _called(call: Page | Screen) -> Iterator[str]:
+    """As it is filed."""
+    category = page_category(call) if isinstance(call, Page) else call.category
+    if call.name is not None:
+        yield filed(call.name)
+    if category is not None:
+        yield filed(category)
