@@ -69,6 +69,11 @@ class Api:
         self._under_way: Counter[str] = Counter()
         self._description = encoded(description())
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody waits for an answer."""
+        return bool(self._under_way)
+
     def close(self) -> None:
         """Whatever runs ends by itself."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,11 @@ from milonga.workspace.store import Workspace
 
 EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104
 POLITE: Final = 5  #: by how much the console is nicer than the rest: pages and the index must not slow the pipeline
+TURN: Final = 0.001
+"""
+Seconds for which a thread keeps Python's lock at most while another one wants it. Python's own 5 ms would let a page
+wait so long after each of its queries while the index is made.
+"""
 BACKLOG: Final = 128  #: connections that wait to be taken
 LOOK: Final = 30.0  #: seconds between two looks for a renewed certificate
 
@@ -130,7 +136,8 @@ async def _look(certificate: Tls) -> None:
 
 
 def be_polite() -> None:
-    """This process stands back behind the pipeline."""
+    """This process stands back behind the pipeline; and its threads, which share one lock, behind each other."""
+    sys.setswitchinterval(TURN)
     with suppress(OSError):
         os.nice(POLITE)
 

@@ -61,7 +61,9 @@ class Door(Protocol):
 
 def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) -> Starlette:
     """pages  all there are, unless told otherwise"""
-    services = Services(config)
+    makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
+    api = Api(config.data, allow_private=config.allow_private, events_url=config.events_url)
+    services = Services(config, lambda: makers.borrowed_tokens + for_strangers.borrowed_tokens > 0 or api.is_busy)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -71,7 +73,6 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
             finally:
                 api.close()
 
-    makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
     asked, followed = Counter[str](), Counter[str]()
     pages = all_pages() if pages is None else pages
     turns = {page.line: Turns(page.line) for page in pages if page.line is not None}
@@ -92,7 +93,6 @@ def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) ->
         for page in pages
     ]
     routes.append(Route("/static/{name}", _static, methods=["GET"]))
-    api = Api(config.data, allow_private=config.allow_private, events_url=config.events_url)
     routes.append(ApiRoute(api))
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={404: _nothing_here, 405: _nothing_here})
     app.add_middleware(Guard, names=config.names, secure=config.secure)

@@ -1,7 +1,7 @@
 """What lives as long as the console does, beside its pages."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Self
 
@@ -28,11 +28,12 @@ class Services:
     tail     the end of the log, for who watches it
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, busy: Callable[[], bool]) -> None:
+        """busy  whether somebody waits for an answer just now; from any thread"""
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
         self.failures = Failures(config.data)
-        self.index = EventIndex(config.data, bell="index")
+        self.index = EventIndex(config.data, bell="index", busy=busy)
         self.dry_runs = DryRuns(config.data)
         self.downloads = Downloads()
         self.closing = asyncio.Event()

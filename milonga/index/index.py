@@ -58,11 +58,12 @@ class EventIndex:
         reserve: int | None = None,
         rest: float = 1.0,
         part: int = PART,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """As milonga.index.work.Work has it."""
         self._folder, self._log = data / FOLDER, data / "log"
         self._bell, self._clock, self._reserve, self._rest, self._part = bell, clock, reserve, rest, part
-        self._workspace = data / "workspace.db"
+        self._workspace, self._busy = data / "workspace.db", busy
         self._files = Files(self._folder, self._log, self._examine)
         self._lookup = EventLookup(self._log)
         self._asking = threading.Lock()
@@ -130,6 +131,7 @@ class EventIndex:
             rest=self._rest,
             part=self._part,
             workspace=self._workspace,
+            busy=self._busy,
         )
         self._work, self._trouble = work, ""
         try:

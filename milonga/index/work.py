@@ -43,6 +43,7 @@ LOOK: Final = 1.0  #: seconds between looks at what became of the log's files
 TIDY: Final = 3600.0  #: seconds
 WAIT: Final = 1.0  #: seconds to wait for an event at a time
 LONGEST_REST: Final = 0.25  #: seconds
+GIVE_WAY: Final = 0.05  #: seconds that it stands back at most, before each batch, while somebody waits for an answer
 LOCK: Final = "lock"
 ROOM: Final = 64 * 1024 * 1024  #: bytes that closing a stretch may take for a while
 
@@ -67,6 +68,7 @@ class Work:
         rest: float = 1.0,
         part: int = PART,
         workspace: Path | None = None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """
         folder, log_folder  `<data>/index` and `<data>/log`
@@ -76,9 +78,10 @@ class Work:
         rest     seconds of rest for each second of work, while there is much to catch up on
         part     events that are kept in memory
         workspace  path of workspace.db, which knows of deleted users
+        busy     whether somebody waits for an answer of this process just now
         """
         self._folder, self._log, self._clock, self._rest, self._part = folder, log_folder, clock, rest, part
-        self._workspace = workspace
+        self._workspace, self._busy = workspace, busy
         self._reader = SqliteLogReader(log_folder, bell=bell)
         self._files = Files(folder, log_folder)
         self._room = Room(folder, reserve)
@@ -112,6 +115,7 @@ class Work:
     async def run(self, stopping: asyncio.Event) -> None:
         await self._begin()
         while not stopping.is_set():
+            await self._give_way()
             began = time.monotonic()
             if began - self._looked >= LOOK:
                 self._look()
@@ -131,6 +135,12 @@ class Work:
                 await _either(stopping.wait(), asyncio.sleep(GATHER))
             else:
                 await _either(stopping.wait(), self._reader.wait(0, self._next - 1, WAIT))
+
+    async def _give_way(self) -> None:
+        """Python does one thing at a time: what is asked goes first, what is remembered can wait a little."""
+        until = time.monotonic() + GIVE_WAY
+        while self._busy() and time.monotonic() < until:  # noqa: ASYNC110 - it is not of this loop
+            await asyncio.sleep(GIVE_WAY / 10)
 
     async def close(self) -> None:
         for building in (*(one for one, _ in self._waiting), self._live, self._repair):

@@ -105,6 +105,17 @@ def run(coroutine: Coroutine[Any, Any, None]) -> None:
     asyncio.run(coroutine)
 
 
+def test_it_gets_on_also_while_somebody_waits_for_an_answer_all_the_time(tmp_path: Path) -> None:
+    run(append(tmp_path, 0, 250))
+    index = EventIndex(tmp_path, reserve=0, rest=0.0, part=64, clock=lambda: NOW, busy=lambda: True)
+    index.start()
+    try:
+        eventually(lambda: index.standing.settled, "all is read")
+        assert numbers(index, Query(user="bob")) == all_of(is_bobs, 250)
+    finally:
+        index.stop()
+
+
 def test_it_goes_on_where_it_was_and_follows_as_events_come(tmp_path: Path) -> None:
     run(append(tmp_path, 0, 250))
     with made(tmp_path) as index:
