@@ -14,7 +14,7 @@ from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position
 from milonga.spec.event import EventType
 
-AT_ONCE: Final = 200  #: letters that are read together
+AT_ONCE: Final = 200  #: letters that are read together at most
 LOOKED_AT: Final = 5_000  #: of one page
 
 
@@ -96,7 +96,9 @@ def letters(
     found: list[DeadLetter] = []
     looked, mark = 0, beyond
     while looked < (look_at or LOOKED_AT):
-        page = list(_page(reader, wanted, destination, mark, newest_first))
+        # Where the query decides what fits, one more than is wanted tells whether there are any.
+        size = AT_ONCE if wanted.needs_a_look else min(AT_ONCE, limit + 1 - len(found))
+        page = list(_page(reader, wanted, destination, mark, newest_first, size))
         for letter in page:
             if len(found) == limit:
                 return LetterPage(found, mark, stopped=False)
@@ -104,7 +106,7 @@ def letters(
             if wanted.fits(letter):
                 found.append(letter)
         looked += len(page)
-        if len(page) < AT_ONCE:
+        if len(page) < size:
             return LetterPage(found, None, stopped=False)
     return LetterPage(found, mark, stopped=len(found) < limit)
 
@@ -120,7 +122,12 @@ def count_by_code(reader: DeliveryReader, destination: int) -> dict[str, tuple[i
 
 
 def _page(
-    reader: DeliveryReader, wanted: LetterFilter, destination: int | None, mark: LetterMark | None, newest_first: bool
+    reader: DeliveryReader,
+    wanted: LetterFilter,
+    destination: int | None,
+    mark: LetterMark | None,
+    newest_first: bool,
+    size: int,
 ) -> Iterator[DeadLetter]:
     where: list[str] = []
     args: list[Any] = []
@@ -141,7 +148,7 @@ def _page(
     conditions = " AND ".join(where) or "1"
     order = ", ".join(f"{column} {way}" for column in ("died_at", "destination", "partition", "offset"))
     query = f"SELECT * FROM dead WHERE {conditions} ORDER BY {order} LIMIT ?"  # noqa: S608 - texts of this function
-    for number, partition, offset, died_at, code, reason, parts, stamp, body in reader.rows(query, (*args, AT_ONCE)):
+    for number, partition, offset, died_at, code, reason, parts, stamp, body in reader.rows(query, (*args, size)):
         yield DeadLetter(
             destination=number,
             position=Position(partition, offset),

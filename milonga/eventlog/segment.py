@@ -38,7 +38,8 @@ def path_of(folder: Path, first: Offset) -> Path:
 def list_segments(folder: Path) -> list[Offset]:
     """First offsets of all segments, oldest first; empty if there is no log yet."""
     try:
-        names = [path.name for path in folder.iterdir()]
+        with os.scandir(folder) as entries:  # a tenth of what paths of some hundred files would take
+            names = [entry.name for entry in entries]
     except FileNotFoundError:
         return []
     return sorted(int(name[:16]) for name in names if len(name) == 19 and name.endswith(".db") and name[:16].isdigit())

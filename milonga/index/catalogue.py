@@ -1,6 +1,7 @@
 """Which modules and activities there are, how often, and in how many accounts."""
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import apsw
 from msgspec import Struct
@@ -65,24 +66,28 @@ def names(memory: apsw.Connection, kind: int, today: int, source: int | None, mo
     )
     others = sum(row[1] for row in totals if row[0] == OTHERS)
     wanted = [row for row in totals if row[0] != OTHERS]
+    sketches, days = _of_names(memory, kind, [row[0] for row in wanted[:most]], today - DAYS, source)
     shown = []
     for text, n, first_at, last_at in wanted[:most]:
-        sketches = rows(
-            memory,
-            f"SELECT accounts FROM name WHERE kind = ? AND text = ?{where}",  # noqa: S608
-            (kind, text, *values),
-        )
-        hashes = sketch.smallest(hash_ for (packed,) in sketches for hash_ in sketch.unpack(packed))
-        days = dict[Any, Any](
-            rows(
-                memory,
-                f"SELECT day, sum(n) FROM day WHERE kind = ? AND text = ?{where} AND day > ? GROUP BY day",  # noqa: S608
-                (kind, text, *values, today - DAYS),
-            )
-        )
-        by_day = [days.get(day, 0) for day in range(today - DAYS + 1, today + 1)]
+        hashes = sketch.smallest(set[int]().union(*sketches[text]))
+        by_day = [days.get((text, day), 0) for day in range(today - DAYS + 1, today + 1)]
         shown.append(Named(text, n, by_day, first_at, last_at, sketch.about(hashes), sketch.is_exact(hashes)))
     return Names(shown, len(wanted), others)
+
+
+def _of_names(
+    memory: apsw.Connection, kind: int, texts: Sequence[str], after: int, source: int | None
+) -> tuple[dict[str, list[Sequence[int]]], dict[tuple[str, int], int]]:
+    """text -> the sketches of its accounts, one of each source; (text, day) -> events, of the days after this one."""
+    where = f"kind = ? AND text IN ({', '.join('?' * len(texts))})"
+    values: list[int | str] = [kind, *texts]
+    if source is not None:
+        where, values = f"{where} AND source = ?", [*values, source]
+    sketches: dict[str, list[Sequence[int]]] = {}
+    for text, packed in rows(memory, f"SELECT text, accounts FROM name WHERE {where}", values):  # noqa: S608
+        sketches.setdefault(text, []).append(sketch.unpack(packed))
+    counted = f"SELECT text, day, sum(n) FROM day WHERE {where} AND day > ? GROUP BY text, day"  # noqa: S608
+    return sketches, {(text, day): n for text, day, n in rows(memory, counted, (*values, after))}
 
 
 def catalogue(memory: apsw.Connection | None, now: int, source: int | None, standing: Standing) -> Catalogue:

@@ -103,16 +103,14 @@ def examples(
 
 def _in_file(db: apsw.Connection, destination: int, state: State, code: str | None, before: Mark, limit: int) -> _Found:
     created_at, newest_at = next(db.execute("SELECT created_at, newest_at FROM about"))
-    counted = "SELECT DISTINCT code FROM counters WHERE destination = ? AND state = ? LIMIT ?"
-    codes = [row[0] for row in db.execute(counted, (destination, int(state), MOST_CODES))]
-    if code is not None:
-        codes = [code] if code in codes or state is State.delivered else []
-    if not codes:
-        return _Found(created_at, newest_at, [], stopped=False)
     if state is not State.delivered and _has_index(db):
+        codes = _codes(db, destination, state) if code is None else [code]
         pages = [db.execute(_INDEXED, (destination, int(state), one, *before, limit)).fetchall() for one in codes]
         rows = list(islice(merge(*pages, key=_mark, reverse=True), limit))
         return _Found(created_at, newest_at, rows, stopped=False)
+    counted_as = None if state is State.delivered else code  # replays are counted apart
+    if db.execute(_COUNTED, (destination, int(state), counted_as)).fetchone() is None:
+        return _Found(created_at, newest_at, [], stopped=False)
     query = _SCANNED.format("" if code is None else "AND code = ?7")
     given = (LOOKED_AT, destination, int(state), *before, *(() if code is None else (code,)))
     rows = sorted(db.execute(query, given), key=_mark, reverse=True)[:limit]
@@ -124,10 +122,27 @@ _INDEXED: Final = (
     "SELECT * FROM outcomes INDEXED BY by_code WHERE destination = ? AND state = ? AND code = ? AND state <> 1"
     " AND (ended_at, partition, offset) < (?, ?, ?) ORDER BY ended_at DESC, partition DESC, offset DESC LIMIT ?"
 )
+_NEXT_CODE: Final = (
+    "SELECT code FROM outcomes INDEXED BY by_code WHERE destination = ? AND state = ? AND code {} ? AND state <> 1"
+    " ORDER BY code LIMIT 1"
+)
+_COUNTED: Final = "SELECT 1 FROM counters WHERE destination = ?1 AND state = ?2 AND (?3 IS NULL OR code = ?3) LIMIT 1"
 _SCANNED: Final = (
     "SELECT * FROM (SELECT * FROM outcomes ORDER BY partition DESC, offset DESC LIMIT ?1)"
     " WHERE destination = ?2 AND state = ?3 AND (ended_at, partition, offset) < (?4, ?5, ?6) {}"
 )
+
+
+def _codes(db: apsw.Connection, destination: int, state: State) -> list[str]:
+    """Of its rows, by the index alone: from each code to the next one."""
+    found: list[str] = []
+    while len(found) < MOST_CODES:
+        beyond = found[-1] if found else ""
+        further = db.execute(_NEXT_CODE.format(">" if found else ">="), (destination, int(state), beyond)).fetchone()
+        if further is None:
+            break
+        found.append(further[0])
+    return found
 
 
 def _has_index(db: apsw.Connection) -> bool:

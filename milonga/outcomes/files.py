@@ -6,14 +6,15 @@ Rows are only ever added; where an event has several for one destination (a dead
 holds.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import apsw
 
 from milonga.eventlog.api import Position
 from milonga.outcomes.model import Attempt, Outcome, State
-from milonga.outcomes.totals import COUNTERS, LatencyRow
+from milonga.outcomes.totals import COUNTERS, LatencyRow, Row
 from milonga.spec.text import well_formed
 
 SCHEMA_VERSION: Final = 1
@@ -74,8 +75,23 @@ def knows_replays(db: apsw.Connection) -> bool:
     return bool(next(db.execute("SELECT count(*) FROM pragma_table_info('outcomes') WHERE name = 'replay'"))[0])
 
 
-def latencies_in(db: apsw.Connection, since: int, length: int = 1) -> list[LatencyRow]:
+def counts_in(db: apsw.Connection, since: int, length: int = 1) -> list[Row]:
     """length: of the periods that are counted together, minutes; then a row's minute is the period's number"""
+    if length == 1:
+        return list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,)))
+    query = "SELECT minute / ?2, destination, state, code, sum(n) FROM counters WHERE minute >= ?1 GROUP BY 1, 2, 3, 4"
+    return list(db.execute(query, (since, length)))
+
+
+def reach_of(db: apsw.Connection, table: Literal["outcomes", "attempts"]) -> Iterator[Position]:
+    """The first and the last position that it tells of."""
+    for way in ("ASC", "DESC"):
+        query = f"SELECT partition, offset FROM {table} ORDER BY partition {way}, offset {way} LIMIT 1"  # noqa: S608
+        yield next((Position(*row) for row in db.execute(query)), Position(0, -1))
+
+
+def latencies_in(db: apsw.Connection, since: int, length: int = 1) -> list[LatencyRow]:
+    """As `counts_in`."""
     if not next(db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'latency'"))[0]:
         return []
     if length == 1:

@@ -1,16 +1,28 @@
 """Reads the files of outcomes, beside the process that writes them."""
 
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import apsw
 
 from milonga.eventlog.api import START, Offset, Position
 from milonga.eventlog.aside import UNREADABLE
-from milonga.outcomes.files import is_begun, knows_batches, latencies_in, open_to_read, outcome_of, path_of, segments
+from milonga.outcomes.files import (
+    counts_in,
+    is_begun,
+    knows_batches,
+    latencies_in,
+    open_to_read,
+    outcome_of,
+    path_of,
+    reach_of,
+    segments,
+)
+from milonga.outcomes.kept import of_whole
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.totals import LatencyRow, Row, rolled
@@ -20,9 +32,15 @@ _BEYOND_ALL: Final = 2**62  #: an offset
 T = TypeVar("T")
 
 
+def _newest(db: apsw.Connection) -> Iterator[int]:
+    """When the newest row was written, unix seconds."""
+    yield next(db.execute("SELECT newest_at FROM about"))[0]
+
+
 class OutcomeReader:
     """
-    Reads what another process writes. Every call opens and closes the files it needs: they may be dropped.
+    Reads what another process writes. Every call opens and closes the files it needs: they may be dropped. What is told
+    of a whole file that another one follows is remembered (milonga.outcomes.kept): no further rows come into it.
 
     folder      of the files
     unreadable  file name -> error, of those that a call could not read; it passes them by
@@ -39,12 +57,12 @@ class OutcomeReader:
     def of_many(self, positions: Sequence[Position]) -> dict[Position, list[Outcome]]:
         """The same of many events: each file is opened once. Those without an outcome are left out."""
         query = "SELECT * FROM outcomes WHERE partition = ? AND offset = ?"
+        found: dict[Position, list[Outcome]] = {}
 
         def ask(db: apsw.Connection) -> Iterator[Outcome]:
             return (outcome_of(row) for position in positions for row in db.execute(query, position))
 
-        found: dict[Position, list[Outcome]] = {}
-        for outcome in self.of_each(ask) if positions else ():
+        for outcome in self.of_each(ask, self._that_reach("outcomes", positions)) if positions else ():
             found.setdefault(outcome.position, []).append(outcome)
         for outcomes in found.values():
             outcomes.sort(key=lambda o: o.ended_at, reverse=True)
@@ -76,7 +94,9 @@ class OutcomeReader:
                 answer=answer,
                 batch=batch,
             )
-            for at, part, code, reason, status, ms, perhaps, answer, batch in self.of_each(ask)
+            for at, part, code, reason, status, ms, perhaps, answer, batch in self.of_each(
+                ask, self._that_reach("attempts", [position])
+            )
         ]
         return sorted(found, key=lambda a: a.at)
 
@@ -122,22 +142,15 @@ class OutcomeReader:
 
     def totals(self, since: int = 0) -> dict[tuple[int, State, str], int]:
         """(destination, state, code) -> how many, from the minute of `since` (unix milliseconds) on."""
-        minute = since // 60_000
-        gone, counts, _ = rolled(self.folder, minute)
-        query = "SELECT * FROM counters WHERE minute >= ?"
-        counts += self.of_each(lambda db: db.execute(query, (minute,)), without=gone)
         sums: Counter[tuple[int, State, str]] = Counter()
-        for _, destination, state, code, n in counts:
+        for _, destination, state, code, n in self.minutes(since // 60_000)[0]:
             sums[destination, State(state), code] += n
         return dict(sums)
 
     def latencies(self, since: int = 0) -> dict[int, Latencies]:
         """Destination -> how long its deliveries took, from the minute of `since` (unix milliseconds) on."""
-        minute = since // 60_000
-        gone, _, took = rolled(self.folder, minute)
-        took += self.of_each(lambda db: latencies_in(db, minute), without=gone)
         found: dict[int, Counter[int]] = {}
-        for _, destination, bucket, n in took:
+        for _, destination, bucket, n in self.minutes(since // 60_000)[1]:
             found.setdefault(destination, Counter())[bucket] += n
         return {destination: Latencies(counts) for destination, counts in found.items()}
 
@@ -145,76 +158,84 @@ class OutcomeReader:
         """All counts from this minute (unix seconds / 60) on. Of the files, only those that may hold any are opened."""
         gone, counts, took = rolled(self.folder, since)
 
-        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row], list[LatencyRow]]]:
-            newest = next(db.execute("SELECT newest_at FROM about"))[0]
-            yield (
-                newest,
-                list(db.execute("SELECT * FROM counters WHERE minute >= ?", (since,))),
-                latencies_in(db, since),
-            )
+        def ask(db: apsw.Connection) -> Iterator[tuple[list[Row], list[LatencyRow]]]:
+            yield counts_in(db, since), latencies_in(db, since)
 
-        for newest, more, their in self.of_each(ask, without=gone):
+        for more, their in self.of_each(ask, self._since(since, gone)):
             counts += more
             took += their
-            if newest < since * 60:
-                break
         return counts, took
 
     def periods(self, since: int, length: int, states: Sequence[State]) -> dict[tuple[int, State, str], Counter[int]]:
         """
         (destination, state, code) -> period -> how many ended so in it.
 
-        since   unix minutes
+        since   unix minutes, from the beginning of its period on
         length  of a period, minutes; its number is unix minutes / length
         """
-        gone, counts, _ = rolled(self.folder, since)
+        first = since // length
+        gone, counts, _ = rolled(self.folder, first * length)
         wanted = {int(state) for state in states}
-        query = (
-            "SELECT minute / ?2, destination, state, code, sum(n) FROM counters WHERE minute >= ?1"  # noqa: S608
-            f" AND state IN ({','.join(map(str, wanted))}) GROUP BY 1, 2, 3, 4"
-        )
-        found: dict[tuple[int, State, str], Counter[int]] = {}
-
-        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[Row]]]:
-            newest = next(db.execute("SELECT newest_at FROM about"))[0]
-            yield newest, list(db.execute(query, (since, length)))
-
-        def add(rows: Iterable[Row]) -> None:
-            for period, destination, state, code, n in rows:
-                found.setdefault((destination, State(state), code), Counter())[period] += n
-
-        add((minute // length, place, state, code, n) for minute, place, state, code, n in counts if state in wanted)
-        for newest, rows in self.of_each(ask, without=gone):
-            add(rows)
-            if newest < since * 60:
-                break
-        return found
+        found = defaultdict[tuple[int, int, str], Counter[int]](Counter)
+        older = ((minute // length, place, state, code, n) for minute, place, state, code, n in counts)
+        for period, place, state, code, n in chain(older, self._sums(counts_in, first, length, gone)):
+            if period >= first and state in wanted:
+                found[place, state, code][period] += n
+        return {(place, State(state), code): periods for (place, state, code), periods in found.items()}
 
     def latency_periods(self, since: int, length: int) -> dict[tuple[int, int], Counter[int]]:
         """(destination, period) -> bucket -> deliveries (milonga.outcomes.latency). Arguments as for `periods`."""
-        gone, _, took = rolled(self.folder, since)
-        found: dict[tuple[int, int], Counter[int]] = {}
+        first = since // length
+        gone, _, took = rolled(self.folder, first * length)
+        found = defaultdict[tuple[int, int], Counter[int]](Counter)
+        older = ((minute // length, place, bucket, n) for minute, place, bucket, n in took)
+        for period, place, bucket, n in chain(older, self._sums(latencies_in, first, length, gone)):
+            if period >= first:
+                found[place, period][bucket] += n
+        return dict(found)
 
-        def ask(db: apsw.Connection) -> Iterator[tuple[float, list[LatencyRow]]]:
-            newest = next(db.execute("SELECT newest_at FROM about"))[0]
-            yield newest, latencies_in(db, since, length)
+    def _sums(
+        self, count: Callable[[apsw.Connection, int, int], list[T]], first: int, length: int, without: Container[int]
+    ) -> Iterator[T]:
+        """
+        What the minutes of each file add up to, at least from period `first` on.
 
-        def add(rows: Iterable[LatencyRow]) -> None:
-            for period, destination, bucket, n in rows:
-                found.setdefault((destination, period), Counter())[bucket] += n
+        count  counts_in or latencies_in
+        """
+        last = max(segments(self.folder), default=0)
+        for number in self._since(first * length, without):
+            if number == last:
+                yield from self.of_each(lambda db: count(db, first * length, length), [number])
+            else:
+                yield from self._of_whole(number, (count, length), lambda db: count(db, 0, length))
 
-        add((minute // length, destination, bucket, n) for minute, destination, bucket, n in took)
-        for newest, rows in self.of_each(ask, without=gone):
-            add(rows)
-            if newest < since * 60:
+    def _of_whole(self, number: int, what: Hashable, ask: Callable[[apsw.Connection], Iterable[T]]) -> list[T]:
+        """Of a file that another one follows. what: names the question"""
+        return of_whole(path_of(self.folder, number), what, lambda: list(self.of_each(ask, [number])))
+
+    def _since(self, since: int, without: Container[int]) -> list[int]:
+        """The files that may have counts from this minute on, newest first."""
+        found: list[int] = []
+        for place, number in enumerate(reversed(segments(self.folder))):
+            newest = self._of_whole(number, "newest", _newest) if place else []
+            if newest and newest[0] < since * 60:
                 break
+            found.append(number)
+        return [number for number in found if number not in without]
+
+    def _that_reach(self, table: Literal["outcomes", "attempts"], positions: Sequence[Position]) -> list[int]:
+        """The files that may tell of one of these positions, newest first."""
+        found: list[int] = []
+        for place, number in enumerate(reversed(segments(self.folder))):
+            reach = self._of_whole(number, table, lambda db: reach_of(db, table)) if place else []
+            if not reach or any(reach[0] <= position <= reach[-1] for position in positions):
+                found.append(number)
         return found
 
     def oldest(self) -> int | None:
         """Unix seconds since when outcomes are kept; None if there are none."""
-        return min(
-            (row[0] for row in self.of_each(lambda db: db.execute("SELECT created_at FROM about"))), default=None
-        )
+        begun = self.of_each(lambda db: db.execute("SELECT created_at FROM about"), segments(self.folder))
+        return next((row[0] for row in begun), None)
 
     def of_each(
         self,

@@ -6,6 +6,7 @@ the first of them the file is copied to `workspace.db.before-N`, N being the fir
 import os
 import time
 from contextlib import closing
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -32,8 +33,9 @@ class Migration(Struct, frozen=True):
     sql: str
 
 
+@cache
 def migrations() -> tuple[Migration, ...]:
-    """All there are, in order, without a gap (a test says so)."""
+    """All there are, in order, without a gap (a test says so). Read once: a workspace is opened for each request."""
     folder = files("milonga.workspace") / "migrations"
     found = sorted((item for item in folder.iterdir() if item.name.endswith(".sql")), key=lambda item: item.name)
     return tuple(

@@ -112,11 +112,18 @@ def test_of_more_files_than_it_looks_at_the_next_page_begins_behind_them(
 def test_a_page_is_read_by_the_index(written_in: tuple[Path, list[Outcome]]) -> None:
     folder, _ = written_in
     db = apsw.Connection(str(path_of(folder, segments(folder)[0])))
-    plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {examples_._INDEXED}", (1, 2, CODES[0], *NEWEST, 5))]
+    asked = {
+        examples_._INDEXED: (1, 2, CODES[0], *NEWEST, 5),
+        examples_._NEXT_CODE.format(">="): (1, 2, ""),
+        examples_._NEXT_CODE.format(">"): (1, 2, CODES[0]),
+    }
+    for query, values in asked.items():
+        plan = [row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+        assert len(plan) == 1, plan
+        assert plan[0].startswith("SEARCH")
+        assert "by_code" in plan[0]
+        assert "B-TREE" not in plan[0]
     db.close()
-    assert len(plan) == 1, plan
-    assert "by_code" in plan[0]
-    assert "B-TREE" not in plan[0]
 
 
 def test_periods_count_what_ended_in_each_also_of_files_that_are_gone(tmp_path: Path) -> None:
