@@ -1,6 +1,7 @@
 """
 The console on a data directory of a week: how long each page and each list of the API takes, and what live viewers take
-from the collector. The directory is made once and used again (bench/furnishing.py), its index likewise.
+from the collector. The directory is made once and used again (bench/furnishing.py), its index likewise: then it takes
+some ten minutes.
 """
 
 import os
@@ -14,10 +15,10 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from bench.children import once
-from bench.furnishing import furnished
+from bench.furnishing import complete, furnished
 from bench.measure import cpu_of, own_cpu, percentile
 from bench.places import Places
-from bench.report import Found
+from bench.report import Found, row
 from bench.run import Run
 from bench.watching import watched
 from milonga.console.app import SESSION
@@ -30,8 +31,26 @@ from tests.running import Milonga, eventually
 
 OPTIONS: Final = ("--keep-events", "400", "--keep-outcomes", "400")
 SLOW: Final = 200.0  #: milliseconds that a page may take
-ROUNDS, LEAST, BUDGET = 40, 8, 4.0  #: requests of a page; but no more seconds than this, and at least so many requests
+ROUNDS, LEAST, BUDGET = (
+    100,
+    20,
+    4.0,
+)  #: requests of a page; but no more seconds than this, and at least so many requests
 INDEX_PATIENCE: Final = 7_200.0  #: seconds
+
+
+class Admitted(Struct, frozen=True):
+    """
+    user    an administrator
+    cookie  of their session
+    token   of the API
+    link    secret of a link that nobody has used
+    """
+
+    user: str
+    cookie: str
+    token: str
+    link: str
 
 
 class Asked(Struct, frozen=True):
@@ -63,20 +82,31 @@ def console(run: Run) -> Found:
     data, made = furnished(run.folder.parent, run.stored, run.cores.all)
     was_there = (data / "index").exists()
     built = once(build, run.cores.all, data, patience=INDEX_PATIENCE)
-    user, cookie, token = _admit(data)
-    places = Places(run.stored, user)
+    admitted = _admit(data)
+    complete(data)
+    places = Places(run.stored, admitted.user, admitted.link)
     with Milonga(data, *OPTIONS, console=True) as server:
         server.start()
-        visitor = Visitor(server, cookie, token)
+        visitor, stranger = Visitor(server, admitted.cookie, admitted.token), Visitor(server, "", "")
         eventually(visitor.is_there, "the console answers")
-        pages = [visitor.get(path) for path in places.pages()]
+        load = os.getloadavg()[0]
+        pages = [visitor.get(path) for path in places.pages()] + [stranger.get(path) for path in places.for_strangers()]
         lists = [visitor.get(path) for path in places.lists()]
+        loads = f"load average {load:.1f} before the pages, {os.getloadavg()[0]:.1f} after them"
         weight = {"collector": pss(server.pid), "console": pss(server.console_pid())}
-        notes = [*_made(data, run.stored, made, built, whole=not was_there), *_weights(weight)]
+        notes = [*_made(data, run.stored, made, built, whole=not was_there), *_weights(weight), loads]
+        notes += [_slow("pages", pages), _slow("lists of the API", lists)]
         if places.missing:
             notes.append(f"not asked for: {', '.join(places.missing)}")
         text = "\n".join([table_of("page", pages), "", table_of("API", lists)])
-        rows = list(watched(run, server, visitor.where.hostname or "", visitor.where.port or 0, visitor.cookie))
+        rows = [
+            row("pages: the longest p99", [max(one.p99 for one in pages)], "ms", at_most=SLOW),
+            row("  of all requests together, p99", [percentile(_all(pages), 0.99)], "ms"),
+            row("  the dearest: CPU", [max(one.cpu for one in pages)], "ms"),
+            row("lists of the API: the longest p99", [max(one.p99 for one in lists)], "ms"),
+            row("  of all requests together, p99", [percentile(_all(lists), 0.99)], "ms"),
+            *watched(run, server, visitor.where.hostname or "", visitor.where.port or 0, visitor.cookie),
+        ]
     return Found(rows, notes, text)
 
 
@@ -101,15 +131,15 @@ def build(data: Path) -> dict[str, float]:
     return {"seconds": took, "cpu": own_cpu() - cpu, "memory": most, "size": size}
 
 
-def _admit(data: Path) -> tuple[str, str, str]:
-    """A new administrator: name, cookie of the session, and a token of that role."""
+def _admit(data: Path) -> Admitted:
     with Workspace.open(data) as workspace:
         name = f"bench-{time.time_ns()}"
         _, link = workspace.users.add(name, Role.administrator)
         stored = hashed("a few words will do")
         user = workspace.users.use_link(link, stored)
         _, token = workspace.tokens.create(name, Role.administrator, days=1)
-        return name, workspace.sessions.begin(user, stored, "127.0.0.1", "bench"), token
+        _, unused = workspace.users.add(f"{name}-invited", Role.viewer)
+        return Admitted(name, workspace.sessions.begin(user, stored, "127.0.0.1", "bench"), token, unused)
 
 
 class Visitor:
@@ -117,7 +147,7 @@ class Visitor:
 
     def __init__(self, server: Milonga, cookie: str, token: str) -> None:
         self.where = urlsplit(server.console_url)
-        self._headers = {"Cookie": f"{SESSION}={cookie}", "Authorization": f"Bearer {token}"}
+        self._headers = {"Cookie": f"{SESSION}={cookie}", "Authorization": f"Bearer {token}"} if cookie else {}
         self._connection = HTTPConnection(self.where.hostname or "", self.where.port, timeout=120)
         self._server, self.cookie = server, cookie
 
@@ -155,6 +185,16 @@ def table_of(what: str, asked: list[Asked]) -> str:
             f"| `{one.path}` | {one.p50:.0f} | {one.p99:.0f} | {one.cpu:.1f} | {one.size / 1000:.0f} | {said} |"
         )
     return "\n".join(lines)
+
+
+def _all(asked: list[Asked]) -> list[float]:
+    return [time_ for one in asked for time_ in one.times]
+
+
+def _slow(what: str, asked: list[Asked]) -> str:
+    slow = [f"{one.path} ({one.p99:.0f} ms)" for one in asked if one.p99 > SLOW]
+    said = f"p99 over {SLOW:.0f} ms at {', '.join(slow)}" if slow else f"none has a p99 over {SLOW:.0f} ms"
+    return f"{len(asked)} {what}, {sum(len(one.times) for one in asked):,} requests: {said}"
 
 
 def _made(data: Path, events: int, made: float, built: Mapping[str, float], *, whole: bool) -> list[str]:

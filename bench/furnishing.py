@@ -15,7 +15,9 @@ from typing import Any, Final
 from bench.children import Child
 from bench.samples import Sample, message_ids, sample_of, stamp_now
 from bench.serving import DESTINATION, SOURCE, set_up
+from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.rows import DeadLetter, Parked
+from milonga.delivery.selection import Selection
 from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.api import Position
 from milonga.eventlog.sqlite import SqliteLog
@@ -35,6 +37,8 @@ GROUP: Final = 500  #: events appended at once
 GROUPS: Final = 20  #: under way
 ROWS: Final = 5_000  #: outcomes of a transaction
 DEAD, PARKED = 2_000, 5_000  #: dead letters and parked events at most, and no more than one in a thousand
+FILTER: Final = "no-tests"  #: of the first destination
+REPLAY: Final = 1_000_000_007  #: number of one that is done
 HOOK: Final = "warehouse"  #: the other destination, which came when nine tenths of the events were there
 MIX: Final = "ttttptitttptitttpitg"
 SKIPS: Final = ("missing_group_id", "unsupported_type", "FILTERED_BY_INTEGRATIONS_OBJECT", "filtered:drop-internal")
@@ -76,6 +80,31 @@ def furnished(folder: Path, events: int, cores: set[int]) -> tuple[Path, float]:
     took = time.perf_counter() - began
     done.write_text(json.dumps({"events": events, "made": end, "seconds": round(took)}) + "\n")
     return data, took
+
+
+def complete(data: Path) -> None:
+    """What pages show beside events, and directories of before do not have: a filter and a replay. Nobody serves it."""
+    with Workspace.open(data) as workspace:
+        rules = [{"name": FILTER, "do": "drop", "when": 'event.startsWith("Test")'}]
+        workspace.set_settings(DESTINATION, {"filters": rules}, by="bench")
+        source = workspace.sources.named(SOURCE).id
+        number, now = workspace.destination(DESTINATION).id, workspace.destination(DESTINATION).changes[0].at
+    store = DeliveryStore(data / "delivery.db")
+    with store.transaction():
+        wanted = Selection(source=source, since=now - WEEK, until=now, account="account-00001")
+        done = Replay(
+            id=REPLAY,
+            destination=number,
+            asked_at=now,
+            by="cli",
+            wanted=wanted,
+            rate=50.0,
+            overwrite=False,
+            state=ReplayState.done,
+            ended_at=now,
+        )
+        store.replays.begin(done)
+    store.close()
 
 
 def _work(pipe: Connection, work: Callable[..., None], args: tuple[Any, ...]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 from urllib.parse import urlencode
 
-from bench.furnishing import DEAD, HOOK, step_of
+from bench.furnishing import DEAD, FILTER, HOOK, REPLAY, step_of
 from bench.serving import DESTINATION, SOURCE
 from milonga.api.table import PREFIX, ROUTES
 from milonga.console.pages import all_pages
@@ -21,8 +21,11 @@ class Places:
     missing  paths of which nobody said what to ask for
     """
 
-    def __init__(self, events: int, user: str) -> None:
-        """user  of the console"""
+    def __init__(self, events: int, user: str, link: str) -> None:
+        """
+        user  of the console
+        link  secret of a link by which somebody chooses a password
+        """
         self._events, self._missing = events, list[str]()
         dead = step_of(DEAD, events)
         self._names: Mapping[str, Mapping[str, str]] = {
@@ -33,9 +36,12 @@ class Places:
                 "position": f"0-{events // 3}",
                 "place": f"0-{events // 3}",
                 "id": f"1-0-{dead}",
+                "token": link,
+                "replay": str(REPLAY),
+                "number": str(REPLAY),
             },
             "/sources/": {"name": SOURCE},
-            "/destinations/": {"name": DESTINATION},
+            "/destinations/": {"name": DESTINATION, "filter": FILTER},
             "/users": {"name": user, "user": user},
         }
 
@@ -46,6 +52,14 @@ class Places:
             "/charts/{what}": [f"/charts/{what}?range={span}" for what in CHARTS for span in ("1h", "14d")],
             "/destinations": ["/destinations"],
             "/destinations/{name}": [f"/destinations/{DESTINATION}", f"/destinations/{HOOK}"],
+            "/destinations/{name}/settings": [f"/destinations/{name}/settings" for name in (DESTINATION, HOOK)],
+            "/preview": [
+                "/preview",
+                f"/preview?event=0-{self._events // 3}&destination={DESTINATION}",
+                f"/preview?example=group&destination={HOOK}",
+            ],
+            "/problems": ["/problems", f"/problems?destination={DESTINATION}&span=7d", "/problems?span=30d"],
+            "/replays/new": ["/replays/new", f"/replays/new?destination={DESTINATION}"],
             "/sources/{name}": [f"/sources/{SOURCE}", f"/sources/{SOURCE}?range=14d"],
             "/events": [
                 "/events",
@@ -70,8 +84,14 @@ class Places:
             "/catalogue": ["/catalogue", f"/catalogue?source={SOURCE}"],
         }
         for page in all_pages():
-            if page.method == "GET" and page.stream is None:
+            if page.method == "GET" and page.stream is None and page.needs is not None:
                 yield from known.get(page.path) or self._filled(page.path, page.path)
+
+    def for_strangers(self) -> Iterator[str]:
+        """Those that whoever is logged in is sent away from."""
+        for page in all_pages():
+            if page.method == "GET" and page.needs is None:
+                yield from self._filled(page.path, page.path)
 
     def lists(self) -> Iterator[str]:
         for route in ROUTES:
