@@ -24,9 +24,7 @@ def audit(
     json: JsonOption = False,
 ) -> None:
     """List who changed what, the newest first. Kept for 400 days; secrets stand as ***."""
-    if nothing_there(data):
-        if json:
-            print_json([])
+    if nothing_there(data, json=json):
         return
     with reached(data) as milonga:
         found = rows(milonga, "listAudit", {"by": by, "what": what, "name": name}, limit).data

@@ -13,7 +13,7 @@ from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.events import Account, Type, User
 from milonga.cli.reaching import reached, remote
-from milonga.cli.terminal import Column, clean, many, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_rows
 from milonga.delivery.letter_list import LetterFilter
 from milonga.facts.dead import MOST
 from milonga.facts.exporting import AT_ONCE, MEDIA_TYPES, Format, export, head, line
@@ -59,12 +59,7 @@ def list_(
     with reached(data) as milonga:
         answer = rows(milonga, "listDeadLetters", {"destination": destination}, limit)
     found, there = answer.data, answer.page["total"]
-    if json:
-        print_json(found)
-    elif found:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in found])
-    else:
-        typer.echo("There are no dead letters.")
+    print_rows(COLUMNS, found, "There are no dead letters.", json=json)
     if there > len(found):
         note(f"These are {len(found):,} of {there:,}; --limit for more.")
 

@@ -79,9 +79,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List the destinations and how they stand."""
-    if nothing_there(data):
-        if json:
-            print_json([])
+    if nothing_there(data, json=json):
         return
     with reached(data) as milonga:
         answer = rows(milonga, "listDestinations", {"removed": all_ or None}, ALL)

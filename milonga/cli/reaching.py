@@ -14,7 +14,7 @@ from milonga.api.problem import Problem
 from milonga.api.remote import Server, server_at
 from milonga.cli.choosing import Choice, chosen
 from milonga.cli.common import DATA, data_typed, fail, note, nothing_yet, told
-from milonga.cli.terminal import clean
+from milonga.cli.terminal import clean, print_json
 from milonga.facts.directory import must_exist
 from milonga.facts.rehearsal import Told
 from milonga.workspace.store import Workspace
@@ -89,9 +89,12 @@ def refuse(problem: Problem) -> NoReturn:
     fail(said)
 
 
-def nothing_there(data: Path) -> bool:
+def nothing_there(data: Path, *, json: bool) -> bool:
     """For listings: whether there is no workspace yet, which is told and no error. A server has one."""
-    return remote() is None and nothing_yet(data)
+    nothing = remote() is None and nothing_yet(data)
+    if nothing and json:
+        print_json([])
+    return nothing
 
 
 def say(answer: Answer) -> None:

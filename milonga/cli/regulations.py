@@ -13,7 +13,7 @@ from milonga.api.client import Reach, rows
 from milonga.cli.asking import runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
 from milonga.cli.reaching import reached
-from milonga.cli.terminal import Column, clean, many, print_json, print_table
+from milonga.cli.terminal import Column, clean, many, print_json, print_rows
 from milonga.facts.regulations import ids_in_json, ids_in_text
 from milonga.privacy.regulation import MOST_USERS, Kind
 from milonga.workspace.errors import UserError
@@ -113,15 +113,9 @@ def list_(
     """List regulations, the newest first."""
     with reached(data) as milonga:
         answer = rows(milonga, "listRegulations", {}, limit)
-    suppressed = answer.page["suppressed"]
-    if json:
-        print_json(answer.data)
-        return
-    if answer.data:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in answer.data])
-    else:
-        typer.echo("There are no regulations.")
-    typer.echo(f"Suppressed now: {suppressed:,}.")
+    print_rows(COLUMNS, answer.data, "There are no regulations.", json=json)
+    if not json:
+        typer.echo(f"Suppressed now: {answer.page['suppressed']:,}.")
 
 
 @app.command()

@@ -54,9 +54,7 @@ def add(name: Name, write_key: NewKey = None, data: DataOption = DATA, json: Jso
 @app.command("list")
 def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the sources with their write keys."""
-    if nothing_there(data):
-        if json:
-            print_json([])
+    if nothing_there(data, json=json):
         return
     with reached(data) as milonga:
         answer = rows(milonga, "listSources", {}, ALL)

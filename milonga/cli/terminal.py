@@ -8,8 +8,8 @@ import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 import typer
@@ -78,6 +78,21 @@ def print_table(columns: Sequence[Column | str], rows: Iterable[Sequence[str]]) 
     wanted = [Column(column) if isinstance(column, str) else column for column in columns]
     for line in lay_out(wanted, [[clean(cell) for cell in row] for row in rows], terminal_width()):
         typer.echo(line)
+
+
+def print_rows(columns: Sequence[Column | str], rows: Sequence[Mapping[str, Any]], nothing: str, *, json: bool) -> None:
+    """
+    What was listed, as a table of these fields, or all of it as JSON.
+
+    nothing  what is said if there are no rows
+    """
+    names = [column if isinstance(column, str) else column.name for column in columns]
+    if json:
+        print_json(rows)
+    elif rows:
+        print_table(columns, [[str(row[name] or "-") for name in names] for row in rows])
+    else:
+        typer.echo(nothing)
 
 
 def terminal_width() -> int | None:

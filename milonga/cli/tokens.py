@@ -7,7 +7,7 @@ import typer
 from milonga.api.client import rows
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
 from milonga.cli.reaching import nothing_there, reached
-from milonga.cli.terminal import print_json, print_table
+from milonga.cli.terminal import print_json, print_rows
 from milonga.workspace.roles import Role
 from milonga.workspace.tokens import MOST_TOKENS
 
@@ -19,20 +19,13 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the token: wh
 @app.command("list")
 def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the tokens: who may what, and what was not used for long. What they are is not kept."""
-    if nothing_there(data):
-        if json:
-            print_json([])
+    if nothing_there(data, json=json):
         return
     with reached(data) as milonga:
         found = rows(milonga, "listTokens", {}, MOST_TOKENS).data
     found.sort(key=lambda row: str(row["name"]).lower())
-    if json:
-        print_json(found)
-    elif found:
-        columns = ("name", "role", "begins", "createdAt", "createdBy", "endsAt", "usedAt")
-        print_table(columns, [[row[column] or "-" for column in columns] for row in found])
-    else:
-        typer.echo("There are no tokens. Create one: milonga tokens create NAME")
+    columns = ("name", "role", "begins", "createdAt", "createdBy", "endsAt", "usedAt")
+    print_rows(columns, found, "There are no tokens. Create one: milonga tokens create NAME", json=json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ import typer
 from milonga.api.client import rows
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, note
 from milonga.cli.reaching import nothing_there, reached, remote
-from milonga.cli.terminal import print_json, print_table
+from milonga.cli.terminal import print_json, print_rows
 from milonga.workspace.roles import Role
 from milonga.workspace.users import MOST_USERS
 
@@ -24,26 +24,19 @@ ConsoleOption = Annotated[
         "--console-url", envvar="MILONGA_CONSOLE_URL", metavar="URL", help="Under which people reach the console."
     ),
 ]
+NOBODY = "There are no users. `milonga serve` prints a link for the first one, or: milonga users add NAME"
 CONSOLE = "http://127.0.0.1:8081"  #: where `milonga serve` has it unless told
 
 
 @app.command("list")
 def list_(data: DataOption = DATA, json: JsonOption = False) -> None:
     """List the users."""
-    if nothing_there(data):
-        if json:
-            print_json([])
+    if nothing_there(data, json=json):
         return
     with reached(data) as milonga:
         found = rows(milonga, "listUsers", {}, MOST_USERS).data
     found.sort(key=lambda row: str(row["name"]).lower())
-    if json:
-        print_json(found)
-    elif found:
-        columns = ("name", "role", "state", "createdAt")
-        print_table(columns, [[row[column] for column in columns] for row in found])
-    else:
-        typer.echo("There are no users. `milonga serve` prints a link for the first one, or: milonga users add NAME")
+    print_rows(("name", "role", "state", "createdAt"), found, NOBODY, json=json)
 
 
 @app.command()
