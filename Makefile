@@ -15,9 +15,10 @@ WEB_READY := milonga/console/static/ready-$(call sum,$(WEB))
 BROWSER_READY := milonga/collector/cdn/assets/ready-$(call sum,$(BROWSER))
 ASSETS := $(BROWSER_READY) $(WEB_READY)
 
-# The cache is ours, so that HOME need not be writable.
-# Tests run side by side, one process for each core; JOBS=0 runs them one after the other, in one.
+# Tests run side by side, one process for each core; JOBS=0 runs them one after the other, in one. AGAIN=1: what fails is
+# run once more by itself (.ci/again.py).
 JOBS ?= auto
+# The cache is ours, so that HOME need not be writable.
 NPM_CI := npm ci --silent --no-audit --no-fund --cache "$(CURDIR)/.venv/npm"
 
 .PHONY: setup demo test check fix bench fuzz faults soak audit lock browser web
@@ -73,7 +74,7 @@ demo: setup $(ASSETS)
 
 test: setup $(NODE_READY) $(ASSETS)
 	$(BIN)/python -m tests.sdks.fetch
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS) $(if $(AGAIN),|| $(BIN)/python .ci/again.py $$?)
 
 $(NODE_READY):
 	cd tests/node && $(NPM_CI)
