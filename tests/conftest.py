@@ -1,9 +1,13 @@
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
+
+# Modules that tests share say as much as tests do of what they assert.
+pytest.register_assert_rewrite(*(f"tests.{one.stem}" for one in Path(__file__).parent.iterdir()))
 
 # Whoever runs the tests in the background has these ignored, and every process started here would inherit that.
 for number in (signal.SIGINT, signal.SIGHUP):

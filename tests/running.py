@@ -16,11 +16,16 @@ from typing import Any, Self
 PATIENCE = 60.0  #: seconds nothing here ever needs; beyond them a test fails
 
 
-def eventually(what: Callable[[], bool], says: str, seconds: float = PATIENCE) -> None:
-    """Poll until it is true."""
+def eventually(what: Callable[[], bool], says: str | Callable[[], str], seconds: float = PATIENCE) -> None:
+    """
+    Poll until it is true.
+
+    says  what never came true, or a function that finds out how far it came
+    """
     deadline = time.monotonic() + seconds
     while not what():
-        assert time.monotonic() < deadline, f"never came true: {says}"
+        if time.monotonic() > deadline:
+            raise AssertionError(f"never came true: {says if isinstance(says, str) else says()}")
         time.sleep(0.02)
 
 
@@ -54,7 +59,9 @@ class Milonga:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None and self._log.exists():  # pytest shows it beside what failed
+            print(f"--- the server's log\n{self.log_text()[-10_000:]}")
         if self._process is not None:
             self.stop()
 

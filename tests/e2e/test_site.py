@@ -37,6 +37,7 @@ def test_a_whole_visit_is_in_totango_and_went_to_no_other_host(
     with opened(tmp_path, way, cert if secure else None) as shop, Visitor(browser, shop) as ana:
         page = ana.page
         ana.signs_in()
+        until_known(ana, SUR)
         page.fill("[name=room]", "Sala Roja")
         page.click("text=Plan it")
         page.click("#rehearsals button >> nth=0")
@@ -49,6 +50,7 @@ def test_a_whole_visit_is_in_totango_and_went_to_no_other_host(
         page.check("[value=Canceled]")
         page.click("text=Change plan")
         page.select_option("#account", NORTE)
+        until_known(ana, NORTE)
         ana.goes_to("Calendar")
         ana.signs_out()
         ana.goes_to("Library")
@@ -76,9 +78,18 @@ def test_a_whole_visit_is_in_totango_and_went_to_no_other_host(
         assert ana.hosts == {shop.url.split("//")[1], shop.milonga.url.split("//")[1]}
         assert ana.errors == []
         # Anonymous pages at both ends, and the identify that came before its account was named.
-        ends = {"delivered": 19, "missing_group_id": 4}
+        again = sum(event["messageId"].startswith("again-") for event in shop.events())
+        ends = {"delivered": 17 + again, "missing_group_id": 4}
         ana.until(lambda: shop.ends() == ends, f"{ends}, and no more")
-        assert len(shop.events()) == 23
+        assert len(shop.events()) == 21 + again
+
+
+def until_known(visitor: Visitor, account: str) -> None:
+    """
+    Totango knows who she is in this account. A page that is left before that owes it to the next one, which tells it
+    two seconds after it has loaded: nobody here stays so long.
+    """
+    visitor.until(lambda: request(account, **ANA_HERSELF) in visitor.shop.sent(), f"{account} knows who she is")
 
 
 @pytest.mark.parametrize("way", [SNIPPET, BUNDLE], ids=["snippet", "npm"])

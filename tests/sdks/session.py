@@ -71,9 +71,16 @@ def check_held_in_any_order(totango: Receiving, account: str, expected: list[dic
 
 
 def all_held(totango: Receiving, account: str, expected: list[dict[str, str]]) -> list[dict[str, str]]:
-    eventually(lambda: len(held(totango, account)) >= len(expected), f"all of {account} delivered")
+    eventually(
+        lambda: len(held(totango, account)) >= len(expected),
+        lambda: f"all of {account} delivered; missing: {missing(expected, held(totango, account))}",
+    )
     assert not overlaps(seen for seen in totango.requests() if seen.params["sdr_o"] == account)
     return held(totango, account)
+
+
+def missing(expected: list[dict[str, str]], found: list[dict[str, str]]) -> list[dict[str, str]]:
+    return [one for one in expected if one not in found]
 
 
 def by_name(params: Iterable[dict[str, str]]) -> list[list[tuple[str, str]]]:

@@ -8,22 +8,28 @@ import com.segment.analytics.kotlin.core.utilities.InMemoryStorageProvider;
 import com.segment.analytics.kotlin.core.utilities.JsonUtils;
 import java.io.IOException;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import kotlin.Unit;
 
 /**
  * A session of Segment's own Kotlin SDK: Session HOST WRITE_KEY ACCOUNT EVENTS. It flushes once a second, as it does
  * by itself on a phone every 30, until its standard input ends.
+ *
+ * The SDK holds calls back until it has its settings, and loses what is called while it lets the held ones go
+ * (StartupQueue of its core). So all but the first call are made once that one has come through.
  */
 public class Session {
-  public static void main(String[] words) throws IOException {
+  public static void main(String[] words) throws IOException, InterruptedException {
     var host = words[0] + "/v1";
     var configuration = new ConfigurationBuilder(words[1]).setApiHost(host).setCdnHost(host).setFlushAt(100)
         .setFlushInterval(1)
         .setApplication("Milonga tests").build();
     configuration.setStorageProvider(new InMemoryStorageProvider());
     var analytics = new JavaAnalytics(configuration);
-    analytics.add(new Account(words[2]));
+    var account = new Account(words[2]);
+    analytics.add(account);
     analytics.identify("ada", Map.of("name", "Ada"));
+    account.cameThrough.await();
     analytics.group(words[2], Map.of("name", "Acme", "plan", "Paying"));
     analytics.screen("Index", Map.of(), "Docs");
     analytics.track("Report exported", Map.of("category", "Reports"));
@@ -38,6 +44,7 @@ public class Session {
   /** Puts the account into the context of every event, as docs/compatibility.md advises. */
   static class Account implements Plugin {
     private final String account;
+    private final CountDownLatch cameThrough = new CountDownLatch(1);
     private Analytics analytics;
 
     Account(String account) {
@@ -50,6 +57,7 @@ public class Session {
         JsonUtils.set(context, "groupId", account);
         return Unit.INSTANCE;
       }));
+      cameThrough.countDown();
       return event;
     }
 
