@@ -13,6 +13,9 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
+from tests.commands import Done
+from tests.commands import milonga as command
+
 PATIENCE = 60.0  #: seconds nothing here ever needs; beyond them a test fails
 
 
@@ -188,9 +191,15 @@ class Milonga:
     def log_text(self) -> str:
         return self._log.read_text()
 
-    def run(self, *words: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """A command on this data directory."""
-        return subprocess.run(
+    def run(self, *words: str, text: str | None = None) -> Done:
+        """A command on this data directory: in this process, but where it shall find what the server finds."""
+        if self._environment:
+            return self.run_apart(*words, text=text)
+        return command(*words, "--data", str(self.data), text=text)
+
+    def run_apart(self, *words: str, text: str | None = None) -> Done:
+        """The same in a process of its own."""
+        done = subprocess.run(
             [sys.executable, "-m", "milonga", *words, "--data", str(self.data)],
             capture_output=True,
             text=True,
@@ -199,6 +208,7 @@ class Milonga:
             check=False,
             env={**os.environ, **self._environment},
         )
+        return Done(done.returncode, done.stdout, done.stderr)
 
     def say(self, *words: str) -> str:
         """A command that must succeed; what it printed."""

@@ -14,7 +14,7 @@ from milonga.eventlog.writer import SealAt
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import milonga
+from tests.commands import milonga
 from tests.delivery import paper
 from tests.running import eventually
 

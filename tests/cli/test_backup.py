@@ -13,7 +13,7 @@ from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.segment import list_segments
 from milonga.workspace.store import Workspace
 from tests.cli.filled import EVENTS, HUSH, SEGMENT, content, run
-from tests.cli.test_sources import milonga
+from tests.commands import milonga
 
 
 @pytest.mark.parametrize("name", ["copy", "copy.tar"])

@@ -24,7 +24,7 @@ from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.database import UNFINISHED as PLACEHOLDER
 from milonga.workspace.store import Workspace
 from tests.cli.filled import EVENTS, content, letter, outcome, run
-from tests.cli.test_sources import in_a_process
+from tests.commands import in_a_process
 from tests.running import eventually
 
 # What a kill leaves

@@ -14,7 +14,7 @@ import pytest
 
 from milonga.eventlog.segment import path_of
 from tests.cli.filled import EVENTS
-from tests.cli.test_sources import milonga
+from tests.commands import milonga
 
 PAGE = 16384
 

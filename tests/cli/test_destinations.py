@@ -8,7 +8,7 @@ import pytest
 
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import asked, in_a_process, milonga
+from tests.commands import asked, in_a_process, milonga
 
 HUSH = "hush-hush-4711"
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
 from milonga.api.remote import BadAddress, server_at
-from milonga.cli.main import made_for
 from milonga.workspace.roles import Role
 from tests.api.conftest import fill
 from tests.api.serving import Served, served
 from tests.cli.filled import EVENTS
+from tests.commands import Done, milonga
 
 TRACKING = "https://events.example.com:8443"  #: where the server elsewhere takes events
 
@@ -30,16 +29,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield found
 
 
-def run(*words: str, env: dict[str, str | None] | None = None, text: str | None = None) -> tuple[int, str, str]:
-    """Exit status, stdout, stderr."""
-    clean: dict[str, str | None] = dict.fromkeys(("MILONGA_URL", "MILONGA_TOKEN", "MILONGA_TOKEN_FILE", "MILONGA_DATA"))
-    done = CliRunner().invoke(made_for(words), words, env={**clean, **(env or {})}, input=text)
-    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
-def elsewhere(there: Served, *words: str, role: Role = Role.administrator) -> tuple[int, str, str]:
-    return run(*words, env={"MILONGA_URL": there.url, "MILONGA_TOKEN": there.tokens[role]})
+def elsewhere(there: Served, *words: str, role: Role = Role.administrator) -> Done:
+    return milonga(*words, env={"MILONGA_URL": there.url, "MILONGA_TOKEN": there.tokens[role]})
 
 
 @pytest.mark.parametrize(
@@ -86,7 +77,7 @@ def elsewhere(there: Served, *words: str, role: Role = Role.administrator) -> tu
 @pytest.mark.parametrize("form", ["words", "json"])
 def test_a_command_says_the_same_of_a_server_elsewhere(words: str, form: str, there: Served) -> None:
     given = [*words.split(), *(["--json"] if form == "json" else [])]
-    here = run(*given, "--data", str(there.data))
+    here = milonga(*given, "--data", str(there.data))
     assert elsewhere(there, *given) == here
     if form == "json" and not here[0] and "tail" not in given:
         assert json.loads(here[1]) is not None
@@ -99,12 +90,12 @@ def as_data(text: str) -> list[Any]:
 def test_dead_letters_are_taken_away_from_elsewhere_as_they_are_from_here(there: Served) -> None:
     for words in ("", "--code http_400 --destination totango", "--account nobody", "--destination nobody"):
         given = ["dead", "export", *words.split()]
-        code, out, err = run(*given, "--data", str(there.data))
+        code, out, err = milonga(*given, "--data", str(there.data))
         told = elsewhere(there, *given)
         assert (told[0], as_data(told[1]), told[2]) == (code, as_data(out), err)
         assert (
             elsewhere(there, *given, "--format", "csv")[1].splitlines()[:1]
-            == (run(*given, "--format", "csv", "--data", str(there.data))[1].splitlines()[:1])
+            == (milonga(*given, "--format", "csv", "--data", str(there.data))[1].splitlines()[:1])
         )
     rows = list(csv.DictReader(io.StringIO(elsewhere(there, "dead", "export", "--format", "csv")[1])))
     assert [json.loads(row["event"])["n"] for row in rows] == [EVENTS - 1, EVENTS]
@@ -116,7 +107,7 @@ def test_set_up_names_the_address_of_the_server_that_was_asked(there: Served) ->
         assert code == 0, err
         assert TRACKING.removeprefix("https://") in out
         assert "8080" not in out + err
-    assert "http://127.0.0.1:8080" in run("sources", "setup", "web", "--data", str(there.data))[1]
+    assert "http://127.0.0.1:8080" in milonga("sources", "setup", "web", "--data", str(there.data))[1]
 
 
 def test_changes_are_made_elsewhere_under_the_name_of_the_token(there: Served) -> None:
@@ -149,7 +140,7 @@ def test_changes_are_made_elsewhere_under_the_name_of_the_token(there: Served) -
 def test_a_required_setting_that_is_missing_is_told_with_what_to_type(there: Served) -> None:
     words = ("destinations", "add", "totango", "--source", "web", "--name", "third")
     code, _, err = elsewhere(there, *words)
-    assert (code, err) == run(*words, "--data", str(there.data))[::2]
+    assert (code, err) == milonga(*words, "--data", str(there.data))[::2]
     assert "--set serviceId=..." in err
 
 
@@ -161,7 +152,7 @@ def test_a_role_that_is_not_enough_is_told(there: Served) -> None:
 
 def test_without_a_good_token_it_says_where_one_is_taken_from(there: Served) -> None:
     for env in ({}, {"MILONGA_TOKEN": "mlg_nonsense"}):
-        code, _, err = run("--server", there.url, "sources", "list", env=dict(env))
+        code, _, err = milonga("--server", there.url, "sources", "list", env=dict(env))
         assert code == 1
         assert "MILONGA_TOKEN or --token-file" in err
 
@@ -169,35 +160,35 @@ def test_without_a_good_token_it_says_where_one_is_taken_from(there: Served) -> 
 def test_a_token_is_read_from_a_file(there: Served, tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(there.tokens[Role.viewer] + "\n")
-    code, out, err = run("--server", there.url, "--token-file", str(file), "sources", "list", "--json")
+    code, out, err = milonga("--server", there.url, "--token-file", str(file), "sources", "list", "--json")
     assert (code, err) == (0, "")
     assert "web" in [one["name"] for one in json.loads(out)]
-    assert run("--server", there.url, "--token-file", str(tmp_path / "none"), "sources", "list")[0] == 2
+    assert milonga("--server", there.url, "--token-file", str(tmp_path / "none"), "sources", "list")[0] == 2
 
 
 def test_a_data_directory_that_is_named_comes_before_a_server_of_the_environment(there: Served, tmp_path: Path) -> None:
     env: dict[str, str | None] = {"MILONGA_URL": "http://127.0.0.1:1"}
-    assert run("sources", "list", "--data", str(there.data), env=env)[0] == 0
-    assert run("--server", there.url, "sources", "list", "--data", str(there.data))[0] == 2
+    assert milonga("sources", "list", "--data", str(there.data), env=env)[0] == 0
+    assert milonga("--server", there.url, "sources", "list", "--data", str(there.data))[0] == 2
 
 
 @pytest.mark.parametrize(
     "words", ["serve", "demo", "check", "backup x", "restore x", "translate totango", "fake totango"]
 )
 def test_what_is_done_here_only_is_told_kindly(words: str) -> None:
-    code, _, err = run("--server", "https://milonga.example", *words.split())
+    code, _, err = milonga("--server", "https://milonga.example", *words.split())
     assert code == 1
     assert "leave --server out" in err
 
 
 def test_a_server_that_is_not_there_is_told_in_words(there: Served) -> None:
-    code, _, err = run("--server", "http://127.0.0.1:1", "sources", "list")
+    code, _, err = milonga("--server", "http://127.0.0.1:1", "sources", "list")
     assert code == 1
     assert "cannot be reached" in err
-    code, _, err = run("--server", f"https://127.0.0.1:{there.port}", "sources", "list")
+    code, _, err = milonga("--server", f"https://127.0.0.1:{there.port}", "sources", "list")
     assert code == 1
     assert "cannot be reached" in err
-    code, _, err = run("--server", f"{there.url}/elsewhere", "sources", "list")
+    code, _, err = milonga("--server", f"{there.url}/elsewhere", "sources", "list")
     assert code == 1
     assert "is no API of Milonga's" in err
 

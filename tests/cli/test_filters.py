@@ -7,7 +7,7 @@ import pytest
 
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import asked, in_a_process, milonga
+from tests.commands import asked, in_a_process, milonga
 
 EVENT = {"type": "track", "messageId": "m-1", "event": "Test", "userId": "u", "properties": {"email": "a@b", "n": "x"}}
 

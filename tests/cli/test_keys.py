@@ -7,7 +7,7 @@ import pytest
 from milonga.facts.keys import in_words, key_warnings, span
 from milonga.workspace.keys import WriteKey
 from milonga.workspace.roles import Role
-from tests.cli.test_sources import asked, in_a_process, milonga
+from tests.commands import asked, in_a_process, milonga
 
 HOUR, DAY = 3_600_000, 86_400_000
 

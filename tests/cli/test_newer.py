@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tests.cli.test_sources import in_a_process, milonga
+from tests.commands import in_a_process, milonga
 from tests.running import Client, Milonga, eventually, track
 
 KINDS: Mapping[str, str] = {

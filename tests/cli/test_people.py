@@ -9,7 +9,7 @@ from milonga.workspace.errors import UserError
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.cli.filled import run
-from tests.cli.test_sources import asked, milonga
+from tests.commands import asked, milonga
 
 WORD = "$argon2id$of-a-password"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from milonga.privacy.regulation import MOST_USERS
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import milonga
+from tests.commands import milonga
 
 
 def test_without_a_server_it_is_written_down_and_said_so(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.cli.filled import HUSH, outcome
-from tests.cli.test_sources import asked, milonga
+from tests.commands import asked, milonga
 from tests.delivery import paper
 
 T = 1_709_640_000_000  #: 2024-03-05T12:00:00Z, when the first event arrived; one more each second

@@ -1,61 +1,19 @@
 """`milonga sources`, as a person and a script use it."""
 
 import json
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import apsw
 import pytest
-from typer.testing import CliRunner
 
-from milonga.cli import main
 from milonga.cli.showing import text
 from milonga.facts import setup
 from milonga.workspace.model import SourceSettings
 from milonga.workspace.settings import fields_of
+from tests.commands import asked, in_a_process, milonga
 
 ROOT = Path(__file__).parents[2]
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def milonga(*words: str, env: Mapping[str, str] | None = None) -> Done:
-    """In this process, which is ten times quicker; `in_a_process` is the real thing."""
-    clean: dict[str, str | None] = {name: None for name in os.environ if name.startswith("MILONGA_")}
-    result = CliRunner().invoke(main.made(main.COMMANDS), words, env={**clean, **(env or {})}, prog_name="milonga")
-    if result.exception is not None and not isinstance(result.exception, SystemExit):
-        raise result.exception
-    return Done(result.exit_code, result.stdout, result.stderr)
-
-
-def in_a_process(*words: str, text: str | None = None, stdin: int | None = None) -> Done:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MILONGA_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "milonga", *words],
-        input=text,
-        stdin=subprocess.DEVNULL if text is None and stdin is None else stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=clean,
-    )
-    return Done(done.returncode, done.stdout, done.stderr)
-
-
-def asked(*words: str) -> Any:
-    done = milonga(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def test_a_source_is_added_listed_and_removed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from milonga.destinations.totango.fake import pretend
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import asked, milonga
+from tests.commands import asked, milonga
 from tests.receiving import Receiving
 
 HUSH = "hush-hush-4711"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import asked, in_a_process, milonga
+from tests.commands import asked, in_a_process, milonga
 
 HUSH = "hush-hush-4711"
 SERVICE = ("--set", "serviceId=SP-1-1")

@@ -5,8 +5,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_sources import Done
-from tests.cli.test_sources import milonga as command
+from tests.commands import Done
+from tests.commands import milonga as command
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving
 from tests.running import PATIENCE, Client, Milonga, eventually, track

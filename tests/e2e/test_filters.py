@@ -3,8 +3,8 @@
 from itertools import count
 from typing import Any
 
-from tests.cli.test_sources import asked
-from tests.cli.test_sources import milonga as command
+from tests.commands import asked
+from tests.commands import milonga as command
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving
 from tests.running import Client, Milonga, eventually, track

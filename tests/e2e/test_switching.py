@@ -91,7 +91,7 @@ def test_a_new_write_key_lets_in_at_once_and_a_removed_one_no_longer(milonga: Mi
 
 
 def test_a_second_server_refuses_and_names_the_first(milonga: Milonga) -> None:
-    second = milonga.run("serve", "--port", "0")
+    second = milonga.run_apart("serve", "--port", "0")
     assert second.returncode == 1
     assert str(milonga.pid) in second.stderr
 

@@ -7,8 +7,6 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_sources import Done
-from tests.cli.test_sources import milonga as in_this_process
 from tests.e2e.conftest import KEY
 from tests.receiving import Receiving
 from tests.running import Client, Milonga, eventually, track
@@ -19,11 +17,6 @@ DOCS = Path(__file__).parent.parent.parent / "docs"
 def send(milonga: Milonga, *events: dict[str, Any], key: str = KEY) -> None:
     with Client(milonga.port, key) as client:
         client.send(list(events))
-
-
-def quick(milonga: Milonga, *words: str) -> Done:
-    """A command without a process of its own, where a test asks many."""
-    return in_this_process(*words, "--data", str(milonga.data))
 
 
 def test_explain_tells_why_an_account_is_silent(milonga: Milonga) -> None:
@@ -132,16 +125,16 @@ def test_an_event_that_is_not_there_is_said_so_in_words(milonga: Milonga) -> Non
     assert done.returncode == 1
     assert "nobody-sent-this" in done.stderr
     for words in (("explain", "x"), ("events", "show", "x"), ("dead", "show", "x"), ("explain", "--user", "x")):
-        nothing = quick(milonga, *words, "--json")
+        nothing = milonga.run(*words, "--json")
         assert (nothing.returncode, nothing.stdout.strip()) == (1, "[]")
         assert nothing.stderr
     assert milonga.run("explain").returncode == 2
     for words in (("explain", "--account", ""), ("explain", "--user", " "), ("explain", ""), ("events", "show", "")):
-        empty = quick(milonga, *words)
+        empty = milonga.run(*words)
         assert (empty.returncode, empty.stdout) == (2, "")
         assert "It is empty. Name an id." in empty.stderr
     for option in ("--account", "--user", "--message-id"):
-        assert quick(milonga, "events", "list", option, "").returncode == 2
+        assert milonga.run("events", "list", option, "").returncode == 2
 
 
 def test_an_event_that_was_discarded_is_explained_as_such(milonga: Milonga) -> None:
@@ -152,13 +145,13 @@ def test_an_event_that_was_discarded_is_explained_as_such(milonga: Milonga) -> N
         done.stderr
     )
     assert "`milonga events discarded` shows it." in done.stderr
-    other = quick(milonga, "explain", "m-")
+    other = milonga.run("explain", "m-")
     assert "Discarded as they came: 2 (" in other.stderr
     assert "It was discarded" not in other.stderr
     send(milonga, *({"type": "track", "event": f"no ids {n}"} for n in range(30)))
-    hinted = quick(milonga, "explain", "m-2").stderr
+    hinted = milonga.run("explain", "m-2").stderr
     (limit,) = re.findall(r"events discarded --limit (\d+)`", hinted)
-    shown = json.loads(quick(milonga, "events", "discarded", "--limit", limit, "--json").stdout)["newest"]
+    shown = json.loads(milonga.run("events", "discarded", "--limit", limit, "--json").stdout)["newest"]
     assert "m-2" in shown[-1]["excerpt"]
 
 
@@ -274,7 +267,7 @@ def test_events_are_found_by_what_they_are(milonga: Milonga) -> None:
     send(milonga, {**track(50, "u0", "a0"), "type": "page", "name": "Blog"}, key="k-app")
 
     def found(*words: str) -> list[str]:
-        return [row["messageId"] for row in json.loads(quick(milonga, "events", "list", *words, "--json").stdout)]
+        return [row["messageId"] for row in json.loads(milonga.run("events", "list", *words, "--json").stdout)]
 
     assert found("--type", "page") == ["m-50"]
     assert found("--name", "e-3") == ["m-3"]
@@ -285,13 +278,13 @@ def test_events_are_found_by_what_they_are(milonga: Milonga) -> None:
     assert found("--no-account") == []
     tailed = milonga.say("events", "tail", "--account", "a1", "--limit", "2").splitlines()
     assert [line.split()[-1] for line in tailed] == ["m-7", "m-10"]
-    done = quick(milonga, "events", "list", "--name", "e-0", "--scan", "5", "--json")
+    done = milonga.run("events", "list", "--name", "e-0", "--scan", "5", "--json")
     assert (done.returncode, done.stdout.strip()) == (0, "[]")
     assert "Only the newest 5 events were looked through, back to 2" in done.stderr
-    assert quick(milonga, "events", "list", "--name", "e-0", "--scan", "50").stderr == ""
-    assert quick(milonga, "events", "list", "--type", "nonsense").returncode == 2
-    assert quick(milonga, "events", "list", "--account", "a", "--no-account").returncode == 2
-    assert "milonga sources list" in quick(milonga, "events", "list", "--source", "nowhere").stderr
+    assert milonga.run("events", "list", "--name", "e-0", "--scan", "50").stderr == ""
+    assert milonga.run("events", "list", "--type", "nonsense").returncode == 2
+    assert milonga.run("events", "list", "--account", "a", "--no-account").returncode == 2
+    assert "milonga sources list" in milonga.run("events", "list", "--source", "nowhere").stderr
 
 
 def test_duplicates_and_discards_are_counted_for_each_source(milonga: Milonga) -> None:
@@ -336,7 +329,7 @@ def test_nothing_an_event_says_reaches_a_terminal_raw(milonga: Milonga, totango:
         ),
         *(("explain", "m-2", "--json"), ("explain", "--account", HOSTILE, "--summary")),
     ):
-        said = quick(milonga, *words).stdout
+        said = milonga.run(*words).stdout
         assert said
         raw = {sign for sign in said if not sign.isprintable()} - {"\n"}
         assert raw == set(), (words, raw)
@@ -344,7 +337,7 @@ def test_nothing_an_event_says_reaches_a_terminal_raw(milonga: Milonga, totango:
         if "--json" in words[-1:]:
             assert [json.loads(line) for line in said.splitlines()] if "tail" in words else json.loads(said)
     for words in (("explain", f"x{HOSTILE}"), ("dead", "show", f"x{HOSTILE}"), ("explain", "--user", f"x{HOSTILE}")):
-        said = quick(milonga, *words).stderr
+        said = milonga.run(*words).stderr
         assert {sign for sign in said if not sign.isprintable()} <= {"\n"}, said
 
 

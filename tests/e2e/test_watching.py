@@ -106,9 +106,9 @@ def test_a_pause_is_posted_once_and_its_end_once_also_over_a_restart(tmp_path: P
 def test_a_port_that_is_taken_and_an_address_that_is_none_are_refused_in_words(tmp_path: Path) -> None:
     with Receiving(pretend) as other, Milonga(tmp_path / "data") as milonga:
         port = other.url.rsplit(":", 1)[1]
-        taken = milonga.run("serve", "--port", "0", "--metrics-port", port)
+        taken = milonga.run_apart("serve", "--port", "0", "--metrics-port", port)
         assert (taken.returncode, "--metrics-port" in taken.stderr) == (1, True), taken.stderr
-        wrong = milonga.run("serve", "--port", "0", "--alert-url", "ftp://x/secret-part")
+        wrong = milonga.run_apart("serve", "--port", "0", "--alert-url", "ftp://x/secret-part")
         assert wrong.returncode == 1
         assert "--alert-url" in wrong.stderr
         assert "secret-part" not in wrong.stderr

@@ -14,7 +14,7 @@ from milonga.filters.gate import NO_CONSENT, NOT_MEANT
 from milonga.filters.scan import FUNCTIONS, METHODS, ROOTS
 from milonga.identity.account import read_unstamped
 from milonga.workspace.store import Workspace
-from tests.cli.test_sources import milonga
+from tests.commands import milonga
 
 PAGE = (Path(__file__).parents[2] / "docs" / "filters.md").read_text()
 ACME = {"context": {"groupId": "acme"}}
