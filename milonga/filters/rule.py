@@ -42,7 +42,7 @@ class Filter(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_f
     fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """ValueError says what is wrong. The condition itself is looked at by milonga.filters.checking only."""
+        """ValueError says what is wrong. The condition itself is looked at by milonga.filters.chain only."""
         if not _NAME.fullmatch(self.name):
             raise ValueError(
                 f"{self.name[:60]!r} is no name for a filter: 1 to 40 small letters, digits, '-' and '_', such as "

@@ -39,7 +39,7 @@ class Scene(Struct, frozen=True):
         return time.monotonic() - since
 
     def judge(self, report: Report, load: Load, **options: Any) -> Report:
-        """The load has ended: what is wrong goes into the report. See milonga.faults.verdict."""
+        """The load has ended: what is wrong goes into the report. See tests.faults.verdict."""
         judge(report, self.milonga.data, load, {"totango": self.totango}, **options)
         return report
 
