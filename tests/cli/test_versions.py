@@ -10,7 +10,7 @@ import pytest
 from milonga import __version__
 from milonga.api.problem import VERSION
 from tests.answering import answering
-from tests.cli.test_elsewhere import run
+from tests.commands import milonga
 
 OLD = "0.0.7"
 
@@ -51,7 +51,7 @@ def older() -> Iterator[Older]:
 
 
 def said(older: Older, words: str) -> tuple[int, str]:
-    code, _, err = run(*words.split(), env={"MILONGA_URL": f"http://127.0.0.1:{older.server_address[1]}"})
+    code, _, err = milonga(*words.split(), env={"MILONGA_URL": f"http://127.0.0.1:{older.server_address[1]}"})
     assert "Traceback" not in err
     return code, err
 
