@@ -39,12 +39,16 @@ def at(facts: Facts, position: Position) -> Stored | Damaged | None:
 
 
 def discarded(facts: Facts, message_id: str) -> tuple[int, Discard] | None:
-    """A sample of what was not accepted that names this id, and the how many-th newest it is."""
+    """
+    A sample of what was not accepted that names this id, and how many newest ones a page must have to show it: pages
+    end between two milliseconds.
+    """
     forms = {json.dumps(message_id, ensure_ascii=ascii_).encode(errors="replace") for ascii_ in (True, False)}
     named = re.compile(rb'"messageId"\s*:\s*(?:%b)' % b"|".join(map(re.escape, forms)))
-    for number, one in enumerate(facts.log.discards(MOST_DISCARDS), 1):
+    newest = facts.log.discards(MOST_DISCARDS)
+    for one in newest:
         if named.search(one.excerpt):
-            return number, one
+            return sum(other.at >= one.at for other in newest), one
     return None
 
 
