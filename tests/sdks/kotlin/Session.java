@@ -1,32 +1,38 @@
 import com.segment.analytics.kotlin.core.Analytics;
 import com.segment.analytics.kotlin.core.BaseEvent;
 import com.segment.analytics.kotlin.core.Settings;
-import com.segment.analytics.kotlin.core.TrackEvent;
 import com.segment.analytics.kotlin.core.compat.ConfigurationBuilder;
 import com.segment.analytics.kotlin.core.compat.JavaAnalytics;
 import com.segment.analytics.kotlin.core.platform.Plugin;
+import com.segment.analytics.kotlin.core.platform.plugins.StartupQueue;
 import com.segment.analytics.kotlin.core.utilities.InMemoryStorageProvider;
 import com.segment.analytics.kotlin.core.utilities.JsonUtils;
 import java.io.IOException;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.Semaphore;
-import java.util.concurrent.TimeUnit;
 import kotlin.Unit;
 
 /**
  * A session of Segment's own Kotlin SDK: Session HOST WRITE_KEY ACCOUNT EVENTS. It flushes once a second, as it does
  * by itself on a phone every 30, until its standard input ends.
  *
- * On a busy machine the SDK may lose calls while it starts, and may even never start: news of its own state overtake
- * one another, and the last one says that its settings are still to come (StartupQueue of its core). So it is sounded
- * first, by calls that go nowhere, and started anew if it is deaf.
+ * On a busy machine the SDK loses calls while it starts, and may even never start: its StartupQueue holds calls back
+ * until there are settings, but news of that overtake one another, and what comes while the queue is emptied is lost. So
+ * here the settings are waited for, and nothing is held back.
  */
 public class Session {
-  private static final String SOUNDING = "is anybody there?";
-
   public static void main(String[] words) throws IOException, InterruptedException {
-    var analytics = started(words);
+    var host = words[0] + "/v1";
+    var configuration = new ConfigurationBuilder(words[1]).setApiHost(host).setCdnHost(host).setFlushAt(100)
+        .setFlushInterval(1)
+        .setApplication("Milonga tests").build();
+    configuration.setStorageProvider(new InMemoryStorageProvider());
+    var analytics = new JavaAnalytics(configuration);
+    var settled = new Settled();
+    analytics.add(new Account(words[2]));
+    analytics.add(settled);
+    settled.await();
+    analytics.remove(analytics.find(StartupQueue.class));
     analytics.identify("ada", Map.of("name", "Ada"));
     analytics.group(words[2], Map.of("name", "Acme", "plan", "Paying"));
     analytics.screen("Index", Map.of(), "Docs");
@@ -39,26 +45,53 @@ public class Session {
     System.exit(0);
   }
 
-  static JavaAnalytics started(String[] words) throws InterruptedException {
-    var host = words[0] + "/v1";
-    while (true) {
-      var configuration = new ConfigurationBuilder(words[1]).setApiHost(host).setCdnHost(host).setFlushAt(100)
-          .setFlushInterval(1)
-          .setApplication("Milonga tests").build();
-      configuration.setStorageProvider(new InMemoryStorageProvider());
-      var analytics = new JavaAnalytics(configuration);
-      var account = new Account(words[2]);
-      analytics.add(account);
-      if (account.hears(analytics)) {
-        return analytics;
+  /** Told of the settings behind everything else that wants them. */
+  static class Settled implements Plugin {
+    private final CountDownLatch there = new CountDownLatch(1);
+    private Analytics analytics;
+
+    void await() throws InterruptedException {
+      there.await();
+    }
+
+    @Override
+    public BaseEvent execute(BaseEvent event) {
+      return event;
+    }
+
+    @Override
+    public Type getType() {
+      return Type.After;
+    }
+
+    @Override
+    public Analytics getAnalytics() {
+      return analytics;
+    }
+
+    @Override
+    public void setAnalytics(Analytics analytics) {
+      this.analytics = analytics;
+    }
+
+    @Override
+    public void setup(Analytics analytics) {
+      this.analytics = analytics;
+    }
+
+    @Override
+    public void update(Settings settings, UpdateType type) {
+      if (settings.getIntegrations().containsKey("Segment.io")) {
+        there.countDown();
       }
     }
+
+    @Override
+    public void shutdown() {}
   }
 
   /** Puts the account into the context of every event, as docs/compatibility.md advises. */
   static class Account implements Plugin {
-    private final CountDownLatch told = new CountDownLatch(1);
-    private final Semaphore heard = new Semaphore(0);
     private final String account;
     private Analytics analytics;
 
@@ -66,25 +99,8 @@ public class Session {
       this.account = account;
     }
 
-    /** Whether several calls in a row come through. The first may have to wait for the settings. */
-    boolean hears(JavaAnalytics sounded) throws InterruptedException {
-      told.await();
-      for (int seconds : new int[] {10, 2, 2, 2, 2}) {
-        sounded.track(SOUNDING);
-        if (!heard.tryAcquire(seconds, TimeUnit.SECONDS)) {
-          return false;
-        }
-        Thread.sleep(50);
-      }
-      return true;
-    }
-
     @Override
     public BaseEvent execute(BaseEvent event) {
-      if (event instanceof TrackEvent track && track.getEvent().equals(SOUNDING)) {
-        heard.release();
-        return null;
-      }
       event.setContext(JsonUtils.updateJsonObject(event.getContext(), context -> {
         JsonUtils.set(context, "groupId", account);
         return Unit.INSTANCE;
@@ -113,9 +129,7 @@ public class Session {
     }
 
     @Override
-    public void update(Settings settings, UpdateType type) {
-      told.countDown();
-    }
+    public void update(Settings settings, UpdateType type) {}
 
     @Override
     public void shutdown() {}
