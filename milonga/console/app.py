@@ -14,7 +14,7 @@ import anyio.to_thread
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
@@ -136,8 +136,12 @@ def _endpoint(
                     visit.form = await request.form(max_files=0, max_fields=MOST_FIELDS, max_part_size=1_500_000)
             except TimeoutError:
                 return _problem(visit, 408, "This form did not arrive in time. Send it again.")
-            except (TooMuch, MultiPartException):
+            except TooMuch:
                 return _problem(visit, 413, "That is too much for one form. Send less of it.")
+            except HTTPException as error:  # what Starlette makes of a form that it cannot, or will not, read
+                return _problem(
+                    visit, 400, f"This form cannot be read: {error.detail.rstrip('.')}. Load the page again."
+                )
             except ClientDisconnect:
                 return Response(status_code=400)
             # A page for strangers acts for no session, whether there is one or not: Guard saw that it is ours.

@@ -42,7 +42,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        if not self._knows(headers.get("host", "")):
+        if len(headers.getlist("host")) != 1 or not self._knows(headers.get("host", "")):
             words = "Milonga's console does not answer to this name. Start it with --console-url if it is right.\n"
             await PlainTextResponse(words, 421)(scope, receive, self._telling(send))
             return

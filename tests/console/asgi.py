@@ -28,9 +28,15 @@ async def ask(
     form: Mapping[str, str] | None = None,
     headers: Mapping[str, str] = {},
     scheme: str = "http",
+    body: bytes | None = None,
+    also: tuple[tuple[str, str], ...] = (),
 ) -> Got:
-    """headers: beside Host, which is localhost unless it is one of them"""
-    body = b"" if form is None else urlencode(form).encode()
+    """
+    headers  beside Host, which is localhost unless it is one of them
+    body     in place of the form
+    also     headers that come a second time
+    """
+    sends = (b"" if form is None else urlencode(form).encode()) if body is None else body
     sent = {"host": "localhost"} | ({} if form is None else {"content-type": "application/x-www-form-urlencoded"})
     sent |= {name.lower(): value for name, value in headers.items()}
     path, _, query = path.partition("?")
@@ -40,13 +46,13 @@ async def ask(
         "scheme": scheme,
         "path": path,
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in (*sent.items(), *also)],
         "client": ("127.0.0.1", 1),
     }
     answered: list[Any] = []
 
     async def receive() -> Any:
-        return {"type": "http.request", "body": body, "more_body": False}
+        return {"type": "http.request", "body": sends, "more_body": False}
 
     async def send(message: Any) -> None:
         answered.append(message)

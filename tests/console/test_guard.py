@@ -75,3 +75,26 @@ def test_forms_of_another_encoding_are_not_read(console: Starlette, charset: str
     kind = f"multipart/form-data; charset={charset}; boundary=x"
     answer = posted(console, {"Host": PUBLIC, "Content-Type": kind})
     assert (answer.status, "UTF-8" in answer.text) == (415, True)
+
+
+def test_two_hosts_are_none(console: Starlette) -> None:
+    answer = asyncio.run(ask(console, "GET", "/login", headers={"Host": PUBLIC}, also=(("host", "evil.example"),)))
+    assert answer.status == 421
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "says"),
+    [
+        ("multipart/form-data", b"x", "Missing boundary"),
+        ("application/x-www-form-urlencoded", b"&".join([b"a=b"] * 2_001), "Too many fields"),
+        ("application/x-www-form-urlencoded", b"a=" + b"b" * 2_100_000, "too much for one form"),
+    ],
+)
+def test_a_form_that_is_none_or_too_long_is_told_on_a_page(
+    console: Starlette, kind: str, body: bytes, says: str
+) -> None:
+    headers = {"Host": PUBLIC, "Content-Type": kind}
+    answer = asyncio.run(ask(console, "POST", "/login", headers=headers, body=body))
+    assert answer.status in (400, 413)
+    assert says in answer.text
+    assert "<html" in answer.text
