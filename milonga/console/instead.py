@@ -80,6 +80,7 @@ _DOORS: Final = tuple(
         (r"replay --overwrite", _fixed("a replay that overwrites", "/replays/new")),
         (r"replay", _fixed("a replay", "/replays/new")),
         (r"replays resume (?P<name>\d+)", _named("resume it", "/replays")),
+        (r"dead list(?: .*)?", _fixed("the list of dead letters", "/problems/dead")),
         (r"dead resend", _fixed("resend", "/problems/dead")),
         (r"dead resend (?P<id>.+)", _about("resend it", "/problems/dead", "messageId")),
         (r"dead discard (?P<id>.+)", _about("discard it", "/problems/dead", "messageId")),

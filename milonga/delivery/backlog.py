@@ -44,7 +44,8 @@ class Backlog:
             self._most = Waited(minute, waiting, age)
         else:
             self._most = Waited(minute, max(waiting, last.waiting), max(age, last.age))
-            if self._most == self._told or 0 <= now - self._told_at < WRITE_AGAIN:
+            begins = self._told.waiting == 0 and self._most.waiting > 0
+            if self._most == self._told or (not begins and 0 <= now - self._told_at < WRITE_AGAIN):
                 return found
         self._told, self._told_at = self._most, now
         return [*found, self._most]

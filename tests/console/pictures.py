@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import apsw
 from playwright.sync_api import Page, ViewportSize
 
+from milonga.delivery.backlog import Waited
+from milonga.delivery.backlog_rows import BacklogTable
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, Count, open_totals, roll
 from milonga.outcomes import totals
 from milonga.outcomes.latency import bucket_of
@@ -26,7 +29,7 @@ from tests.console.test_looks import settled
 
 FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 PICTURES = {
-    "overview": ("/", 1340),
+    "overview": ("/", 1700),
     "event": ("/events/0-91", 1000),
     "account": ("/account?id=acme", 900),
 }
@@ -61,6 +64,10 @@ def remember(console: Console, dice: random.Random) -> None:
     ended = [row for minute, n in minutes for row in ends(minute, n)]
     took = [row for minute, n in minutes for row in latencies(minute, n, dice)]
     totals.roll(console.data / "outcomes", NOBODYS, ended, took, now=now)
+    with closing(apsw.Connection(str(console.data / "delivery.db"))) as db:
+        db.set_busy_timeout(5_000)
+        with db:
+            BacklogTable(db).put(1, list(waited(minutes, dice)))
 
 
 def wave(back: int, dice: random.Random) -> int:
@@ -74,6 +81,13 @@ def arrived(minutes: list[tuple[int, int]]) -> Iterator[Count]:
         yield Count(minute, 1, DUPLICATE, n // 30)
         yield Count(minute, 2, ACCEPTED, n // 4)
     yield Count(minutes[20][0], 1, DISCARDED + "no_event", 6)
+
+
+def waited(minutes: list[tuple[int, int]], dice: random.Random) -> Iterator[Waited]:
+    """A receiver that was slow for some minutes."""
+    for back, (minute, n) in enumerate(minutes, 1):
+        slow = max(0, 8 - abs(back - 34))
+        yield Waited(minute, n // 12 + slow * 55, int(40 + 20 * dice.random() + slow * 21_000))
 
 
 def ends(minute: int, n: int) -> Iterator[totals.Row]:

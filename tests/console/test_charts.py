@@ -91,7 +91,7 @@ def test_what_is_drawn_is_told_in_words_and_may_be_read_as_a_table(console: Cons
         "A chart from 22:20 to 22:23, a value for each minute. waiting: latest 2, highest 9 at 22:22."
         " oldest: latest 350 ms, highest 2 h at 22:22."
     )
-    expect(waited.locator("[data-chart-legend]")).to_contain_text("latest")
+    expect(waited.locator("[data-chart-when]")).to_have_text("latest")
     table = arrived.locator("details")
     table.locator("summary").press("Enter")
     rows = table.locator("tbody tr")

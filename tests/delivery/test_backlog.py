@@ -24,9 +24,16 @@ def test_the_highest_of_a_minute_is_told_at_once_and_then_every_ten_seconds() ->
     assert backlog.look(NOON + 2 * WRITE_AGAIN, 2, NOON + WRITE_AGAIN + 9_500) == [], "nothing is higher"
 
 
+def test_that_something_waits_is_told_at_once() -> None:
+    backlog = Backlog()
+    assert backlog.look(NOON, 0, None) == [Waited(NOON // MINUTE, 0, 0)]
+    assert backlog.look(NOON + 1_000, 4, NOON) == [Waited(NOON // MINUTE, 4, 1_000)]
+    assert backlog.look(NOON + 2_000, 5, NOON) == []
+
+
 def test_what_was_not_told_of_a_minute_is_told_with_the_next() -> None:
     backlog = Backlog()
-    backlog.look(NOON, 0, None)
+    backlog.look(NOON, 1, NOON)
     backlog.look(NOON + 1_000, 7, NOON)
     told = backlog.look(NOON + MINUTE, 0, None)
     assert told == [Waited(NOON // MINUTE, 7, 1_000), Waited(NOON // MINUTE + 1, 0, 0)]

@@ -91,6 +91,7 @@ class Chart {
     this.plot?.destroy()
     this.plot = null
     this.legend.replaceChildren()
+    this.part('when').textContent = ''
     this.place.dataset.state = state
     this.part('word').replaceChildren(words)
     this.part('summary').textContent = ''
@@ -161,9 +162,7 @@ class Chart {
 
   /** Each line by its name, to be shown or not; its figure beside it, as `tell` keeps it. */
   private name(figures: Figures): void {
-    const when = document.createElement('span')
-    when.className = 'chart-when'
-    this.legend.replaceChildren(when, ...figures.series.map((one, place) => this.named(one, place)))
+    this.legend.replaceChildren(...figures.series.map((one, place) => this.named(one, place)))
   }
 
   private named(one: Series, place: number): HTMLElement {
@@ -189,9 +188,8 @@ class Chart {
   private tell(place: number | null): void {
     const { figures } = this
     if (figures === null) return
-    const when = this.legend.querySelector('.chart-when')
     const rest = figures.gauge === true ? 'latest' : `latest ${period(figures)}`
-    if (when !== null) when.textContent = place === null ? rest : moment(figures, figures.times[place] ?? 0)
+    this.part('when').textContent = place === null ? rest : moment(figures, figures.times[place] ?? 0)
     for (const [number, element] of this.legend.querySelectorAll('.chart-value').entries()) {
       const one = figures.series[number]
       if (one !== undefined) element.textContent = told(figures, one, place === null ? latest(figures, one) : one.values[place])
