@@ -14,12 +14,16 @@ from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
 from milonga.facts.summary import HOUR, Ended, refused
 from milonga.index.accounts import Account
+from milonga.index.index import EventIndex
+from milonga.index.search import Query
+from milonga.index.terms import seen_in
 from milonga.outcomes.words import PIPELINE, why_skipped
 from milonga.workspace.model import DestinationState
 
 NEWEST: Final = 200  #: events that are looked at
 DAY: Final = 24 * HOUR
 OLD: Final = 7 * DAY  #: milliseconds after which a group call is long ago
+USERS: Final = 3  #: heard of last, whose newest event is looked at
 
 
 class End(Struct, frozen=True):
@@ -95,6 +99,7 @@ class Finding(Struct, frozen=True):
     tone         bad, warn, good, or "" for what is only good to know
     destination  whose page has the next step; "" without
     letters      its dead letters are the next step
+    user         whose events are the next step; "" without
     """
 
     title: str
@@ -102,11 +107,32 @@ class Finding(Struct, frozen=True):
     tone: str = ""
     destination: str = ""
     letters: bool = False
+    user: str = ""
 
 
-def findings(facts: Facts, account: Account, stand: Sequence[Standing], now: int) -> list[Finding]:
-    """What a person should know first, the worst first. `now` in unix milliseconds."""
-    found = [*_silence(facts, account, now)]
+def gone_astray(index: EventIndex, account: Account) -> list[str]:
+    """
+    Of the users heard of last, those whose newest event names no account, although one before it named this one: the
+    commonest way for an account to fall silent, and its own events say nothing of it.
+    """
+    found = []
+    for user in account.newest_users[:USERS]:
+        newest = index.search(Query(user=user.text, since=user.last_at), 1).events
+        if newest and seen_in(newest[0]).account is None:
+            found.append(user.text)
+    return found
+
+
+def findings(
+    facts: Facts, account: Account, stand: Sequence[Standing], astray: Sequence[str], now: int
+) -> list[Finding]:
+    """
+    What a person should know first, the worst first.
+
+    astray  as `gone_astray` has it
+    now     unix milliseconds
+    """
+    found = [*_silence(facts, account, now), *_astray(account, astray)]
     for one in stand:
         if one.place.removed_at is None:
             found += _at(one)
@@ -125,6 +151,18 @@ def _silence(facts: Facts, account: Account, now: int) -> Iterator[Finding]:
         "it: look whether its newest users have events without an account."
     )
     yield Finding(f"Nothing has arrived for {_long(age)}", f"{words} {said}".strip(), "warn" if age >= DAY else "")
+
+
+def _astray(account: Account, users: Sequence[str]) -> Iterator[Finding]:
+    if not users:
+        return
+    looked = min(USERS, len(account.newest_users))
+    whose = "its user" if looked == 1 else f"{len(users)} of the {looked} users heard of last"
+    words = (
+        "Events before it were of this account. Destinations that need an account, such as Totango, skip what names "
+        "none (missing_group_id): have each call send it, as context.groupId."
+    )
+    yield Finding(f"The newest event of {whose} names no account", words, "warn", user=users[0])
 
 
 def _at(one: Standing) -> Iterator[Finding]:
@@ -193,6 +231,8 @@ def finding_row(found: Finding, account: str) -> dict[str, Any]:
     page = None
     if found.letters:
         page = f"/problems/dead?{urlencode({'destination': found.destination, 'account': account})}"
+    elif found.user:
+        page = f"/events?{urlencode({'user': found.user})}"
     elif found.destination:
         page = f"/destinations/{quote(found.destination, safe='')}"
     return {"severity": found.tone or "info", "title": found.title, "words": found.words, "page": page}

@@ -76,6 +76,13 @@ def test_an_account_says_what_is_wrong_and_what_became_of_its_events(console: Co
     assert 'href="/problems/dead?destination=totango&amp;account=acme"' in console.get("/account?id=acme").text
 
 
+def test_an_account_says_that_what_its_users_do_names_it_no_longer(console: Console) -> None:
+    """Nothing of the account itself tells so: its own events stop, and those that name none belong to nobody."""
+    page = console.get("/account?id=acme").text
+    assert "The newest event of 1 of the 3 users heard of last names no account" in page
+    assert "Server Side Job" in text_of(console, page.split('">Events of acme-user-0')[0].rsplit('href="', 1)[1])
+
+
 def test_its_timeline_goes_on_behind_any_event(console: Console) -> None:
     said = text_of(console, "/account?id=acme&before=0-5")
     assert "Timeline, further back" in said

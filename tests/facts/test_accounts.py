@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from milonga.eventlog.api import Position, Stored
-from milonga.facts.accounts import Finding, findings, standings
+from milonga.facts.accounts import Finding, finding_row, findings, standings
 from milonga.facts.facts import Facts, open_facts
 from milonga.facts.summary import Ended
-from milonga.index.accounts import Account
+from milonga.index.accounts import Account, Usage
 from milonga.index.news import DAY, HOUR
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
@@ -40,7 +41,7 @@ def told(facts: Facts, account: Account, ends: list[Ended], at: str = "on") -> l
     place = next(one for one in facts.places if one.config.name == at)
     events = [Stored(Position(0, n), Stamped(stamp_of(received_at=NOW - n), b"{}")) for n in range(1, len(ends) + 1)]
     of_each = {event.position: [(place, end)] for event, end in zip(events, ends, strict=True)}
-    return findings(facts, account, standings(facts, events, of_each), NOW)
+    return findings(facts, account, standings(facts, events, of_each), [], NOW)
 
 
 def test_nothing_is_said_where_all_is_well(facts: Facts) -> None:
@@ -59,6 +60,17 @@ def test_an_account_that_no_group_call_named(facts: Facts) -> None:
     assert [one.title for one in told(facts, unnamed, [])] == ["No group call has named it"]
     long_ago = Account(id="acme", name="", first_at=0, last_at=NOW, last_offset=1, named_at=NOW - 9 * DAY, events=1)
     assert [one.title for one in told(facts, long_ago, [])] == ["Its last group call was 9 days ago"]
+
+
+def test_users_whose_events_no_longer_name_it_are_told_and_led_to(facts: Facts) -> None:
+    users = [Usage(name, 1, NOW, NOW) for name in ("ada", "ben", "eve", "zoe")]
+    of_four, of_one = replace(FRESH, newest_users=users), replace(FRESH, newest_users=users[:1])
+    (found,) = findings(facts, of_four, [], ["ada", "eve"], NOW)
+    assert found.title == "The newest event of 2 of the 3 users heard of last names no account"
+    assert finding_row(found, "acme")["page"] == "/events?user=ada"
+    assert [one.title for one in findings(facts, of_one, [], ["ada"], NOW)] == [
+        "The newest event of its user names no account"
+    ]
 
 
 def test_a_destination_that_skips_all_of_it_with_the_reason(facts: Facts) -> None:

@@ -7,7 +7,7 @@ from msgspec import Meta, Struct
 from milonga.api import paging, shapes
 from milonga.api.problem import not_found
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, Route, Told
-from milonga.facts.accounts import NEWEST, finding_row, findings, standing_row, standings
+from milonga.facts.accounts import NEWEST, finding_row, findings, gone_astray, standing_row, standings
 from milonga.facts.indexed import advice_row, as_row, in_full, index_of, lag, name_row, without_account_row
 from milonga.facts.search import Wanted, find
 from milonga.facts.summary import ends_of
@@ -76,13 +76,14 @@ def stand(asked: Asked[AccountQuery, None]) -> Told:
     facts, id_, path = asked.facts, asked.query.id, asked.reading.path
     with index_of(path) as index:
         account, standing = index.account(id_), index.standing
+        astray = [] if account is None else gone_astray(index, account)
     if account is None:
         raise not_found(UNKNOWN)
     events = find(facts.log, Wanted(account=id_), NEWEST, index=made_here(path)).events
     stand = standings(facts, events, ends_of(facts, events))
     found = {
         "account": account.id,
-        "findings": [finding_row(one, id_) for one in findings(facts, account, stand, milliseconds())],
+        "findings": [finding_row(one, id_) for one in findings(facts, account, stand, astray, milliseconds())],
         "looked": len(events),
         "destinations": [standing_row(one) for one in stand],
     }

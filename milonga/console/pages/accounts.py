@@ -8,7 +8,7 @@ from milonga.console.links import position_of, to_account, to_event
 from milonga.console.searching import PAGE, as_parameter, event_rows
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
-from milonga.facts.accounts import NEWEST, findings, standings
+from milonga.facts.accounts import NEWEST, findings, gone_astray, standings
 from milonga.facts.facts import Facts
 from milonga.facts.summary import ends_of
 from milonga.index.accounts import Account
@@ -62,7 +62,7 @@ def _about(visit: Visit, facts: Facts, index: EventIndex, id_: str, found: Accou
     return {
         "id": id_,
         "account": found,
-        "findings": findings(facts, found, stand, now),
+        "findings": findings(facts, found, stand, gone_astray(index, found), now),
         "standings": stand,
         "looked": len(newest.events),
         "rows": event_rows(facts, shown, ends),
