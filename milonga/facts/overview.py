@@ -19,6 +19,7 @@ HOUR: Final = 3_600_000  #: milliseconds
 SILENT: Final = HOUR  #: without an event, although there were some within a day before
 OLD: Final = 15 * 60_000  #: milliseconds that something waits before it needs somebody
 MOST_SKIPPED: Final = 0.5  #: share of what ends that is skipped for want of an account
+UNKNOWN_KEY: Final = "unknown_write_key"
 
 
 def overview(facts: Facts, now: int) -> dict[str, Any]:
@@ -30,14 +31,19 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     `title`, `words` (times as milonga.outcomes.words.instant has them), `to` and `link` (where to mend it).
     """
     destinations = standings(facts, [place for place in facts.places if place.removed_at is None], now)
+    refused = {one["code"]: one["requests"] for one in sources.refused_of_nobody(facts, now)}
     found = {
         "at": instant(now),
         "serverRunning": facts.server_runs,
         "sources": sources.standings(facts, now),
         "destinations": destinations,
-        "refused": sum(one["requests"] for one in sources.refused_of_nobody(facts, now)),
+        "refused": sum(refused.values()),
     }
-    attention = [*_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)), *_attention(found, now)]
+    attention = [
+        *_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)),
+        *_of_nobody(refused.get(UNKNOWN_KEY, 0), total(found["sources"], "accepted")),
+        *_attention(found, now),
+    ]
     return found | {"attention": sorted(attention, key=lambda one: one["tone"] != "bad")}
 
 
@@ -113,6 +119,14 @@ def _of_disk(disk: Disk | None) -> Iterator[dict[str, str]]:
         what = "There is no room for events" if disk.level.refuses else "The disk is nearly full"
         title = f"{what}: {disk.free // MB:,} MB of the disk are free"
         yield _one("bad" if disk.level.refuses else "warn", title, SAYS[disk.level], "", "")
+
+
+def _of_nobody(requests: int, accepted: int) -> Iterator[dict[str, str]]:
+    """A site or an app with a wrong key is heard of here alone. A few requests are strangers who try what they find."""
+    if requests * 20 > accepted:
+        verb = "request of the last hour has" if requests == 1 else "requests of the last hour have"
+        words = "What they sent was not taken. The key is mistyped, was removed, or is another server's."
+        yield _one("warn", f"{requests:,} {verb} a write key of no source", words, "/sources", "Look into it")
 
 
 def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:

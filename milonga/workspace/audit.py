@@ -184,6 +184,8 @@ def told_of(args: Mapping[str, object]) -> Changes:
         match value:
             case _ if name in _NOT_TOLD:
                 continue
+            case Mapping() if name == "wanted" and not any(one is not None for one in value.values()):
+                told["events"] = "all"
             case Mapping():  # which events
                 told |= dict(_told(field, one) for field, one in value.items() if field not in _NOT_TOLD)
             case [int(partition), int(offset)] if name == "position":

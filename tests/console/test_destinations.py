@@ -33,6 +33,15 @@ def test_the_form_of_a_new_one_is_made_from_what_its_kind_declares(console: Cons
     assert console.get("/destinations/new/nothing", Role.editor).status == 404
 
 
+def test_one_that_there_is_not_is_no_deed_that_failed(console: Console) -> None:
+    looked, done = console.get("/destinations/nobody"), console.post("/destinations/nobody/remove", {"typed": "nobody"})
+    assert (looked.status, done.status) == (404, 404)
+    assert "There is nothing here" in looked.text
+    assert "Nothing was changed" not in looked.text
+    assert "That could not be done" in done.text
+    assert "Nothing was changed" in done.text
+
+
 def test_one_is_added_switched_on_by_its_form(console: Console, totango: Receiving) -> None:
     at = "/destinations/new/totango"
     sent = form(console.get(at, Role.editor).text, at)

@@ -39,11 +39,11 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def arrived(data: Path, now: int, *rows: tuple[int, str, int]) -> None:
-    """(minutes ago, what, how many), of the source."""
+def arrived(data: Path, now: int, *rows: tuple[int, str, int], source: int = 1) -> None:
+    """(minutes ago, what, how many), of the source; 0: of nobody can tell which."""
     (data / "log").mkdir(exist_ok=True)
     with closing(open_totals(data / "log")) as db:
-        roll(db, next(SEGMENTS), [Count(now // MINUTE - ago, 1, what, n) for ago, what, n in rows])
+        roll(db, next(SEGMENTS), [Count(now // MINUTE - ago, source, what, n) for ago, what, n in rows])
 
 
 def ended(data: Path, now: int, *rows: tuple[State, str, int], took: Iterable[int] = ()) -> None:
@@ -111,6 +111,14 @@ def test_a_source_whose_requests_are_refused_or_whose_key_ends_in_use_needs_some
     with Workspace.open(data) as workspace:
         workspace.sources.set_settings("web", {"enabled": False})
     assert not [title for title in titles(data, now) if title.startswith("web")]
+
+
+def test_requests_with_a_key_of_no_source_need_somebody_unless_they_are_few(data: Path, now: int) -> None:
+    arrived(data, now, (5, f"{REFUSED}unknown_write_key", 10), source=0)
+    title = "10 requests of the last hour have a write key of no source"
+    assert title in titles(data, now)
+    arrived(data, now, (5, ACCEPTED, 200))
+    assert title not in titles(data, now)
 
 
 @pytest.mark.parametrize(

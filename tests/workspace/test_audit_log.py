@@ -121,6 +121,7 @@ def test_commands_without_what_events_said(workspace: Workspace) -> None:
     ask = workspace.commands.ask
     ask("resend", {"destination": number, "positions": [[0, 1], [0, 2]], "wanted": None, "by": "somebody"}, by=ADA)
     ask("discard", {"destination": number, "positions": None, "wanted": {"code": "http_400", "user": HUSH}}, by=ADA)
+    ask("discard", {"destination": number, "positions": None, "wanted": {"code": None, "user": None}}, by=ADA)
     wanted = {"source": 1, "since": 1_700_000_000_000, "until": 2**60, "type": "track", "account": HUSH, "name": None}
     ask("replay", {"destination": number, "wanted": wanted, "rate": 5, "overwrite": False}, by=ADA)
     chosen = {"code": "filter:odd", "user": HUSH, "positions": [[0, 1], [0, 2]]}
@@ -134,6 +135,7 @@ def test_commands_without_what_events_said(workspace: Workspace) -> None:
     assert told(workspace) == [
         ("command.resend", "printer", {"events": (None, 2)}),
         ("command.discard", "printer", {"code": (None, "http_400"), "user": (None, "***")}),
+        ("command.discard", "printer", {"events": (None, "all")}),
         (
             "command.replay",
             "printer",
