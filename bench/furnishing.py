@@ -24,6 +24,7 @@ from milonga.eventlog.sqlite import SqliteLog
 from milonga.facts.directory import LOG_FOLDER
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.writer import OutcomeWriter
+from milonga.privacy.regulation import Kind
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
@@ -82,12 +83,16 @@ def furnished(folder: Path, events: int, cores: set[int]) -> tuple[Path, float]:
     return data, took
 
 
-def complete(data: Path) -> None:
-    """What pages show beside events, and directories of before do not have: a filter and a replay. Nobody serves it."""
+def complete(data: Path) -> int:
+    """
+    What pages show beside events, and directories of before do not have: a filter, a replay, a regulation that changes
+    nothing; its number. To be done while nobody serves it.
+    """
     with Workspace.open(data) as workspace:
         rules = [{"name": FILTER, "do": "drop", "when": 'event.startsWith("Test")'}]
         workspace.set_settings(DESTINATION, {"filters": rules}, by="bench")
-        source = workspace.sources.named(SOURCE).id
+        source, regulations = workspace.sources.named(SOURCE).id, workspace.regulations
+        regulation = (regulations.all(1) or [regulations.create(Kind.unsuppress, ["nobody"], by="bench")])[0].id
         number, now = workspace.destination(DESTINATION).id, workspace.destination(DESTINATION).changes[0].at
     store = DeliveryStore(data / "delivery.db")
     with store.transaction():
@@ -105,6 +110,7 @@ def complete(data: Path) -> None:
         )
         store.replays.begin(done)
     store.close()
+    return regulation
 
 
 def _work(pipe: Connection, work: Callable[..., None], args: tuple[Any, ...]) -> None:

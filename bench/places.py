@@ -11,7 +11,13 @@ from milonga.console.pages import all_pages
 
 ACCOUNT, USER = "account-00001", "user-1@account-00001.example"
 QUIET: Final = "account-19998"  #: seldom heard of
-CHARTS: Final = ("arrivals", "endings", "latency", "backlog")
+CHARTS: Final = ("arrivals", "backlog", "endings", "latency")
+DOWNLOADS: Final = ("/problems/skips/export",)  #: of all that fit, however many
+ONLY_ABOUT: Final = (
+    *("/account", "/account/standing", "/parked-keys", "/problems/examples", "/stories", "/summary"),
+    "/suppressions",
+)
+"""Lists that must be told of what."""
 
 
 class Places:
@@ -21,10 +27,11 @@ class Places:
     missing  paths of which nobody said what to ask for
     """
 
-    def __init__(self, events: int, user: str, link: str) -> None:
+    def __init__(self, events: int, user: str, link: str, regulation: int) -> None:
         """
-        user  of the console
-        link  secret of a link by which somebody chooses a password
+        user        of the console
+        link        secret of a link by which somebody chooses a password
+        regulation  number of one
         """
         self._events, self._missing = events, list[str]()
         dead = step_of(DEAD, events)
@@ -42,6 +49,7 @@ class Places:
             },
             "/sources/": {"name": SOURCE},
             "/destinations/": {"name": DESTINATION, "filter": FILTER},
+            "/regulations/": {"number": str(regulation), "regulation": str(regulation)},
             "/users": {"name": user, "user": user},
         }
 
@@ -84,7 +92,9 @@ class Places:
             "/catalogue": ["/catalogue", f"/catalogue?source={SOURCE}"],
         }
         for page in all_pages():
-            if page.method == "GET" and page.stream is None and page.needs is not None:
+            if page.path in DOWNLOADS:
+                self._missing.append(page.path)
+            elif page.method == "GET" and page.stream is None and page.needs is not None:
                 yield from known.get(page.path) or self._filled(page.path, page.path)
 
     def for_strangers(self) -> Iterator[str]:
@@ -94,10 +104,24 @@ class Places:
                 yield from self._filled(page.path, page.path)
 
     def lists(self) -> Iterator[str]:
+        of_account = [{"account": ACCOUNT}, {"account": QUIET}]
+        reason = {"destination": DESTINATION, "code": "missing_group_id"}
+        about: Mapping[str, Sequence[Mapping[str, str]]] = {
+            "/account": [{"id": ACCOUNT}, {"id": QUIET}],
+            "/account/standing": [{"id": ACCOUNT}, {"id": QUIET}],
+            "/parked-keys": [{"destination": DESTINATION}],
+            "/problems": [{"span": "30d"}],
+            "/problems/examples": [reason],
+            "/summary": of_account,
+            "/suppressions": [{"user": USER}],
+        }
         for route in ROUTES:
             if route.method == "GET":
                 for path in self._filled(route.path, f"{PREFIX}{route.path}"):
-                    yield f"{PREFIX}{path}"
+                    if route.path not in ONLY_ABOUT:
+                        yield f"{PREFIX}{path}"
+                    for query in about.get(route.path, ()):
+                        yield f"{PREFIX}{path}?{urlencode(query)}"
                     for query in self._searches():
                         if route.path == "/events" or (
                             route.path == "/stories" and query.keys() <= {"user", "account"}
