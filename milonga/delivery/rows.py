@@ -162,7 +162,7 @@ def parts_text(parts: frozenset[str]) -> str:
 
 
 def parts_of(text: str) -> frozenset[str]:
-    return frozenset(json.loads(text))
+    return msgspec.json.decode(text, type=frozenset[str])
 
 
 def stamp_bytes(event: Stamped) -> bytes:

@@ -4,9 +4,8 @@ from typing import Any, Final
 
 from milonga.delivery.rows import DeadLetter
 from milonga.facts.facts import Facts
-from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import instant
-from milonga.spec.read import read_stamped
+from milonga.spec.called import name_in
 
 MOST: Final = 10_000  #: dead letters at once
 
@@ -33,19 +32,12 @@ def as_row(facts: Facts, letter: DeadLetter) -> dict[str, Any]:
         "code": letter.code,
         "reason": letter.reason,
         "type": stamp.type,
-        "name": _name(letter),
+        "name": name_in(letter.event),
         "messageId": stamp.message_id,
         "user": stamp.user_id,
         "account": stamp.account,
         "receivedAt": instant(stamp.received_at),
     }
-
-
-def _name(letter: DeadLetter) -> str | None:
-    try:
-        return name_of(read_stamped(letter.event))
-    except Exception:  # it may be a dead letter because of that
-        return None
 
 
 def _numbers(facts: Facts, destination: str | None) -> list[int]:

@@ -17,11 +17,11 @@ from milonga.destinations.contract import Skip
 from milonga.eventlog.api import Stored
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.examples import NEWEST, Examples, Mark, examples
-from milonga.outcomes.explain import name_of
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.rules import apply
 from milonga.outcomes.where import as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
+from milonga.spec.called import name_in
 from milonga.spec.read import read_stamped
 from milonga.workspace.commands import milliseconds
 
@@ -252,7 +252,7 @@ def example_as_row(example: Example) -> dict[str, Any]:
     if stored is not None:
         stamp = stored.event.stamp
         row |= {"type": stamp.type, "user": stamp.user_id, "account": stamp.account, "messageId": stamp.message_id}
-        row["name"] = None if stamp.is_erased else name_of(read_stamped(stored.event))
+        row["name"] = None if stamp.is_erased else name_in(stored.event)
     return row
 
 
