@@ -42,7 +42,7 @@ def steps(config: DestinationConfig, waiting: int, *, exact: bool) -> tuple[Step
             if held
             else "Nothing waits. "
         )
-        + "What arrives from then on is none of its business. Only a replay sends any of it later.",
+        + "What arrives from then on is not kept for it: only a replay sends any of it later.",
         ask=f"Switch {config.name} off? {_capital(held)} will not be sent." if held else "",
     )
     match config.state:
@@ -51,7 +51,7 @@ def steps(config: DestinationConfig, waiting: int, *, exact: bool) -> tuple[Step
             pause = Step(
                 state=PAUSED,
                 label="Pause",
-                words=f"Nothing more is sent. {kept}, for 7 days at most; age stands still meanwhile.",
+                words=f"Nothing more is sent. {kept}, for 7 days at most; what waits grows no older meanwhile.",
                 reason=True,
             )
             return pause, off
