@@ -19,6 +19,7 @@ from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.console.harness import Answer, Console, console_of
 from tests.console.reading import words
+from tests.running import eventually
 
 HUSH = "a-token-to-hush-up"
 ADMINISTRATOR = Role.administrator
@@ -167,6 +168,23 @@ def test_the_log_shows_each_field_before_and_after_and_no_secret(console: Consol
     assert "<ins>https://b.example</ins>" in page
     assert HUSH not in page
     assert "a-long-write-key" not in page
+
+
+def test_coming_in_and_failing_to_are_told_and_no_name_that_nobody_has(console: Console) -> None:
+    console.cookie(Role.viewer)
+    for name in ("the-viewer", "a password, typed into the wrong field"):
+        refused = console.post("/login", {"name": name, "password": "not the password"}, role=None)
+        assert refused.status == 403
+
+    def told() -> bool:
+        page = words(seen(console, "/audit?what=session.failed"))
+        return page.count("somebody Failed to log in") >= 2 and "Failed to log in the-viewer address 127.0.0.1" in page
+
+    eventually(told, "they are in the log")
+    page = words(seen(console, "/audit?what=session"))
+    assert "the-viewer Logged in the-viewer" in page
+    assert "wrong field" not in page
+    assert "Logged in" not in words(seen(console, "/users/the-viewer")), "that hides nothing the user did"
 
 
 def test_whatever_is_recorded_has_words() -> None:

@@ -88,6 +88,28 @@ def test_secrets_saved_or_typed_are_never_shown(workspace: Workspace) -> None:
         assert "***" in json.dumps(told["requests"])
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "shown"),
+    [
+        ("hook", "url", "https://y.example/in?***"),
+        ("prod", "endpoint", "https://y.example/in?***"),
+    ],
+)
+def test_an_address_whose_query_is_hidden_is_tried_without_it(
+    workspace: Workspace, name: str, setting: str, shown: str
+) -> None:
+    given = {setting: f"https://y.example/in?token={HUSH}", "authorization": "", "secretHeaders": ""}
+    own = {field for field in given if name == "hook" or field == setting}
+    workspace.set_settings(name, {field: given[field] for field in own})
+    changes: tuple[dict[str, object], ...] = ({}, {"concurrency": 3}, {setting: f"{given[setting]}-2"})
+    for change in changes:
+        (request,) = tried(workspace, name, change)["requests"]
+        assert request["url"] == shown
+        assert HUSH not in str(request["url"])
+    with pytest.raises(UserError, match="give the whole of it"):
+        tried(workspace, name, {setting: "https://y.example/other?***"})
+
+
 def test_the_first_of_a_batch_is_tried_with_what_the_batch_says_for_all() -> None:
     bad = {"type": "track"}
     body = {"batch": [{**TRACK, "context": {}}, TRACK, bad], "context": {"groupId": "initech"}}
