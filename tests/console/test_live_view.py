@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from milonga.workspace.store import Workspace
 from tests.answering import answering
@@ -128,6 +128,17 @@ def test_from_a_new_source_to_the_first_event_and_the_next_click(console: Consol
             expect(chosen.locator("#received")).to_contain_text('"event": "Signed up"', timeout=SLOW)
             story = chosen.get_by_role("link", name="The whole story").get_attribute("href")
             assert re.fullmatch(r"/events/0-\d+", story or "")
+
+
+def test_on_a_phone_a_time_of_twelve_hours_has_room(console: Console, browser: Browser) -> None:
+    send(console, new_source(console, "phone"), 1)
+    narrow: ViewportSize = {"width": 390, "height": 844}
+    with console.visiting(browser, viewport=narrow, locale="en-US", timezone_id="America/New_York") as page:
+        page.goto(f"{console.url}/sources/phone/live")
+        expect(page.locator(ROWS)).to_have_count(1, timeout=SLOW)
+        time = page.locator(f"{ROWS} time")
+        expect(time).to_have_text(re.compile("[AP]M$"), timeout=SLOW)
+        assert time.evaluate(LINES) == 1
 
 
 def test_while_paused_nothing_moves_and_then_what_came_meanwhile_is_there(console: Console, browser: Browser) -> None:
