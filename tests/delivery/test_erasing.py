@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from milonga.delivery.manager import Delivery
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Position, Stored
 from milonga.outcomes.model import State
@@ -70,23 +69,7 @@ class Erased:
 
 def live(house: House, story: Callable[[], Any]) -> None:
     """As House.live, and with the log looked through for users."""
-
-    async def main() -> None:
-        delivery = Delivery(house.data, house.workspace, house.log, allow_private=True, places=Places(house.log))
-        running = asyncio.get_running_loop().create_task(delivery.run())
-        try:
-            telling = asyncio.get_running_loop().create_task(story())
-            await asyncio.wait([telling, running], return_when=asyncio.FIRST_COMPLETED)
-            if not telling.done():
-                telling.cancel()
-                running.result()
-            await telling
-        finally:
-            delivery.stop()
-            await running
-            house.workspace.close()
-
-    asyncio.run(main())
+    house.live(lambda _: story(), places=Places(house.log))
 
 
 def names_her(folder: Path) -> None:

@@ -63,9 +63,11 @@ class House:
     def received(self, name: str) -> list[str]:
         return [seen.path for seen in self.receiver.accepted() if seen.path == f"/{name}"]
 
-    def live(self, story: Callable[[Delivery], Coroutine[Any, Any, None]]) -> None:
+    def live(self, story: Callable[[Delivery], Coroutine[Any, Any, None]], **more: Any) -> None:
+        """more: what Delivery is given besides"""
+
         async def main() -> None:
-            delivery = Delivery(self.data, self.workspace, self.log, allow_private=True)
+            delivery = Delivery(self.data, self.workspace, self.log, allow_private=True, **more)
             running = asyncio.get_running_loop().create_task(delivery.run())
             try:
                 telling = asyncio.get_running_loop().create_task(story(delivery))

@@ -91,30 +91,9 @@ class InForce(Struct, frozen=True, kw_only=True, rename="camel"):
     since: Moment
 
 
-class DestinationDetails(Struct, frozen=True, kw_only=True, rename="camel"):
+class DestinationDetails(Destination, frozen=True, kw_only=True, rename="camel"):
     """A destination with its settings; secrets stand as ***."""
 
-    id: int
-    name: str
-    kind: str
-    source: str
-    state: str
-    since: Moment
-    by: str
-    reason: str
-    missing: list[str]
-    settings_version: int
-    removed_at: Moment | None
-    server_running: bool
-    dead_letters: int
-    waiting: int | None
-    oldest_waiting_at: Moment | None
-    last_delivered_at: Moment | None
-    last_failure: Failure | None
-    breaker: str | None
-    breaker_until: Moment | None
-    as_of: Moment | None
-    drain: Drain | None
     last_hour: LastHour
     in_force: InForce | None
     settings: dict[str, Any]

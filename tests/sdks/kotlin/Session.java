@@ -46,17 +46,11 @@ public class Session {
   }
 
   /** Told of the settings behind everything else that wants them. */
-  static class Settled implements Plugin {
+  static class Settled extends Quiet {
     private final CountDownLatch there = new CountDownLatch(1);
-    private Analytics analytics;
 
     void await() throws InterruptedException {
       there.await();
-    }
-
-    @Override
-    public BaseEvent execute(BaseEvent event) {
-      return event;
     }
 
     @Override
@@ -65,35 +59,16 @@ public class Session {
     }
 
     @Override
-    public Analytics getAnalytics() {
-      return analytics;
-    }
-
-    @Override
-    public void setAnalytics(Analytics analytics) {
-      this.analytics = analytics;
-    }
-
-    @Override
-    public void setup(Analytics analytics) {
-      this.analytics = analytics;
-    }
-
-    @Override
     public void update(Settings settings, UpdateType type) {
       if (settings.getIntegrations().containsKey("Segment.io")) {
         there.countDown();
       }
     }
-
-    @Override
-    public void shutdown() {}
   }
 
   /** Puts the account into the context of every event, as docs/compatibility.md advises. */
-  static class Account implements Plugin {
+  static class Account extends Quiet {
     private final String account;
-    private Analytics analytics;
 
     Account(String account) {
       this.account = account;
@@ -111,6 +86,16 @@ public class Session {
     @Override
     public Type getType() {
       return Type.Enrichment;
+    }
+  }
+
+  /** What a plugin must have in Java, where the SDK's own answers in Kotlin are not seen. */
+  abstract static class Quiet implements Plugin {
+    private Analytics analytics;
+
+    @Override
+    public BaseEvent execute(BaseEvent event) {
+      return event;
     }
 
     @Override
