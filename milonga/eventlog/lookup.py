@@ -65,9 +65,9 @@ class EventLookup:
 
     def at_each(self, offsets: Sequence[Offset]) -> list[Stored]:
         """Of partition 0, newest first; what is gone or cannot be read is left out."""
-        left, found = sorted(set(offsets), reverse=True), list[Stored]()
+        left, found, firsts = sorted(set(offsets), reverse=True), list[Stored](), list_segments(self._folder)
         while left:
-            for first, connection in self._segments(left[0] + 1):
+            for first, connection in self._segments(left[0] + 1, firsts):
                 here = [offset for offset in left if offset >= first]
                 left = left[len(here) :]
                 try:
@@ -187,9 +187,15 @@ class EventLookup:
                 break
         return found
 
-    def _segments(self, before: Offset) -> Iterator[tuple[Offset, apsw.Connection]]:
-        """Newest first, those with an offset under `before`; what cannot be opened is left out."""
-        firsts = list_segments(self._folder)
+    def _segments(
+        self, before: Offset, firsts: Sequence[Offset] | None = None
+    ) -> Iterator[tuple[Offset, apsw.Connection]]:
+        """
+        Newest first, those with an offset under `before`; what cannot be opened is left out.
+
+        firsts  of all there are, as list_segments has them; None: it looks
+        """
+        firsts = list_segments(self._folder) if firsts is None else firsts
         for first in reversed(firsts):
             if first >= before:
                 continue

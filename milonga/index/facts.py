@@ -114,7 +114,10 @@ class AccountFacts:
             self._add_named(_sum(None, other.named), other.name, other.name_offset)
         counts = self.counts
         for key, count in list(other.counts.items()):
-            counts[key] = _sum(counts.get(key), count)
+            if (mine := counts.get(key)) is None:
+                counts[key] = Count(count.n, count.first_at, count.last_at, count.last_offset)
+            else:
+                mine.add(count.n, count.first_at, count.last_at, count.last_offset)
 
     def users(self) -> tuple[int, bool]:
         """How many there are, and whether that is exact."""
