@@ -109,7 +109,7 @@ class Api:
             def work() -> bytes:
                 with reading(self._data, allow_private=self._allow_private, events_url=self._events_url) as data:
                     answer = encoded(perform(route, data, caller, names, query, body))
-                    hidden = () if caller.role.may(Role.editor) else data.workspace.write_keys.all()
+                    hidden = () if caller.role.may(Role.editor) else data.workspace.write_keys.secret()
                 return without_keys(answer, hidden)
 
             return _json(route.status, await self._run(work, route))

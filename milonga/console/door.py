@@ -22,5 +22,5 @@ class WorkspaceDoor:
             if session is None:
                 return None
             role = session.user.role
-            hidden = () if role.may(Role.editor) else workspace.write_keys.all()
+            hidden = () if role.may(Role.editor) else workspace.write_keys.secret()
         return Visitor(name=session.user.name, role=role, csrf=csrf_of(cookie), session=session.id, hidden=hidden)

@@ -67,10 +67,11 @@ class KeyRing:
         with self._database.read() as db:
             return _read(db, source_named(db, source, self._now()).id)
 
-    def all(self) -> tuple[str, ...]:
-        """Of all sources, those that have ended too."""
+    def secret(self) -> tuple[str, ...]:
+        """Of all sources, those that have ended too; but none that is the name of a source, for that is no secret."""
         with self._database.read() as db:
-            return tuple(key for (key,) in fetch(db, "SELECT key FROM write_key"))
+            found = fetch(db, "SELECT key FROM write_key WHERE key NOT IN (SELECT name FROM source)")
+        return tuple(key for (key,) in found)
 
     def add(self, source: str, write_key: str | None = None, *, by: str = "cli") -> str:
         """One more. Random unless given."""

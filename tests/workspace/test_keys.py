@@ -201,3 +201,11 @@ def test_keys_that_have_ended_are_told_from_those_that_never_were() -> None:
     assert keys.source("a") is None
     assert keys.ended("a") == source.at(NOW)
     assert keys.ended("b") is keys.ended("nobody's") is None
+
+
+def test_a_key_that_is_the_name_of_a_source_is_no_secret(tmp_path: Path) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        workspace.sources.add("named-as-its-key", "named-as-its-key")
+        workspace.write_keys.add("named-as-its-key", "another")
+        workspace.write_keys.end("named-as-its-key", "another", 0)
+        assert workspace.write_keys.secret() == ("another",)
