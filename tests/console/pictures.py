@@ -86,8 +86,8 @@ def arrived(minutes: list[tuple[int, int]]) -> Iterator[Count]:
 def waited(minutes: list[tuple[int, int]], dice: random.Random) -> Iterator[Waited]:
     """A receiver that was slow for some minutes."""
     for back, (minute, n) in enumerate(minutes, 1):
-        slow = max(0, 8 - abs(back - 34))
-        yield Waited(minute, n // 12 + slow * 55, int(40 + 20 * dice.random() + slow * 21_000))
+        slow, late = max(0.0, 8 - abs(back - 34)), max(0.0, 9 - abs(back - 31.5))
+        yield Waited(minute, int(n / 12 + slow * (n + dice.gauss(0, 9))), int(40 + 20 * dice.random() + late * 21_000))
 
 
 def ends(minute: int, n: int) -> Iterator[totals.Row]:

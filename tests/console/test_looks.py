@@ -24,6 +24,8 @@ SIZES: dict[str, ViewportSize] = {"wide": {"width": 1280, "height": 900}, "narro
 
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.min.js"
+HIDDEN = """[...document.querySelectorAll('.table')].filter(one => one.scrollWidth > one.clientWidth + 1)
+  .map(one => one.getAttribute('aria-label'))"""  #: tables that are wider than their place
 RULES = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }"
 
 
@@ -55,6 +57,9 @@ def test_a_page_is_whole_and_everybody_can_use_it(console: Console, browser: Bro
             page.screenshot(path=PICTURES / f"{name}-{scheme}-{size}.png", full_page=True)
             beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
             assert beyond <= 0, f"{size}: {beyond} pixels are beyond the side of the page"
+            if size == "narrow":
+                hidden = page.evaluate(HIDDEN)
+                assert not hidden, f"on a phone part of these is hidden at the side: {hidden}"
             if size == "wide":
                 found = troubles(page)
                 assert not found, f"{scheme}:\n" + "\n".join(found)

@@ -5,7 +5,7 @@
 
 import uPlot from 'uplot'
 
-import { asTable, duration, inWords, isLong, isNothing, isUnknown, latest, moment, onAxis, period, told, unitOf } from './figures'
+import { asTable, drawn, durationOnAxis, inWords, isLong, isNothing, isUnknown, latest, moment, onAxis, period, told, unitOf } from './figures'
 import type { Figures, Series } from './figures'
 
 const HEIGHT = 190 // pixels of the lines and their axes, as in parts.css
@@ -101,7 +101,7 @@ class Chart {
   draw(anew = false): void {
     const { figures } = this
     if (figures === null || (anew && this.plot === null)) return
-    const data: uPlot.AlignedData = [figures.times, ...figures.series.map((one) => one.values)]
+    const data: uPlot.AlignedData = [figures.times, ...figures.series.map((one) => drawn(figures, one))]
     const same = this.plot?.series.slice(1).map((one) => one.label).join() === figures.series.map((one) => one.name).join()
     this.place.dataset.state = 'drawn'
     this.part('word').replaceChildren()
@@ -128,7 +128,7 @@ class Chart {
     const left = figures.series[0] === undefined ? '' : unitOf(figures, figures.series[0])
     const right = figures.series.find((one) => unitOf(figures, one) !== left)
     const scale = { range: (_self: uPlot, _min: number, max: number): uPlot.Range.MinMax => [0, Math.max(max * 1.1, 1)] }
-    const values = (unit: string) => (_self: uPlot, splits: number[]): string[] => splits.map((one) => (unit === 'ms' ? duration(one) : compact.format(one)))
+    const values = (unit: string) => (_self: uPlot, splits: number[]): string[] => splits.map((one) => (unit === 'ms' ? durationOnAxis(one) : compact.format(one)))
     const incrs = (unit: string): number[] => (unit === 'ms' ? DURATIONS : COUNTS)
     return {
       width: this.lines.clientWidth,

@@ -47,6 +47,14 @@ export function duration(ms: number): string {
   return `${Math.round(seconds / 86_400).toString()} d`
 }
 
+/** The same beside a line of the grid, which may stand between two whole ones: `1.5 min`. */
+export function durationOnAxis(ms: number): string {
+  for (const [size, unit] of [[86_400_000, 'd'], [3_600_000, 'h'], [60_000, 'min'], [1_000, 's']] as const) {
+    if (ms >= size) return `${Number((ms / size).toFixed(1)).toString()} ${unit}`
+  }
+  return duration(ms)
+}
+
 export function unitOf(figures: Figures, series: Series): string {
   return series.unit ?? figures.unit
 }
@@ -54,6 +62,12 @@ export function unitOf(figures: Figures, series: Series): string {
 export function told(figures: Figures, series: Series, value: number | null | undefined): string {
   if (value === null || value === undefined) return '–'
   return unitOf(figures, series) === 'ms' ? duration(value) : value.toLocaleString()
+}
+
+/** A period that still goes on is drawn once it has as much as the last one: else each line would seem to end in a fall. */
+export function drawn(figures: Figures, { values }: Series): (number | null)[] {
+  const [last, now] = [values.at(-2) ?? 0, values.at(-1) ?? 0]
+  return figures.gauge === true || now >= last ? values : [...values.slice(0, -1), null]
 }
 
 /** Of the newest period that is over, or of the newest that is known. */
