@@ -30,6 +30,7 @@ def as_row(source: Source, destinations: Sequence[DestinationConfig], role: Role
 HOUR: Final = 60  #: minutes
 DAY: Final = 24 * HOUR
 SPARK: Final = 2  #: minutes of one point of the line of the last hour
+NEWEST: Final = 50  #: events of all sources that are looked at for when the last one came
 COARSE: Final = 10  #: minutes: how exactly it is told when the last event came, beyond the last hour
 
 Periods = Mapping[tuple[int, str], Mapping[int, int]]
@@ -46,8 +47,9 @@ def standing(facts: Facts, source: Source, now: int) -> dict[str, Any]:
     """
     A source's row, and of the last hour `accepted`, `duplicates`, `discarded`, `discardedByCode`, `refused`,
     `refusedByCode` (requests that are known to have been for this source), `spark` (accepted, every two minutes, oldest
-    first); `last`: when the newest event came, to two minutes within the last hour, to ten within a day, None before;
-    `troubles`: `tone` ("bad", "warn"), `title`, `words` and `tab`, where to mend it.
+    first); `last`: when the newest event came, exactly if it is among the newest of all sources, else the end of the
+    two minutes in which it did within the last hour, or of the ten within a day, None before; `troubles`: `tone`
+    ("bad", "warn"), `title`, `words` and `tab`, where to mend it.
     """
     return _standing(facts, source, _Counted(facts, now), now)
 
@@ -64,6 +66,8 @@ class _Counted:
         self.since = (now // 60_000 - HOUR) // SPARK + 1  #: the first period
         self.periods: Periods = facts.log.periods(self.since * SPARK, SPARK)
         self.of_day: Periods = facts.log.periods(now // 60_000 - DAY, COARSE)
+        newest = [one.event.stamp for one in facts.log.newest(NEWEST)]
+        self._newest = {stamp.source: stamp.received_at for stamp in reversed(newest)}
 
     def of(self, source: int, prefix: str) -> Counter[str]:
         """code -> of one source, what is named so and a code"""
@@ -80,7 +84,9 @@ class _Counted:
         return [periods.get(self.since + place, 0) for place in range(HOUR // SPARK)]
 
     def last(self, source: int, now: int) -> int | None:
-        """Unix milliseconds: the end of the last period in which something came, but not after now."""
+        """Unix milliseconds: when the last event came, or the end of the period in which it did, at most `now`."""
+        if (exactly := self._newest.get(source)) is not None and exactly > now - DAY * 60_000:
+            return exactly
         for found, length in ((self.periods, SPARK), (self.of_day, COARSE)):
             if periods := found.get((source, ACCEPTED)):
                 return min(now, (max(periods) + 1) * length * 60_000)

@@ -1,5 +1,6 @@
 """How everything stands at one look: figures of the last hour, and what needs somebody, the worst first."""
 
+import asyncio
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import count
@@ -12,11 +13,14 @@ from milonga.console.rendering import coded
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED, Count, open_totals, roll
 from milonga.eventlog.levels import MB, SAYS, Level, Marks
 from milonga.eventlog.room import Disk
+from milonga.eventlog.sqlite import SqliteLog
 from milonga.facts.facts import open_facts
 from milonga.facts.overview import of_destination, overview
 from milonga.outcomes import totals
 from milonga.outcomes.latency import bucket_of
 from milonga.outcomes.model import State
+from milonga.outcomes.words import instant
+from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
@@ -72,6 +76,30 @@ def test_a_source_is_told_with_what_it_sent_within_the_hour(data: Path, now: int
     arrived(data, now, (5, ACCEPTED, 40), (90, ACCEPTED, 9), (5, DUPLICATE, 3), (5, f"{DISCARDED}no_event", 2))
     (web,) = found(data, now)["sources"]
     assert (web["accepted"], web["duplicates"], web["discarded"]) == (40, 3, 2)
+
+
+def test_when_a_source_was_last_heard_of_is_told_exactly(data: Path, now: int) -> None:
+    stamp = Stamp(
+        source=1,
+        type="track",
+        message_id="m",
+        own_message_id=True,
+        user_id="ada",
+        anonymous_id=None,
+        account=None,
+        account_found=None,
+        received_at=now - 61_234,
+        timestamp=now,
+    )
+
+    async def append() -> None:
+        log = await SqliteLog.open(data / "log")
+        await log.append([Stamped(stamp, b"{}")])
+        await log.close()
+
+    asyncio.run(append())
+    (web,) = found(data, now)["sources"]
+    assert web["last"] == instant(now - 61_234)
 
 
 def test_a_destination_is_told_with_what_became_of_events_and_how_long_that_took(data: Path, now: int) -> None:
