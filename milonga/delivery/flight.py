@@ -24,7 +24,7 @@ from milonga.spec.read import read_stamped
 log = structlog.get_logger("milonga.delivery")
 
 TRANSLATE_FAILED = "translate_failed"
-AT_ONCE = 8  #: requests that go out in one turn of the loop: whoever comes meanwhile waits as long as these take
+AT_ONCE = 16  #: requests that go out in one turn of the loop: whoever comes meanwhile waits as long as these take
 
 
 class Flights:
@@ -44,11 +44,11 @@ class Flights:
         self._gathering = None if self._batching is None else Gathering(self._batching)
         self._under_way = 0  # requests without an answer
 
-    def pump(self, now: float) -> None:
-        """Send what can be sent now."""
+    def pump(self, now: float, most: int = AT_ONCE) -> None:
+        """Send what can be sent now, `most` at once; the rest follows in the loop's next turns."""
         work = self._work
         work.line_up.wake(now)
-        for _ in range(AT_ONCE):
+        for _ in range(most):
             if not work.is_sending:
                 return
             if not work.breaker.may_send(now, work.slots) or work.rate.wait(now) > 0.0:

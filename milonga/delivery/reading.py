@@ -21,7 +21,8 @@ from milonga.spec.read import read_stamped
 log = structlog.get_logger("milonga.delivery")
 
 AT_ONCE = 100  #: events of one read: between two reads the loop serves everybody else
-A_FEW = 20  #: of one read of a detour: whoever comes meanwhile waits as long as these take
+FOR_A_DETOUR = 20  #: events of one read of a detour
+A_FEW = 5  #: of them are let in in one turn of the loop: whoever comes meanwhile waits as long as these take
 PASSED_AT_ONCE = 400  #: events that are looked at to pass a flood by
 COUNT_AGAIN = 1.0  #: seconds between two looks at how much lies behind a full window
 LOOK_AGAIN = 0.25  #: seconds after which a full window is looked at again
@@ -49,12 +50,12 @@ class Reading:
     """
     The windows of one destination, one per partition, and those of detours.
 
-    go      called when something was taken: it is sent at once if it can be
+    go      called when so many events were read: they are sent at once if they can be
     wake    the same for what a detour brings, which may wait its turn
     unread  events of the log, of all sources, that wait behind full windows; a second old, at most
     """
 
-    def __init__(self, work: Work, taker: Taker, go: Callable[[], None], wake: Callable[[], None]) -> None:
+    def __init__(self, work: Work, taker: Taker, go: Callable[[int], None], wake: Callable[[], None]) -> None:
         self._work, self._taker, self._go, self._wake = work, taker, go, wake
         self._windows: dict[int, Window] = {}
         self._known: dict[int, Known] = {}
@@ -148,7 +149,7 @@ class Reading:
                 if page.upto > known.upto:
                     known = self._known[partition] = known.further(work, partition, window.read_to)
                 blocked = self._wary[partition] = self._take(partition, window, page, known)
-                self._go()
+                self._go(len(page.items))
                 if blocked:
                     await self._look_ahead(partition)
                     await _wait_for(changed, LOOK_AGAIN)
@@ -274,12 +275,13 @@ class Reading:
                 self._relieve(detour.partition, window)
                 await _wait_for(detour.changed, LOOK_AGAIN)
             else:
-                items = await work.tools.log.read(detour.partition, window.read_to, min(A_FEW, room - len(window)))
+                items = await work.tools.log.read(
+                    detour.partition, window.read_to, min(FOR_A_DETOUR, room - len(window))
+                )
                 if items and items[-1].position.offset > known.upto:
                     known = known.further(work, detour.partition, items[0].position.offset - 1)
                 parked = self._taker.parked
-                blocked = self._bring(detour, items, upto, known)
-                self._wake()
+                blocked = await self._bring_by_and_by(detour, items, upto, known)
                 if blocked:
                     await _wait_for(detour.changed, LOOK_AGAIN)
                     continue
@@ -287,12 +289,27 @@ class Reading:
                 await asyncio.sleep(max(rest, (self._taker.parked - parked) * PARKING))
         return None
 
+    async def _bring_by_and_by(self, detour: Detour, items: list[Stored | Damaged], upto: Offset, known: Known) -> bool:
+        """True if it had to stop in front of one of them."""
+        if not items:  # they are gone from the log
+            detour.window.skip_to(upto)
+            return False
+        self._tell_trimmed(detour.window, items)
+        for some in range(0, len(items), A_FEW):
+            if some:
+                await asyncio.sleep(0)
+            if self._work.stopping:
+                return False
+            blocked = self._bring(detour, items[some : some + A_FEW], upto, known)
+            self._wake()
+            if blocked:
+                return True
+        return False
+
     def _bring(self, detour: Detour, items: list[Stored | Damaged], upto: Offset, known: Known) -> bool:
         """True if it had to stop in front of one of them."""
         config, window = self._work.config, detour.window
         taken = self._work.spans(detour.partition)
-        if items:
-            self._tell_trimmed(window, items)
         for item in items:
             offset = item.position.offset
             if offset > upto:
@@ -318,8 +335,6 @@ class Reading:
                 detour.read_at = item.event.stamp.received_at
             window.enter(offset)
             self._taker.admit(item, becomes, known.progress.get(offset))
-        if not items:  # they are gone from the log
-            window.skip_to(upto)
         return False
 
     def _is_ending(self, position: Position, window: Window) -> bool:

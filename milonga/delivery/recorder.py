@@ -28,6 +28,7 @@ log = structlog.get_logger("milonga.delivery")
 StoreOp: TypeAlias = Callable[[DeliveryStore], None]
 
 AT_ONCE = 16  #: callbacks in one turn of the loop: whoever comes meanwhile waits as long as these take
+GATHER = 32  #: turns of the loop that the first group waits for, at most
 RETRY_AFTER = 1.0  #: seconds between tries to write while the disk refuses
 LAST_WORDS = 5.0  #: seconds that `close` gives the disk
 NOT_RECORDED = "not_recorded"  #: code of an outcome whose own could not be written
@@ -106,7 +107,7 @@ class Recorder:
 
     async def _write(self) -> None:
         try:
-            await asyncio.sleep(0)  # let whatever is ready in this turn of the loop join the group
+            await self._gather()
             while self._pending:
                 group, self._pending = self._pending, []
                 spoiled = await self._write_group(group)
@@ -120,6 +121,14 @@ class Recorder:
                         await asyncio.sleep(0)
         finally:
             self._writing = None
+
+    async def _gather(self) -> None:
+        """While more comes in every turn of the loop it joins the group: answers are taken back a few at a time."""
+        for _ in range(GATHER):
+            before = len(self._pending)
+            await asyncio.sleep(0)
+            if len(self._pending) == before:
+                return
 
     async def _write_group(self, group: list[Record]) -> dict[int, Exception]:
         """Return those whose `before` can never be done, by their id."""

@@ -23,7 +23,7 @@ from milonga.delivery.clock import Skips
 from milonga.delivery.editing import Edited
 from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.entry import UNDER_WAY
-from milonga.delivery.flight import Flights
+from milonga.delivery.flight import AT_ONCE, Flights
 from milonga.delivery.limits import Limits
 from milonga.delivery.parking import Parking
 from milonga.delivery.reading import Reading
@@ -212,9 +212,10 @@ class Runner:
             self._awake = True
             asyncio.get_running_loop().call_soon(self._guard, self._pump)
 
-    def _go(self) -> None:
-        """Send at once what can be sent: what was just read must not wait behind what else this loop has to do."""
-        self._guard(self._pump)
+    def _go(self, read: int) -> None:
+        """So much was read: send it at once if it can be, and not behind all else that this loop has to do."""
+        if read:
+            self._guard(self._pump, min(read, AT_ONCE))
 
     def _left(self, position: Position) -> None:
         self._reading.leave(position)
@@ -270,7 +271,7 @@ class Runner:
 
     # Time
 
-    def _pump(self) -> None:
+    def _pump(self, most: int = AT_ONCE) -> None:
         self._awake = False
         work = self._work
         if work.stopping:
@@ -278,7 +279,7 @@ class Runner:
                 self._idle.set()
             return
         now = work.tools.clock()
-        self._flights.pump(now)
+        self._flights.pump(now, most)
         self._set_timer(now)
 
     def _set_timer(self, now: float) -> None:

@@ -30,7 +30,10 @@ from milonga.delivery.curlcall import Call, Done, Kept
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.sendable import flaw_of
 
-AT_ONCE = 8  #: answers that are taken back in one turn of the loop: whoever comes meanwhile waits as long as these take
+AT_ONCE = (
+    16  #: answers that are taken back in one turn of the loop: whoever comes meanwhile waits as long as these take
+)
+SOCKETS_AT_ONCE = 32  #: that are looked after in one turn
 CLOSE_WITHIN = 0.05  #: seconds to wait for libcurl's own end; only an unfinished look-up makes it take longer
 STOPPED = "Milonga was stopped before the answer came."
 
@@ -277,7 +280,7 @@ class _Wheel:
         self._turned()
 
     def _on_sockets(self) -> None:
-        for fd, events in self._epoll.poll(0):
+        for fd, events in self._epoll.poll(0, SOCKETS_AT_ONCE):
             if fd in self._watched:
                 self._multi.socket_action(fd, _CURL[events & 0x1F])
         self._turned()
