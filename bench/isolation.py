@@ -134,10 +134,9 @@ def _waits(ran: Ran) -> Iterable[Row]:
     yield row("  mean", [mean(loud)], "ms", limit=[mean(quiet)])
     yield row("  the longest", [max(loud)], "ms", limit=[max(quiet)])
     began, ended = ran.poured
-    pouring = ran.arrivals.waits(ran.beside.accepted, began, ended)
-    going_out = ran.arrivals.waits(ran.beside.accepted, ended)
-    yield row("  p99 while the flood comes in", [percentile(pouring, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
-    yield row("  p99 while it goes out", [percentile(going_out, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
+    for what, since, until in (("the flood comes in", began, ended), ("it goes out", ended, float("inf"))):
+        if some := ran.arrivals.waits(ran.beside.accepted, since, until):
+            yield row(f"  p99 while {what}", [percentile(some, 0.99)], "ms", limit=[percentile(quiet, 0.99)])
     before, beside = ([(at - one.sent[n]) * 1000 for n, at in one.accepted.items()] for one in (ran.alone, ran.beside))
     yield row("sent to accepted, p99", [percentile(beside, 0.99)], "ms", limit=[percentile(before, 0.99)])
 

@@ -1,10 +1,11 @@
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import apsw
 import msgspec
 
-from milonga.delivery.recorder import NOT_RECORDED, Record, Recorder
+from milonga.delivery.recorder import AT_ONCE, NOT_RECORDED, Record, Recorder
 from milonga.delivery.rows import Progress
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
@@ -54,6 +55,34 @@ def test_callbacks_come_in_order_and_only_once_everything_is_durable(tmp_path: P
         await it.flush()
         assert seen == list(range(1, 51))
         reader.close()
+        await it.close()
+
+    run(tmp_path, live)
+
+
+def test_what_comes_in_every_turn_of_the_loop_is_written_together_and_told_a_few_at_a_time(tmp_path: Path) -> None:
+    async def live(folder: Path, loop: FakeTimeLoop) -> None:
+        it, groups, told = recorder(folder, loop, FakeThread(lambda: 0.0)), list[int](), list[int]()
+        write = it._outcomes.write
+        turns = 0
+
+        def watched(outcomes: Sequence[Outcome], attempts: Sequence[Attempt] = ()) -> None:
+            groups.append(len(outcomes))
+            write(outcomes, attempts)
+
+        it._outcomes.write = watched  # type: ignore[method-assign]
+        for n in range(1, 61):
+            it.record(Record(outcome=outcome(n), then=lambda n=n: told.append(n)))  # type: ignore[misc]
+            if n % 10 == 0:
+                await asyncio.sleep(0)
+        for _ in range(1_000):  # turns of the loop: time stands still
+            before = len(told)
+            await asyncio.sleep(0)
+            assert len(told) - before <= AT_ONCE
+            turns += before < len(told)
+        assert groups == [60]
+        assert told == list(range(1, 61))
+        assert turns == -(-60 // AT_ONCE)
         await it.close()
 
     run(tmp_path, live)
