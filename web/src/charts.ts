@@ -17,8 +17,8 @@ const DURATIONS = [
   ...[1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200].map((one) => one * 1000),
   ...[1, 2, 5, 7, 14].map((one) => one * 86_400_000),
 ]
-const TIMES = [60, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600]
-const DAYS = [1, 2, 4, 7].map((one) => one * 86_400)
+const TIMES = [60, 300, 600, 900, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200, 86_400]
+const DAYS = [1, 2, 4, 7, 14, 28].map((one) => one * 86_400)
 
 const compact = new Intl.NumberFormat(undefined, { notation: 'compact', maximumFractionDigits: 1 })
 const charts = new Map<HTMLElement, Chart>()
