@@ -19,13 +19,14 @@ from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.index.accounts import Account, Accounts, account, accounts
 from milonga.index.catalogue import Catalogue, WithoutAccount, catalogue, without_account
+from milonga.index.damage import forget_damaged
 from milonga.index.files import Files, Piece
 from milonga.index.memory import open_to_read
 from milonga.index.search import Found, Query, fits, search
 from milonga.index.standing import FRESH, Standing
 from milonga.index.tail import PART
 from milonga.index.terms import seen_in
-from milonga.index.work import Work, alone, forget_damaged, now_ms
+from milonga.index.work import Work, alone, now_ms
 
 AGAIN: Final = 10.0  #: seconds until all is tried again after it went wrong
 FOLDER: Final = "index"

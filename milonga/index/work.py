@@ -26,9 +26,9 @@ from milonga.eventlog.room import Room
 from milonga.eventlog.segment import list_segments, path_of
 from milonga.index.building import Building, Gone
 from milonga.index.correcting import correct
+from milonga.index.damage import is_whole
 from milonga.index.deleted import deleted_since, forget
 from milonga.index.files import Files
-from milonga.index.memory import NAME as MEMORY
 from milonga.index.memory import Memory
 from milonga.index.news import MOST
 from milonga.index.standing import Standing
@@ -370,26 +370,6 @@ def alone(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def forget_damaged(folder: Path) -> None:
-    """Which of the files it was is soon found: each is tried, and goes if it cannot be read."""
-    for first in stretches(folder)[1]:
-        if not is_whole(open_path(folder, first)):
-            remove(open_path(folder, first))
-    if (folder / MEMORY).exists() and not is_whole(folder / MEMORY):
-        Memory.forget_all(folder / MEMORY)
-
-
-def is_whole(path: Path) -> bool:
-    try:
-        db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            return bool(db.execute("PRAGMA quick_check(1)").get == "ok")
-        finally:
-            db.close()
-    except apsw.Error:
-        return False
 
 
 def _segment_of(firsts: Sequence[Offset], offset: Offset) -> Offset:
