@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -11,6 +12,8 @@ from typing import Any, NamedTuple
 from typer.testing import CliRunner
 
 from milonga.cli import main
+
+_ONE_AT_A_TIME = threading.Lock()  # a command has the standard streams of this process to itself
 
 
 class Done(NamedTuple):
@@ -35,7 +38,7 @@ def milonga(*words: str, env: Mapping[str, str | None] | None = None, text: str 
             raise result.exception
         return Done(result.exit_code, result.stdout, result.stderr)
 
-    with ThreadPoolExecutor(1) as thread:
+    with _ONE_AT_A_TIME, ThreadPoolExecutor(1) as thread:
         return thread.submit(run).result()
 
 

@@ -42,11 +42,13 @@ class Milonga:
         environment: Mapping[str, str] = {},
         under: tuple[str, ...] = (),
         console: bool = False,
+        apart: bool = False,
     ) -> None:
         """
         options      of `milonga serve`
         environment  of the server and of commands, beside ours
         under        a program that starts the server, such as a tracer: then `pid` and all that kills mean that one
+        apart        commands, too, are processes of their own, as they are where they shall find what the server finds
         console      with the console, at `console_url`; `first_link` sets the first password, until that is done
         """
         self.data = data
@@ -56,6 +58,7 @@ class Milonga:
         self._scheme = "http"
         self._options = options
         self._environment, self._under = environment, under
+        self._apart = apart or bool(environment)
         self._process: subprocess.Popen[str] | None = None
         self._log = data.parent / "server.log"
 
@@ -192,8 +195,8 @@ class Milonga:
         return self._log.read_text()
 
     def run(self, *words: str, text: str | None = None) -> Done:
-        """A command on this data directory: in this process, but where it shall find what the server finds."""
-        if self._environment:
+        """A command on this data directory."""
+        if self._apart:
             return self.run_apart(*words, text=text)
         return command(*words, "--data", str(self.data), text=text)
 

@@ -15,7 +15,7 @@ from typer.main import get_command
 from milonga.cli import main
 from milonga.delivery.breaker import TRANSITIONS, Policy
 from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.settings import fields_of
+from milonga.workspace.fields import fields_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(

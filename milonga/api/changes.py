@@ -5,7 +5,8 @@ from typing import Any
 
 from msgspec import Struct
 
-from milonga.workspace.settings import MASK, UNSET, fields_of
+from milonga.workspace.fields import fields_of
+from milonga.workspace.settings import MASK, UNSET
 
 
 def merged(given: Mapping[str, Any], kind: type[Struct]) -> dict[str, object]:

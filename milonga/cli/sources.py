@@ -16,8 +16,8 @@ from milonga.cli.reaching import nothing_there, reached, remote, say
 from milonga.cli.showing import WIDTH, text
 from milonga.cli.terminal import clean, print_json, print_table
 from milonga.facts import setup
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import SourceSettings
-from milonga.workspace.settings import fields_of
 
 ALL: Final = 100_000  #: more sources than anybody has
 

@@ -1,7 +1,7 @@
 """
 Pure: from the declared settings of a Struct to the controls of a form, and from what was posted back to changes.
 
-Whatever has declared settings (milonga.workspace.settings) has its form from here: destinations, their delivery,
+Whatever has declared settings (milonga.workspace.fields) has its form from here: destinations, their delivery,
 sources. Two rules keep it from losing anything:
 
 - A control that comes back as it was shown is no change. So what a form cannot show whole, such as the query of an
@@ -19,7 +19,8 @@ from msgspec.structs import replace
 
 from milonga.destinations.http import MASK, shown_address
 from milonga.workspace.errors import UserError
-from milonga.workspace.settings import LONGEST, TEXTS, UNSET, YES_OR_NO, Field, called, fields_of, read_value
+from milonga.workspace.fields import TEXTS, YES_OR_NO, Field, called, fields_of
+from milonga.workspace.settings import LONGEST, UNSET, read_value
 
 Kind: TypeAlias = Literal["text", "area", "number", "switch", "choice", "list", "secret", "json"]
 Posted: TypeAlias = Mapping[str, Sequence[str]]

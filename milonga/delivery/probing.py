@@ -21,7 +21,7 @@ from milonga.delivery.opening import allowed_socket
 from milonga.delivery.outgoing import Outgoing
 from milonga.delivery.sendable import flaw_of
 from milonga.destinations.contract import Destination
-from milonga.workspace.settings import fields_of
+from milonga.workspace.fields import fields_of
 
 WITHIN: Final = 10.0  #: seconds for name, connection and TLS together
 SOON: Final = 14 * 86_400  #: seconds before its end from which a certificate is worth a warning

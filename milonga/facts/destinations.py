@@ -14,8 +14,9 @@ from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
 from milonga.workspace.errors import NotThere
+from milonga.workspace.fields import Field, fields_of
 from milonga.workspace.model import DestinationConfig, DestinationState
-from milonga.workspace.settings import Field, fields_of, missing, shown
+from milonga.workspace.settings import missing, shown
 from milonga.workspace.store import Workspace
 
 REMOVED: Final = "removed"

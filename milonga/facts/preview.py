@@ -24,10 +24,11 @@ from milonga.spec.stored import Stamped
 from milonga.spec.text import well_formed
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
+from milonga.workspace.fields import Field, fields_of
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.rows import kind_named
 from milonga.workspace.saving import changed_delivery
-from milonga.workspace.settings import MASK, Field, by_names, changed, fields_of, forced
+from milonga.workspace.settings import MASK, by_names, changed, forced
 from milonga.workspace.store import Workspace
 
 MOST_PASTED: Final = 128 * 1024  #: bytes; an event has 32 KB at most, a batch may be pasted for its first

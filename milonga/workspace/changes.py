@@ -11,8 +11,9 @@ from msgspec import Struct
 from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
 from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.fields import fields_of
 from milonga.workspace.rows import delivery_settings
-from milonga.workspace.settings import fields_of, forced, joined, masks, shown
+from milonga.workspace.settings import forced, joined, masks, shown
 
 ALL = 1 << 62  #: beyond every version
 

@@ -13,6 +13,7 @@ from milonga.destinations.contract import Destination
 from milonga.workspace.database import fetch
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import NotThere, UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import (
     BrowserDestination,
     DestinationConfig,
@@ -26,7 +27,7 @@ from milonga.workspace.model import (
     UnknownSettings,
 )
 from milonga.workspace.secrets import KeyProvider, Sealed, unseal
-from milonga.workspace.settings import fields_of, forced, joined, masks, usable_of
+from milonga.workspace.settings import forced, joined, masks, usable_of
 
 _log = structlog.get_logger("milonga.workspace")
 

@@ -9,9 +9,9 @@ import msgspec
 from milonga.destinations.contract import Destination
 from milonga.destinations.http import is_masked, shown_address
 from milonga.workspace.database import Database, fetch
+from milonga.workspace.fields import fields_of
 from milonga.workspace.saving import insert_secret, key_for_sealing
 from milonga.workspace.secrets import KeyProvider, seal
-from milonga.workspace.settings import fields_of
 
 
 def seal_addresses(database: Database, keys: KeyProvider, kinds: Mapping[str, Destination]) -> int:

@@ -23,6 +23,7 @@ from milonga.workspace.commands import Commands, milliseconds
 from milonga.workspace.database import Database, Token, Value, fetch
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import Clash, NotThere, UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.keys import KeyRing
 from milonga.workspace.model import (
     BrowserDestination,
@@ -39,7 +40,7 @@ from milonga.workspace.saving import changed_delivery, check_led, check_lost, sa
 from milonga.workspace.sealing import seal_addresses
 from milonga.workspace.secrets import KeyProvider
 from milonga.workspace.sessions import Sessions
-from milonga.workspace.settings import by_names, changed, differences, fields_of, generated, own_choice
+from milonga.workspace.settings import by_names, changed, differences, generated, own_choice
 from milonga.workspace.sources import Sources
 from milonga.workspace.states import forget_pauses, may_change, moved
 from milonga.workspace.tokens import Tokens

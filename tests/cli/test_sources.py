@@ -9,8 +9,8 @@ import pytest
 
 from milonga.cli.showing import text
 from milonga.facts import setup
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import SourceSettings
-from milonga.workspace.settings import fields_of
 from tests.commands import asked, in_a_process, milonga
 
 ROOT = Path(__file__).parents[2]

@@ -10,8 +10,9 @@ from msgspec import Meta, Struct
 from milonga.console.forms import CLEAR, TYPE_AGAIN, Form, Posted, form_of, read
 from milonga.destinations import registry
 from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import SourceSettings
-from milonga.workspace.settings import UNSET, changed, fields_of, forced
+from milonga.workspace.settings import UNSET, changed, forced
 from tests.workspace.paper import Settings
 
 HUSH = "hush-hush-4711"

@@ -34,7 +34,7 @@ from milonga.identity.account import read_unstamped
 from milonga.outcomes.explain import shown
 from milonga.spec.event import Event
 from milonga.spec.text import well_formed
-from milonga.workspace.settings import fields_of
+from milonga.workspace.fields import fields_of
 from tests.destinations.casework import FOLDER, cases_of
 from tests.destinations.client import Client
 from tests.destinations.events import event, events

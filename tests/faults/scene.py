@@ -65,7 +65,9 @@ def scene(
     folder.mkdir(parents=True, exist_ok=True)
     with (
         Receiving(pretend, keep=keep) as totango,
-        Milonga(folder / "data", *options, environment=environment, under=under, console=console) as milonga,
+        Milonga(
+            folder / "data", *options, environment=environment, under=under, console=console, apart=True
+        ) as milonga,
     ):
         milonga.say("sources", "add", "web", "--write-key", KEY)
         milonga.say(

@@ -7,7 +7,7 @@ from milonga.filters.gate import NO_CONSENT, NOT_MEANT
 from milonga.outcomes.where import FIX_AT, Place, place_of
 from milonga.outcomes.words import PIPELINE, SKIPPED
 from milonga.workspace.delivery_settings import DeliverySettings
-from milonga.workspace.settings import fields_of
+from milonga.workspace.fields import fields_of
 
 
 def test_every_reason_has_its_place_or_none() -> None:

@@ -7,8 +7,9 @@ import pytest
 from milonga.destinations.registry import kinds
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import DestinationState, SettingsVersion
-from milonga.workspace.settings import UNSET, fields_of
+from milonga.workspace.settings import UNSET
 from milonga.workspace.store import Workspace
 from tests.workspace.paper import Settings, open_paper
 

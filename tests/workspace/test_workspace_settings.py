@@ -8,17 +8,8 @@ from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
 from milonga.workspace.errors import UserError
-from milonga.workspace.settings import (
-    UNSET,
-    by_name,
-    changed,
-    differences,
-    fields_of,
-    joined,
-    missing,
-    shown,
-    split,
-)
+from milonga.workspace.fields import fields_of
+from milonga.workspace.settings import UNSET, by_name, changed, differences, joined, missing, shown, split
 from tests.workspace.paper import Settings
 
 

@@ -11,10 +11,11 @@ from structlog.testing import capture_logs
 from milonga.collector.origins import allows
 from milonga.destinations.contract import Destination
 from milonga.workspace.errors import UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.migrate import migrate, migrations
 from milonga.workspace.model import BrowserDestination, DestinationState, Source, SourceSettings, is_write_key
 from milonga.workspace.secrets import KeyProvider
-from milonga.workspace.settings import UNSET, fields_of
+from milonga.workspace.settings import UNSET
 from milonga.workspace.store import Workspace
 from tests.workspace.paper import PAPER, Clock, Settings, all_well, no_keys, open_paper, skip_all
 

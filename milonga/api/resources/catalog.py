@@ -8,8 +8,8 @@ from milonga.api.route import Asked, Listed, NoQuery, PageQuery, Route
 from milonga.destinations.contract import Destination
 from milonga.facts.destinations import declared
 from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.fields import fields_of
 from milonga.workspace.roles import Role
-from milonga.workspace.settings import fields_of
 from milonga.workspace.store import registered
 
 

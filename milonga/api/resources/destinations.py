@@ -17,10 +17,11 @@ from milonga.facts.facts import Facts, waiting_events
 from milonga.facts.history import history
 from milonga.facts.probing import tested
 from milonga.workspace.delivery_settings import DeliverySettings
+from milonga.workspace.fields import Field, fields_of
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.rows import kind_named
-from milonga.workspace.settings import UNSET, Field, by_names, changed, fields_of, missing
+from milonga.workspace.settings import UNSET, by_names, changed, missing
 from milonga.workspace.store import Workspace
 
 BY_HAND: Final = "paused by hand"

@@ -22,9 +22,9 @@ from milonga.outcomes.words import why_skipped
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import NotThere, UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.roles import Role
-from milonga.workspace.settings import fields_of
 
 CONSENT = "consentCategories"
 ALL_BUT_CONSENT = frozenset(field.name for field in fields_of(DeliverySettings)) - {CONSENT}

@@ -14,10 +14,11 @@ from milonga.destinations.contract import Destination
 from milonga.facts.directory import log_end
 from milonga.facts.probing import of_settings, refused
 from milonga.workspace.errors import Clash, NotThere, UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import DestinationState
 from milonga.workspace.names import NAME_RULE, is_name
 from milonga.workspace.roles import Role
-from milonga.workspace.settings import changed, fields_of
+from milonga.workspace.settings import changed
 from milonga.workspace.store import Workspace
 
 

@@ -24,9 +24,9 @@ from milonga.spec.read import read_stamped
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.delivery_settings import DeliverySettings
 from milonga.workspace.errors import UserError
+from milonga.workspace.fields import fields_of
 from milonga.workspace.model import DestinationConfig
 from milonga.workspace.roles import Role
-from milonga.workspace.settings import fields_of
 
 PICKED: Final = 8  #: of the newest events, to choose from
 ASKED_OF_DELIVERY: Final = ("filters", "consentCategories")  #: settings of delivery that decide what is sent
