@@ -46,8 +46,8 @@ def test_a_removed_destination_keeps_its_story_also_when_another_gets_its_name(
         "deadLetters": 1,
     }
     add(milonga, totango)
-    totango.behave_well()
     eventually(lambda: milonga.ask("destinations", "show", "totango")["inForce"] is not None, "and so is the removal")
+    totango.behave_well()
     send(milonga, track(4, "ada", "acme"))
     eventually(lambda: at_each(milonga, "m-4")[2]["state"] == "delivered", "delivered by the new one")
 
