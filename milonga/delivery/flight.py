@@ -24,7 +24,7 @@ from milonga.spec.read import read_stamped
 log = structlog.get_logger("milonga.delivery")
 
 TRANSLATE_FAILED = "translate_failed"
-AT_ONCE = 16  #: requests that go out in one turn of the loop: whoever comes meanwhile waits as long as these take
+AT_ONCE = 64  #: requests that go out in one turn of the loop: whoever comes meanwhile waits as long as these take
 
 
 class Flights:

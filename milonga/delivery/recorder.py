@@ -27,7 +27,7 @@ log = structlog.get_logger("milonga.delivery")
 
 StoreOp: TypeAlias = Callable[[DeliveryStore], None]
 
-AT_ONCE = 16  #: callbacks in one turn of the loop: whoever comes meanwhile waits as long as these take
+AT_ONCE = 64  #: callbacks in one turn of the loop: whoever comes meanwhile waits as long as these take
 GATHER = 32  #: turns of the loop that the first group waits for, at most
 RETRY_AFTER = 1.0  #: seconds between tries to write while the disk refuses
 LAST_WORDS = 5.0  #: seconds that `close` gives the disk

@@ -30,10 +30,8 @@ from milonga.delivery.curlcall import Call, Done, Kept
 from milonga.delivery.outgoing import NoAnswer, Outgoing, Reply
 from milonga.delivery.sendable import flaw_of
 
-AT_ONCE = (
-    16  #: answers that are taken back in one turn of the loop: whoever comes meanwhile waits as long as these take
-)
-SOCKETS_AT_ONCE = 32  #: that are looked after in one turn
+AT_ONCE = 64  #: answers that are taken back in one turn of the loop: whoever comes meanwhile waits that long
+SOCKETS_AT_ONCE = 64  #: that are looked after in one turn
 CLOSE_WITHIN = 0.05  #: seconds to wait for libcurl's own end; only an unfinished look-up makes it take longer
 STOPPED = "Milonga was stopped before the answer came."
 
@@ -118,7 +116,6 @@ class Sender:
             self._loop.call_soon(self._report, done, NoAnswer("bad_url", reason, perhaps=False), 0.0)
         else:
             self._busy[call.easy] = call
-            self._wheel.begin()
 
     def _collect(self) -> None:
         """Take back calls that have ended, give their places to the next ones, tell."""
@@ -194,7 +191,6 @@ class _Wheel:
         self._turned = turned
         self._due = inf  #: by the loop's clock; 0.0 is at once
         self._soon: asyncio.Handle | None = None
-        self._began = False  #: something in this turn of the loop
         self._again = False
         self._alarm: asyncio.TimerHandle | None = None
         self._watched: set[int] = set()
@@ -211,17 +207,6 @@ class _Wheel:
         self._multi.setopt(pycurl.M_SOCKETFUNCTION, None)
         self._loop.remove_reader(self._epoll.fileno())
         self._epoll.close()
-
-    def begin(self) -> None:
-        """
-        A request was added. The first one of a turn of the loop is written at once, for it is the one that has waited
-        longest for its turn; the others follow together.
-        """
-        if not self._began:
-            self._began = True
-            self.turn_again()
-            self._due = inf
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
 
     def turn_again(self) -> None:
         """In the next turn of the loop, whatever libcurl wants."""
@@ -271,7 +256,7 @@ class _Wheel:
     def _on_soon(self) -> None:
         self._soon = None
         if self._due == 0.0 or self._again:
-            self._began = self._again = False
+            self._again = False
             self._on_time()
 
     def _on_time(self) -> None:

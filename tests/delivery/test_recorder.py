@@ -71,7 +71,7 @@ def test_what_comes_in_every_turn_of_the_loop_is_written_together_and_told_a_few
             write(outcomes, attempts)
 
         it._outcomes.write = watched  # type: ignore[method-assign]
-        for n in range(1, 61):
+        for n in range(1, 201):
             it.record(Record(outcome=outcome(n), then=lambda n=n: told.append(n)))  # type: ignore[misc]
             if n % 10 == 0:
                 await asyncio.sleep(0)
@@ -80,9 +80,9 @@ def test_what_comes_in_every_turn_of_the_loop_is_written_together_and_told_a_few
             await asyncio.sleep(0)
             assert len(told) - before <= AT_ONCE
             turns += before < len(told)
-        assert groups == [60]
-        assert told == list(range(1, 61))
-        assert turns == -(-60 // AT_ONCE)
+        assert groups == [200]
+        assert told == list(range(1, 201))
+        assert turns == -(-200 // AT_ONCE)
         await it.close()
 
     run(tmp_path, live)

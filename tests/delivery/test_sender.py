@@ -2,10 +2,7 @@
 
 import asyncio
 import os
-import socket
-import threading
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -26,7 +23,6 @@ from tests.delivery.sending import (
     sending,
     until,
 )
-from tests.running import PATIENCE
 
 # What is sent
 
@@ -130,37 +126,6 @@ def test_done_is_never_called_from_within_send(run: Run) -> None:
                 assert calls == []
             await until(lambda: len(calls) == len(urls))
             assert sorted(calls) == sorted(urls)
-
-    run(main())
-
-
-def test_on_a_kept_connection_a_request_is_written_before_anything_else_gets_its_turn(run: Run) -> None:
-    bodies: SimpleQueue[bytes] = SimpleQueue()
-
-    def answer_two(server: socket.socket) -> None:
-        connection, _ = server.accept()
-        with connection:
-            for body in (b"a=first", b"a=second"):
-                came = b""
-                while not came.endswith(body):
-                    came += connection.recv(65_536)
-                bodies.put(body)
-                connection.sendall(OK)
-
-    async def main() -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            there = threading.Thread(target=answer_two, args=(server,), daemon=True)
-            there.start()
-            url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-            async with sending() as sender:
-                await answer_to(sender, post(url, b"a=first"))
-                assert bodies.get(timeout=PATIENCE) == b"a=first"
-                second = asyncio.get_running_loop().create_future()
-                sender.send(post(url, b"a=second"), lambda reply, _: second.set_result(reply))
-                assert bodies.get(timeout=PATIENCE) == b"a=second", "the loop has had no turn since"
-                assert not second.done()
-                assert isinstance(await second, Answer)
-            there.join(PATIENCE)
 
     run(main())
 
