@@ -15,6 +15,9 @@ from msgspec import structs
 
 from milonga.collector.asgi import TrackingApp
 from milonga.collector.collector import Collector
+from milonga.collector.heads import Heads
+from milonga.collector.reading import Clock, Reader
+from milonga.collector.request import Request
 from milonga.collector.server import HttpServer
 from milonga.eventlog.api import (
     Damaged,
@@ -302,3 +305,26 @@ EVENT = msgspec.json.encode(track())
 def request(body: bytes = EVENT, *headers: bytes) -> bytes:
     """An event as it is posted."""
     return HEAD + b"".join(b"%b\r\n" % header for header in headers) + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+def reader_of(
+    bench: Bench,
+    take: Callable[[Request], None],
+    *,
+    heads: Heads | None = None,
+    clock: Clock | None = None,
+    head_patience: float = 1,
+    body_patience: float = 1,
+    stall_patience: float = 1,
+) -> Reader:
+    """The reading side of a connection without a socket. Its clock stands still, its sender is never told to go on."""
+    return Reader(
+        bench.collector,
+        clock or Clock(0.0, b""),
+        heads or Heads(),
+        head_patience=head_patience,
+        body_patience=body_patience,
+        stall_patience=stall_patience,
+        take=take,
+        ask_on=lambda: None,
+    )

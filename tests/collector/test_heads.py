@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from milonga.collector.heads import LONGEST, MOST, Heads
-from milonga.collector.reading import Clock, Reader, Refused
+from milonga.collector.reading import Reader, Refused
 from milonga.collector.request import Request
-from tests.collector.parts import EVENT, HEAD, Bench, request
+from tests.collector.parts import EVENT, HEAD, Bench, reader_of, request
 from tests.collector.test_reading import STREAM, cut, read
 
 POST = request()
@@ -41,16 +41,7 @@ def test_connections_have_their_own_senders_whoever_sent_the_head_first() -> Non
     peers = [bench.collector.proxies.peer(address, secure=False) for address in ("203.0.113.1", "203.0.113.2")]
     found: list[Request] = []
     for peer in peers:
-        reader = Reader(
-            bench.collector,
-            Clock(0.0, b""),
-            heads,
-            head_patience=1,
-            body_patience=1,
-            stall_patience=1,
-            take=found.append,
-            ask_on=lambda: None,
-        )
+        reader = reader_of(bench, found.append, heads=heads)
         reader.peer = peer
         reader.feed(POST)
     assert [one.peer for one in found] == peers
@@ -120,16 +111,7 @@ def test_a_body_that_there_is_no_room_for_is_answered_as_ever() -> None:
     read([POST], heads)
     bench = Bench(max_held=len(EVENT) - 1)
     found: list[Request] = []
-    reader = Reader(
-        bench.collector,
-        Clock(0.0, b""),
-        heads,
-        head_patience=1,
-        body_patience=1,
-        stall_patience=1,
-        take=found.append,
-        ask_on=lambda: None,
-    )
+    reader = reader_of(bench, found.append, heads=heads)
     reader.feed(POST)
     assert [one.to for one in found] == [bench.collector.away.busy()]
     assert bench.collector.room.held == 0
@@ -141,16 +123,7 @@ def test_a_mistake_of_ours_ends_the_connection_and_is_told_as_ours() -> None:
 
     heads, bench = Heads(), Bench()
     read([POST], heads)
-    reader = Reader(
-        bench.collector,
-        Clock(0.0, b""),
-        heads,
-        head_patience=1,
-        body_patience=1,
-        stall_patience=1,
-        take=fail,
-        ask_on=lambda: None,
-    )
+    reader = reader_of(bench, fail, heads=heads)
     with pytest.raises(Refused) as refused:
         reader.feed(POST)
     assert refused.value.answer.status == 503

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from milonga.collector.answers import Answer
 from milonga.collector.heads import Heads
-from milonga.collector.reading import Clock, Reader, Refused
+from milonga.collector.reading import Clock, Refused
 from milonga.collector.request import Request
-from tests.collector.parts import BASIC, EVENT, HEAD, Bench, request
+from tests.collector.parts import BASIC, EVENT, HEAD, Bench, reader_of, request
 
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\n{}\r\r\n2;x=y\r\n\n\n\r\n0\r\nTrailer: x\r\n\r\n"
 STREAM = request() + CHUNKED + b"\r\n" + request(b"").replace(b"/v1/t", b"/nothing") + request(EVENT, b"Expect: x")
@@ -25,16 +25,7 @@ def read(parts: list[bytes], heads: Heads | None = None) -> tuple[list[Request],
     """
     bench = Bench()
     found: list[Request] = []
-    reader = Reader(
-        bench.collector,
-        Clock(0.0, b""),
-        heads or Heads(),
-        head_patience=1,
-        body_patience=1,
-        stall_patience=1,
-        take=found.append,
-        ask_on=lambda: None,
-    )
+    reader = reader_of(bench, found.append, heads=heads)
     try:
         for part in parts:
             reader.feed(part)
@@ -105,16 +96,7 @@ def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
         raise ZeroDivisionError
 
     bench = Bench()
-    reader = Reader(
-        bench.collector,
-        Clock(0.0, b""),
-        Heads(),
-        head_patience=1,
-        body_patience=1,
-        stall_patience=1,
-        take=fail,
-        ask_on=lambda: None,
-    )
+    reader = reader_of(bench, fail)
     with pytest.raises(Refused) as refused:
         reader.feed(request())
     assert refused.value.answer.status == 503
@@ -123,16 +105,7 @@ def test_a_mistake_in_a_callback_is_ours_and_not_the_senders() -> None:
 
 def test_a_body_may_take_its_time_as_long_as_something_comes() -> None:
     clock = Clock(0.0, b"")
-    reader = Reader(
-        Bench().collector,
-        clock,
-        Heads(),
-        head_patience=30,
-        body_patience=60,
-        stall_patience=10,
-        take=lambda _: None,
-        ask_on=lambda: None,
-    )
+    reader = reader_of(Bench(), lambda _: None, clock=clock, head_patience=30, body_patience=60, stall_patience=10)
     reader.feed(HEAD)
     assert (reader.deadline, reader.latest) == (30, inf)
     clock.now = 5.0

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, expect
 
 from milonga.destinations.totango.fake import pretend
 from milonga.workspace.store import Workspace
-from tests.console.harness import Console, console_of
+from tests.chromium import chromium
+from tests.console.harness import PATIENCE, Console, console_of
 from tests.receiving import Receiving
 
 KEY = "k-console"
@@ -34,3 +36,11 @@ def untouched() -> Iterator[Receiving]:
     with Receiving(pretend) as receiving:
         yield receiving
         assert receiving.received() == 0
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Of one module: while it runs, its thread has an event loop, which tests that run their own must not meet."""
+    expect.set_options(timeout=PATIENCE)
+    with chromium() as found:
+        yield found

@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from milonga.workspace.roles import Role
-from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import Console, console_of
 from tests.running import eventually
@@ -19,12 +18,6 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with furnished(tmp_path_factory.mktemp("accounts")) as running:
         eventually(lambda: "4 events of the last 7 days" in text_of(running, "/accounts"), "the index has all of it")
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def text_of(console: Console, path: str, status: int = 200) -> str:

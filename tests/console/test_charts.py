@@ -7,8 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
-from tests.console.harness import PATIENCE, Console, console_of
+from tests.console.harness import Console, console_of
 from tests.running import eventually
 
 NOON = 1_700_000_400  #: unix seconds, at the beginning of a minute
@@ -33,13 +32,6 @@ BACKLOG: dict[str, Any] = {
 }
 NOTHING = {**ARRIVALS, "series": [{"name": "accepted", "tone": "accent", "values": [0, 0, 0, 0]}]}
 UNKNOWN = {**BACKLOG, "series": [{"name": "waiting", "tone": "accent", "values": [None, None, None, None]}]}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

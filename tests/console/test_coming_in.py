@@ -15,7 +15,6 @@ from milonga.workspace.passwords import hashed
 from milonga.workspace.people import csrf_of
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.harness import PASSWORD, Answer, Console, console_of
 
 OTHER = "some other words will do"
@@ -26,12 +25,6 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     """Its proxy, whom it trusts, is us: each test comes from addresses of its own."""
     with console_of(tmp_path_factory.mktemp("coming"), "--trusted-proxy", "127.0.0.1") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def person(console: Console, name: str, role: Role = Role.viewer) -> str:

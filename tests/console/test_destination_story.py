@@ -8,7 +8,6 @@ from playwright.sync_api import Browser, Page, expect
 from milonga.destinations.totango.fake import pretend
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.harness import PATIENCE, Console, console_of
 from tests.receiving import Receiving
 from tests.running import Client, eventually, track
@@ -17,12 +16,6 @@ KEY = "k-story"
 TOKEN = "the-right-token"
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

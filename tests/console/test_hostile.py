@@ -14,7 +14,6 @@ from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.corpus import ATTACKS, MARK, events
 from tests.console.furnished import NOTHING
 from tests.console.harness import Console, console_of
@@ -28,12 +27,6 @@ window.violations = [];
 document.addEventListener('securitypolicyviolation', (event) => window.violations.push(
   `${event.violatedDirective} ${event.blockedURI} ${event.sourceFile} ${event.sample}`));
 """
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

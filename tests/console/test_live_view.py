@@ -12,7 +12,6 @@ from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from milonga.workspace.store import Workspace
 from tests.answering import answering
-from tests.chromium import chromium
 from tests.console.harness import Console, console_of
 from tests.running import Client, eventually, track
 
@@ -25,12 +24,6 @@ LINES = """time => {
   return all.getClientRects().length
 }"""  #: on how many lines the widest time of day stands
 SLOW = 60_000  #: milliseconds that nothing here ever needs
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

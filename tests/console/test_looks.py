@@ -13,7 +13,6 @@ import pytest
 from playwright.sync_api import Browser, Page, ViewportSize
 
 from milonga.workspace.roles import Role
-from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import Console
 from tests.console.places import PAGES, STRANGERS
@@ -27,12 +26,6 @@ AXE = Path(__file__).parents[1] / "node" / "node_modules" / "axe-core" / "axe.mi
 HIDDEN = """[...document.querySelectorAll('.table')].filter(one => one.scrollWidth > one.clientWidth + 1)
   .map(one => one.getAttribute('aria-label'))"""  #: tables that are wider than their place
 RULES = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'best-practice'] }"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from playwright.sync_api import Browser, expect
 
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.furnished import furnished
 from tests.console.harness import PATIENCE, Answer, Console
 from tests.console.reading import words
@@ -27,12 +26,6 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
         found = "/events/0-91"
         eventually(lambda: found in running.get("/events?message=m-refused").text, "the index has all events")
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def tried(console: Console, event: object, **more: str) -> Answer:

@@ -18,7 +18,6 @@ from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.harness import Answer, Console, console_of
 from tests.console.reading import words
 from tests.receiving import Receiving
@@ -66,12 +65,6 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
         eventually(lambda: sum(reader.totals().values()) >= 15 + WAITING, "all have come to their end at totango")
         eventually(lambda: "1 parked key" in text(running.get("/problems/parked")), "its line is parked")
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def text(answer: Answer) -> str:

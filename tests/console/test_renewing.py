@@ -7,20 +7,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.harness import PATIENCE, Console, console_of
 from tests.running import Client, eventually, track
 
 KEY = "k-web"
 OLD = "document.querySelector('#figures .card').dataset.old = 'true'"
 RENEWED = "!document.querySelector('#figures [data-old]')"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with chromium() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
 from tests.console.harness import Console, console_of
 from tests.console.test_problems import text
 from tests.receiving import Receiving
@@ -46,12 +45,6 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
         with Workspace.open(running.data) as workspace:
             workspace.set_settings("totango", {"defaultModule": "Backoffice"})
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
 
 
 def test_what_is_mistyped_comes_back_with_what_is_wrong(console: Console) -> None:

@@ -6,24 +6,15 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from milonga.destinations.totango.fake import pretend
 from milonga.workspace.store import Workspace
-from tests.chromium import chromium
-from tests.console.harness import PATIENCE, Console, console_of
+from tests.console.harness import Console, console_of
 from tests.receiving import Receiving
 from tests.running import Client, eventually
 
 PASSWORD = "seven tango dancers"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    expect.set_options(timeout=PATIENCE)
-    with chromium() as found:
-        yield found
 
 
 @contextmanager

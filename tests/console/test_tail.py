@@ -18,7 +18,7 @@ from milonga.eventlog.api import Discard
 from milonga.eventlog.bell import bells_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
-from tests.eventlog.conformance import Clock, Events, poll
+from tests.eventlog.parts import Clock, Events, poll
 
 PATIENCE = 60.0  #: seconds nothing here ever needs
 

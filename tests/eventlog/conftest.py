@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from .conformance import Clock, Events
+from .parts import Clock, Events
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from milonga.eventlog.segment import list_segments, open_settled, path_of
 
-from .conformance import poll
+from .parts import poll
 
 
 async def settled(folder: Path) -> None:

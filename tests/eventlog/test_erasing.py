@@ -24,7 +24,7 @@ from milonga.privacy.digest import erased_message_id
 from milonga.privacy.regulation import Deletion
 from milonga.spec.stored import Stamped
 
-from .conformance import Clock, Events, event_of, offsets, read_all
+from .parts import Clock, Events, event_of, offsets, read_all
 
 SALT = b"s" * 32
 ADA = Deletion(7, None, frozenset(["ada-lovelace"]), {0: 1_000})
@@ -160,7 +160,7 @@ def test_a_damaged_segment_is_named_and_the_others_are_done(folder: Path, make: 
 ERASER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from eventlog.conformance import Clock
+from eventlog.parts import Clock
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.privacy.regulation import Deletion
 

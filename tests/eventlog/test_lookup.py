@@ -8,7 +8,7 @@ from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, Events, offsets
+from .parts import Clock, Events, offsets
 from .segments import settled
 
 

@@ -17,7 +17,7 @@ from milonga.eventlog.segment import has_indexes, list_segments, path_of
 from milonga.eventlog.sqlite import LogInUse, SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import HOUR, Clock, Events, offsets, poll, read_all
+from .parts import HOUR, Clock, Events, offsets, poll, read_all
 from .segments import settled
 
 

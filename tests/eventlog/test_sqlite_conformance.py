@@ -10,7 +10,8 @@ from milonga.eventlog.segment import list_segments, path_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, Conformance, Engine
+from .conformance import Conformance
+from .parts import Clock, Engine
 
 
 class SmallSegments:

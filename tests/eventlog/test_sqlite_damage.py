@@ -15,7 +15,7 @@ from milonga.eventlog.segment import list_segments, open_to_write, path_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, Events, event_of, events_of, offsets, poll, read_all
+from .parts import Clock, Events, event_of, events_of, offsets, poll, read_all
 from .segments import damage_page_of, settled
 
 SEAL_AT = SealAt(events=20)

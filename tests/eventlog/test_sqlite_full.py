@@ -13,7 +13,7 @@ from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 from tests.small_disk import free, small_disk
 
-from .conformance import Clock, Events, offsets, poll, read_all
+from .parts import Clock, Events, offsets, poll, read_all
 
 BODY = b'{"x":"%s"}' % (b"y" * 3_000)
 

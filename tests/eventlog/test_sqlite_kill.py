@@ -16,7 +16,7 @@ from milonga.eventlog.lookup import EventLookup
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import Clock, event_of, offsets, read_all
+from .parts import Clock, event_of, offsets, read_all
 
 STEPS = [
     "before-begin",
@@ -33,7 +33,7 @@ STEPS = [
 SENDER = """
 import asyncio, os, signal, sys
 from pathlib import Path
-from eventlog.conformance import Clock, Events
+from eventlog.parts import Clock, Events
 from milonga.eventlog.api import Duplicate
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt

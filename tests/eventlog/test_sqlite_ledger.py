@@ -13,7 +13,7 @@ from milonga.eventlog.segment import list_segments
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
-from .conformance import HOUR, Clock, Events, poll
+from .parts import HOUR, Clock, Events, poll
 
 
 @pytest.fixture

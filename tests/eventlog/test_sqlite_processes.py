@@ -15,12 +15,12 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.eventlog.segment import list_segments, path_of
 from milonga.eventlog.sqlite import SqliteLog
 
-from .conformance import Events, offsets
+from .parts import Events, offsets
 
 APPEND = """
 import asyncio, sys
 from pathlib import Path
-from eventlog.conformance import Clock, Events
+from eventlog.parts import Clock, Events
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
