@@ -130,9 +130,11 @@ def share(part: float, whole: float) -> str:
 
 
 def duration(milliseconds: float | None) -> str:
-    """ "38 ms", "4.2 s", "3 min", "5 h", "2 d"."""
+    """ "under 1 ms", "38 ms", "4.2 s", "3 min", "5 h", "2 d"."""
     if milliseconds is None:
         return NONE
+    if milliseconds < 1:
+        return "under 1 ms"
     seconds = milliseconds / 1000
     for limit, size, unit in ((1, 0.001, "ms"), (60, 1, "s"), (3600, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:

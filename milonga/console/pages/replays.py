@@ -255,7 +255,7 @@ def _dry(run: DryRun) -> dict[str, Any]:
         "overwrite": wanted.overwrite,
         "progress": run.progress,
         "found": found,
-        "takes": None if seconds is None else seconds * 1000,
+        "takes": seconds * 1000 if seconds else None,
         "notes": [note for note in run.notes if not note.startswith("The log keeps ")],
         "again": None if chosen is not None else address("/replays/new", (), **_again(wanted)),
     }
