@@ -29,6 +29,7 @@ async function main() {
     minify: true,
     outdir: 'out',
     platform: 'browser',
+    plugins: [themes],
     target: 'es2022',
     write: false,
   })
@@ -45,6 +46,25 @@ async function main() {
   await keep('favicon.svg', await readFile(join(HERE, 'src/favicon.svg'), 'utf8'))
   await writeFile(join(OUT, 'LICENSES.txt'), await licenses())
   await writeFile(join(OUT, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`)
+}
+
+/**
+ * tokens.css has each colour once, as light-dark(). Browsers from before the middle of 2024 do not know that: what is
+ * built says light, then dark where the system or the choice of the page is so.
+ */
+const COLOUR = /light-dark\(((?:[^(),]|\([^)]*\))*),\s*((?:[^(),]|\([^)]*\))*)\)/g
+const themes = {
+  name: 'themes',
+  setup(build) {
+    build.onLoad({ filter: /tokens\.css$/ }, async ({ path }) => {
+      const text = await readFile(path, 'utf8')
+      const dark = (text.match(/--[\w-]+:[^;]*light-dark\([^;]*;/g) ?? []).join('\n').replace(COLOUR, '$2')
+      const contents = `${text.replace(COLOUR, '$1')}
+        @media (prefers-color-scheme: dark) { :root:not([data-theme='light']) { ${dark} } }
+        :root[data-theme='dark'] { ${dark} }`
+      return { contents, loader: 'css' }
+    })
+  },
 }
 
 /** The license of each package that is inside: they ask for it. */

@@ -77,6 +77,20 @@ def test_what_is_built_is_kept_by_browsers_for_ever(console: Console) -> None:
         assert "immutable" in answer.headers["cache-control"]
 
 
+def test_the_colours_of_both_themes_need_no_new_browser() -> None:
+    css = (built.content(built.asset("console.css").rpartition("/")[2]) or b"").decode()
+    assert "light-dark(" not in css
+
+    def set_for(selector: str) -> dict[str, str]:
+        blocks = re.findall(re.escape(selector) + r"\{([^}]*)\}", css)
+        return dict(re.findall(r"(--[a-z-]+): ?([^;]+)", ";".join(blocks)))
+
+    light, dark = set_for(":root"), set_for("@media(prefers-color-scheme:dark){:root:not([data-theme=light])")
+    assert len(dark) > 15
+    assert all(light[name] != value for name, value in dark.items())
+    assert set_for(":root[data-theme=dark]") == dark
+
+
 def test_nothing_is_remembered_of_names_that_are_no_file() -> None:
     name = "".join(("none-of-ours", ".js"))
     before = sys.getrefcount(name)
