@@ -1,7 +1,7 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -12,11 +12,12 @@ from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.events import Account, Type, User
+from milonga.cli.exporting import FormatOption, format_of, pages
 from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_rows
 from milonga.delivery.letter_list import LetterFilter
 from milonga.facts.dead import MOST
-from milonga.facts.exporting import AT_ONCE, MEDIA_TYPES, Format, export, head, line
+from milonga.facts.exporting import export, head, line
 from milonga.spec.event import EventType
 from milonga.spec.limits import MAX_REQUEST
 
@@ -27,12 +28,6 @@ DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", me
 Ids = Annotated[list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 CodeOption = Annotated[str | None, typer.Option("--code", metavar="CODE", help="Those refused with this code.")]
-
-
-def _format(given: str) -> str:
-    if given not in MEDIA_TYPES:
-        raise typer.BadParameter(f"Expected one of {', '.join(MEDIA_TYPES)}.")
-    return given
 
 
 COLUMNS = (
@@ -143,9 +138,7 @@ def discard(
 
 @app.command("export")
 def export_(
-    format_: Annotated[
-        str, typer.Option("--format", parser=_format, metavar="jsonl|csv", help="JSON lines, or a table.")
-    ] = "jsonl",
+    format_: FormatOption = "jsonl",
     code: CodeOption = None,
     type_: Type = None,
     account: Account = None,
@@ -158,12 +151,12 @@ def export_(
 
     In CSV, a cell that a spreadsheet would take for a formula begins with an apostrophe.
     """
-    chosen = cast("Format", format_)
+    chosen = format_of(format_)
     out = sys.stdout.buffer
     if remote() is not None:
         query = {"code": code, "type": type_, "account": account, "user": user, "destination": destination}
         with reached(data) as milonga:
-            for already, page in enumerate(_pages(milonga, query)):
+            for already, page in enumerate(pages(milonga, "listDeadLetters", query)):
                 out.write(b"" if already else head(chosen))
                 out.writelines(line(row, encoded(row["event"]), chosen) for row in page)
     else:
@@ -173,18 +166,6 @@ def export_(
             for some in export(facts, wanted, number, format_=chosen):
                 out.write(some)
     out.flush()
-
-
-def _pages(milonga: Reach, query: Mapping[str, object]) -> Iterator[list[dict[str, Any]]]:
-    """With their events: there may be very many."""
-    cursor: str | None = None
-    while True:
-        asked = {**query, "events": True, "count": AT_ONCE, "cursor": cursor}
-        answer = milonga.ask("listDeadLetters", query=asked)
-        yield answer.data
-        cursor = answer.page["next"]
-        if cursor is None:
-            return
 
 
 def _with_id(milonga: Reach, message_id: str, destination: str | None, *, events: bool = False) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`milonga parked`: lines that do not move and therefore wait on disk, and what to do with them."""
 
 import json as json_
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, Final
@@ -8,14 +9,18 @@ from typing import Annotated, Any, Final
 import typer
 
 from milonga.api.client import Reach, rows
+from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
-from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, fail, note
-from milonga.cli.reaching import reached
+from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
+from milonga.cli.exporting import FormatOption, format_of, pages
+from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
 from milonga.delivery.rows import key_text
 from milonga.destinations.contract import Key
 from milonga.facts import wishes
+from milonga.facts.exporting import PARKED_COLUMNS, export_parked, head, line
+from milonga.facts.facts import Place
 from milonga.outcomes.words import typed
 from milonga.workspace.model import DestinationState
 
@@ -126,6 +131,47 @@ def release(
     """Forget how often each key's events failed and every wait, and send them as if they had just come, in order."""
     with reached(data) as milonga:
         _ask(milonga, RELEASE, destination, _lines(milonga, destination, account, user, key, all_), json=json)
+
+
+@app.command("export")
+def export_(
+    destination: Destination,
+    format_: FormatOption = "jsonl",
+    account: AccountOption = None,
+    user: UserOption = None,
+    key: Annotated[
+        str | None, typer.Option("--key", metavar="JSON", help="Behind this key alone, as `parked list` shows it.")
+    ] = None,
+    data: DataOption = DATA,
+) -> None:
+    """
+    Write the events that wait behind parked keys to stdout, line after line, each in its order.
+
+    An event that stands in several lines is written once. In CSV, a cell that a spreadsheet would take for a formula
+    begins with an apostrophe.
+    """
+    if account is not None and key is not None:
+        raise typer.BadParameter("--account and --key exclude each other.")
+    if user is not None and account is None:
+        raise typer.BadParameter("--user goes with --account.")
+    wanted = None if key is None else _key(key)
+    if account is not None and user is not None:
+        wanted, account = (account, user), None
+    chosen, out = format_of(format_), sys.stdout.buffer
+    if remote() is not None:
+        query = {"destination": destination, "account": account, "key": None if wanted is None else key_text(wanted)}
+        with reached(data) as milonga:
+            for already, page in enumerate(pages(milonga, "listParkedEvents", query)):
+                out.write(b"" if already else head(chosen, PARKED_COLUMNS))
+                for row in page:
+                    event = None if row["event"] is None else encoded(row["event"])
+                    out.write(line(row, event, chosen, PARKED_COLUMNS))
+    else:
+        with facts_of(data) as facts:
+            place = Place(facts.workspace.destination(destination))
+            for some in export_parked(facts, place, account=account, key=wanted, format_=chosen):
+                out.write(some)
+    out.flush()
 
 
 def _lines(

@@ -172,17 +172,17 @@ class DeliveryReader:
             number = self._one("SELECT min(destination) FROM parked WHERE destination > ?", (number,))
 
     def parked(self, destination: int, position: Position) -> Parked | None:
-        query = f"SELECT {_PARKED} FROM parked WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
+        query = f"SELECT {PARKED_COLUMNS} FROM parked WHERE destination = ? AND partition = ? AND offset = ?"  # noqa: S608
         row = self._first(query, (destination, *position))
-        return None if row is None else _parked(*row)
+        return None if row is None else parked_of(*row)
 
     def line(self, destination: int, key: Key, limit: int) -> list[Parked]:
         """The first of a parked line, in order."""
         query = (
-            f"SELECT {_PARKED} FROM parked_lines CROSS JOIN parked USING(destination, partition, offset)"  # noqa: S608
+            f"SELECT {PARKED_COLUMNS} FROM parked_lines CROSS JOIN parked USING(destination, partition, offset)"  # noqa: S608
             " WHERE destination = ? AND key = ? ORDER BY place LIMIT ?"
         )
-        return [_parked(*row) for row in self._db.execute(query, (destination, key_text(key), limit))]
+        return [parked_of(*row) for row in self._db.execute(query, (destination, key_text(key), limit))]
 
     def parked_sizes(self, destination: int) -> Iterator[tuple[Key, int]]:
         """Every parked key, and how many events stand behind it."""
@@ -346,7 +346,7 @@ def keys_of_account(account: str) -> list[tuple[str, str]]:
 
 
 _HEALTH = Health.__struct_fields__
-_PARKED = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
+PARKED_COLUMNS = "partition, offset, parked_at, received_at, keys, resent, stamp, body"
 _PROGRESS = "attempts, perhaps, next_at, not_before, code, reason, parts, since"
 _OLDEST = "SELECT offset FROM parked WHERE destination = ? AND partition = ? AND body IS NULL ORDER BY offset LIMIT 1"
 
@@ -366,7 +366,7 @@ def _progress(
     )
 
 
-def _parked(
+def parked_of(
     partition: int,
     offset: Offset,
     parked_at: int,

@@ -1,6 +1,6 @@
 """
-Dead letters, and what was skipped, as files to take away: JSON lines, or CSV for a spreadsheet. Made while it is read,
-a page at a time, so that memory does not grow with how many there are.
+Dead letters, what was skipped, and what is parked, as files to take away: JSON lines, or CSV for a spreadsheet. Made
+while it is read, a page at a time, so that memory does not grow with how many there are.
 """
 
 import csv
@@ -11,9 +11,12 @@ from typing import Any, Final, Literal, TypeAlias
 import msgspec
 
 from milonga.delivery.letter_list import ALL, LetterFilter, LetterMark, letters
+from milonga.delivery.rows import key_text
 from milonga.delivery.selection import Selection
+from milonga.destinations.contract import Key
 from milonga.facts.dead import as_row
 from milonga.facts.facts import Facts, Place
+from milonga.facts.parked import all_held, held_as_row
 from milonga.facts.problems import Example, example_as_row
 from milonga.facts.skipped import all_ended
 from milonga.outcomes.model import State
@@ -29,6 +32,10 @@ COLUMNS: Final = (
 ENDED_COLUMNS: Final = (
     *("destination", "endedAt", "state", "code", "now", "type", "name", "account", "user", "messageId", "receivedAt"),
     "event",
+)
+PARKED_COLUMNS: Final = (
+    *("destination", "key", "parkedAt", "attempts", "code", "reason", "nextTry", "type", "name", "account", "user"),
+    *("messageId", "receivedAt", "event"),
 )
 FORMULA: Final = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """
@@ -80,6 +87,20 @@ def _ended_line(place: Place, one: Example, format_: Format) -> bytes:
     return line(row, None if one.stored is None else one.stored.event.body, format_, ENDED_COLUMNS)
 
 
+def export_parked(
+    facts: Facts, place: Place, *, account: str | None = None, key: Key | None = None, format_: Format = "jsonl"
+) -> Iterator[bytes]:
+    """Events behind parked keys (milonga.facts.parked): line after line, each in its order."""
+    if format_ == "csv":
+        yield head(format_, PARKED_COLUMNS)
+    for some in all_held(facts, place, account=account, key=key):
+        if some:
+            yield b"".join(
+                line(held_as_row(place, one), None if one.event is None else one.event.body, format_, PARKED_COLUMNS)
+                for one in some
+            )
+
+
 def head(format_: Format, columns: Sequence[str] = COLUMNS) -> bytes:
     """What comes before all lines."""
     return _csv(list(columns)) if format_ == "csv" else b""
@@ -87,13 +108,18 @@ def head(format_: Format, columns: Sequence[str] = COLUMNS) -> bytes:
 
 def line(row: Mapping[str, Any], event: bytes | None, format_: Format, columns: Sequence[str] = COLUMNS) -> bytes:
     """
-    row    such as milonga.facts.dead has it
+    row    such as milonga.facts.dead has it, but for its event
     event  as it arrived; None if it has left the log
     """
     if format_ == "jsonl":
         return msgspec.json.encode({**row, "event": None if event is None else _raw(event)}) + b"\n"
     cells = {**row, "event": None if event is None else event.decode(errors="replace")}
-    return _csv([defused(cells[name]) for name in columns])
+    return _csv([defused(_cell(cells[name])) for name in columns])
+
+
+def _cell(value: object) -> object:
+    """A key as it is typed."""
+    return key_text(tuple(value)) if isinstance(value, list) else value
 
 
 def _raw(body: bytes) -> msgspec.Raw | str:

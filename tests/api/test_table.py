@@ -124,6 +124,7 @@ ANSWERS = {
     "getSummary": "/summary?account=acme",
     "countParkedKeys": "/parked-keys/counts",
     "listParkedKeys": "/parked-keys?destination=totango",
+    "listParkedEvents": "/parked-events?destination=totango&events=true",
 }
 
 

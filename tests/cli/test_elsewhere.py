@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 
 from milonga.api.remote import BadAddress, server_at
+from milonga.delivery.rows import Parked
+from milonga.delivery.store import DeliveryStore
+from milonga.eventlog.api import Position
 from milonga.workspace.roles import Role
 from tests.api.conftest import fill
 from tests.api.serving import Served, served
@@ -23,10 +26,22 @@ TRACKING = "https://events.example.com:8443"  #: where the server elsewhere take
 def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     data = tmp_path_factory.mktemp("there") / "data"
     fill(data)
+    park(data)
     with served(data, TRACKING) as found:
         for role in Role:
             assert found.ask("GET", "/sources", role=role).status == 200  # when a token was used is listed, too
         yield found
+
+
+def park(data: Path) -> None:
+    """Two events, behind a key each."""
+    store = DeliveryStore(data / "delivery.db")
+    with store.transaction():
+        for offset, user in ((7, "ada"), (8, "bob")):
+            keys = (("acme", user),)
+            at = Position(0, offset)
+            store.park(1, Parked(position=at, parked_at=2, received_at=1, keys=keys, resent=False, event=None))
+    store.close()
 
 
 def elsewhere(there: Served, *words: str, role: Role = Role.administrator) -> Done:
@@ -99,6 +114,19 @@ def test_dead_letters_are_taken_away_from_elsewhere_as_they_are_from_here(there:
         )
     rows = list(csv.DictReader(io.StringIO(elsewhere(there, "dead", "export", "--format", "csv")[1])))
     assert [json.loads(row["event"])["n"] for row in rows] == [EVENTS - 1, EVENTS]
+
+
+def test_what_is_parked_is_taken_away_from_elsewhere_as_it_is_from_here(there: Served) -> None:
+    for words in ("totango", "totango --account acme --user bob", "totango --account nobody", "nobody"):
+        given = ["parked", "export", *words.split()]
+        code, out, err = milonga(*given, "--data", str(there.data))
+        told = elsewhere(there, *given)
+        assert (told[0], as_data(told[1]), told[2]) == (code, as_data(out), err)
+    given = ["parked", "export", "totango", "--key", '["acme","bob"]', "--format", "csv"]
+    (row,) = csv.DictReader(io.StringIO(elsewhere(there, *given)[1]))
+    assert (row["key"], json.loads(row["event"])["n"]) == ('["acme","bob"]', 8)
+    for wrong in ("--account acme --key []", "--user ada", "--key 7", "--format xml"):
+        assert elsewhere(there, "parked", "export", "totango", *wrong.split())[0] == 2
 
 
 def test_set_up_names_the_address_of_the_server_that_was_asked(there: Served) -> None:

@@ -78,6 +78,7 @@ COMMANDS = (
     "dead resend --all",
     "dead export",
     "parked list totango",
+    "parked export totango",
     "replays list",
     "replays show 7",
     "replay totango --from 2d --dry-run",
@@ -120,7 +121,7 @@ def test_whatever_an_older_server_does_not_know_is_told(answer: str, older: Olde
 
 def test_a_page_that_lacks_what_is_told_beside_its_cursor_is_told_too(older: Older) -> None:
     older.version, older.answer = OLD, (200, {"data": []})
-    for words in ("dead list", "regulations list", "events list", "dead export"):
+    for words in ("dead list", "regulations list", "events list", "dead export", "parked export totango"):
         code, err = said(older, words)
         assert (code, f"runs Milonga {OLD}" in err) == (1, True), (words, err)
 

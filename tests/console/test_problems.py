@@ -191,6 +191,21 @@ def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
     assert console.get("/problems/dead/export?destination=nobody").status == 404
 
 
+def test_what_waits_behind_parked_keys_is_taken_away_as_a_file(console: Console) -> None:
+    page = console.get("/problems/parked?destination=paused")
+    to = [unescape(one) for one in re.findall(r'href="(/problems/parked/export[^"]*)"', page.text)]
+    assert len(to) == 3, "all of it in two forms, and the one line"
+    lines = [[json.loads(line) for line in console.get(one).text.splitlines()] for one in to if "jsonl" in one]
+    assert [row["event"]["messageId"] for row in lines[0]] == [f"m-{n}" for n in range(100, 100 + WAITING)]
+    assert lines[0] == lines[1]
+    (csv_,) = (console.get(one) for one in to if "csv" in one)
+    assert "parked-events.csv" in csv_.headers["content-disposition"]
+    assert {row["key"] for row in csv.DictReader(io.StringIO(csv_.text))} == {'["acme","ada"]'}
+    assert console.get("/problems/parked/export?destination=paused&account=nobody").text == ""
+    for wrong in ("destination=nobody", "account=acme", "destination=paused&key=acme"):
+        assert console.get(f"/problems/parked/export?{wrong}").status == 404, wrong
+
+
 @pytest.mark.parametrize(
     "path",
     [

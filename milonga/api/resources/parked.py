@@ -1,4 +1,4 @@
-"""Parked keys: lines that do not move and wait on disk, and what to do with them."""
+"""Parked keys: lines that do not move and wait on disk, the events behind them, and what to do with them."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -12,13 +12,15 @@ from milonga.api.problem import Problem
 from milonga.api.reading import query_json
 from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
+from milonga.delivery.parked_events import LineMark, parked_events
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
 from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
-from milonga.facts.parked import as_row
+from milonga.facts.parked import Held, as_row, held, held_as_row
 from milonga.facts.problems import parked
+from milonga.spec.read import read_stamped
 from milonga.spec.text import well_formed
 from milonga.workspace.errors import NotThere
 from milonga.workspace.roles import Role
@@ -36,6 +38,20 @@ class KeysQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     account: str | None = None
     key: str | None = None
     after: Annotated[str | None, Meta(description="A key as JSON; those behind it, instead of a cursor.")] = None
+
+
+class ParkedEventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """
+    Of one destination. account: behind keys that begin with it. key: behind this one alone, as JSON. events: each with
+    its event, as an export has them. A page may hold few, or none, while there is more.
+    """
+
+    destination: str
+    count: Count = USUAL
+    cursor: Cursor = ""
+    account: str | None = None
+    key: str | None = None
+    events: bool = False
 
 
 class ParkedCountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,6 +98,32 @@ def list_keys(asked: Asked[KeysQuery, None]) -> Listed:
     found = parked_keys(reader, number, after=after, account=query.account, limit=query.count + 1)
     page = paging.page(found, query.count, lambda one: one.text, as_row)
     return Listed(page.rows, page.next, more={"total": count_keys(reader, number)})
+
+
+def list_events(asked: Asked[ParkedEventsQuery, None]) -> Listed:
+    """Line after line, each in its order; an event that stands in several is in one of them."""
+    facts, query = asked.facts, asked.query
+    place = Place(facts.workspace.destination(query.destination))
+    key = None if query.key is None else _key(query.key)
+    mark = paging.place(query.cursor, tuple[str, int])
+    if facts.delivery is None:
+        return Listed([], more={"total": 0})
+    page = parked_events(
+        facts.delivery,
+        place.config.id,
+        account=query.account,
+        key=key,
+        beyond=None if mark is None else LineMark(*mark),
+        limit=query.count,
+    )
+    rows = [_event_row(place, one, events=query.events) for one in held(facts, page)]
+    next_ = None if page.next is None else paging.cursor(page.next)
+    return Listed(rows, next_, more={"total": facts.delivery.parked_count(place.config.id)})
+
+
+def _event_row(place: Place, one: Held, *, events: bool) -> dict[str, Any]:
+    row = held_as_row(place, one)
+    return row | {"event": None if one.event is None else read_stamped(one.event).received} if events else row
 
 
 def retry(asked: Asked[NoQuery, Lines]) -> dict[str, Any]:
@@ -174,6 +216,18 @@ ROUTES: Final = (
         answer=list[shapes.ParkedCounts],
         handle=count_parked,
         slow=True,
+    ),
+    Route(
+        method="GET",
+        path="/parked-events",
+        role=Role.viewer,
+        name="listParkedEvents",
+        summary="List the events that wait behind parked keys of a destination, line after line, each in its order.",
+        query=ParkedEventsQuery,
+        answer=shapes.ParkedEvent,
+        listed=True,
+        handle=list_events,
+        tag="parked-keys",
     ),
     Route(
         method="POST",

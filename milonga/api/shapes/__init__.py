@@ -63,6 +63,7 @@ from milonga.api.shapes.problems import DeadLetterCount as DeadLetterCount
 from milonga.api.shapes.problems import Example as Example
 from milonga.api.shapes.problems import FieldCount as FieldCount
 from milonga.api.shapes.problems import ParkedCounts as ParkedCounts
+from milonga.api.shapes.problems import ParkedEvent as ParkedEvent
 from milonga.api.shapes.problems import ParkedKey as ParkedKey
 from milonga.api.shapes.problems import ProblemReason as ProblemReason
 from milonga.api.shapes.problems import Rehearsal as Rehearsal

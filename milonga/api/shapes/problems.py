@@ -58,6 +58,29 @@ class ParkedKey(Struct, frozen=True, kw_only=True, rename="camel"):
     next_try: Moment | None
 
 
+class ParkedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
+    """
+    An event that waits behind a parked key, with its own tries. type to account: null if it has left the log. event: as
+    it will be sent, if asked for.
+    """
+
+    destination: str
+    position: Position
+    key: list[str]
+    parked_at: Moment
+    attempts: int
+    code: str
+    reason: str
+    next_try: Moment | None
+    type: str | None
+    name: str | None
+    message_id: str | None
+    user: str | None
+    account: str | None
+    received_at: Moment
+    event: dict[str, Any] | None = None
+
+
 class ParkedReason(Struct, frozen=True, kw_only=True, rename="camel"):
     """So many keys wait for one reason."""
 
