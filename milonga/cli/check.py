@@ -56,7 +56,7 @@ def command(data: DataOption = DATA, json: JsonOption = False) -> None:
     else:
         typer.echo(f"{data}: {len(report.files)} files, {events:,} events, {size / MB:,.1f} MB looked through.")
         for problem in report.problems:
-            typer.echo(clean(f"\n{problem.file}: {problem.what}"))
+            typer.echo("\n" + clean(f"{problem.file}: {problem.what}"))
             typer.echo(clean(f"  lost: {problem.lost}"))
             typer.echo(clean(f"  do:   {problem.fix}"))
         for note in report.notes:

@@ -28,6 +28,7 @@ import apsw
 from milonga.eventlog.aside import DAMAGED, UNREADABLE
 from milonga.eventlog.record import UnknownFormat
 from milonga.eventlog.segment import list_segments, newest, open_settled, path_of
+from milonga.eventlog.wal import leave_wal
 from milonga.facts.formats import COUNTERS, DELIVERY, LOG, OUTCOMES, kind_of, known_formats, read_only
 from milonga.outcomes import files as outcome_files
 from milonga.workspace import database
@@ -270,6 +271,7 @@ def _nothing_committed(path: Path) -> Iterator[None]:
         try:
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
             stack.callback(connection.close)
+            leave_wal(connection)
             connection.set_busy_timeout(PATIENCE)
             connection.execute("BEGIN IMMEDIATE")
             stack.callback(connection.execute, "ROLLBACK")

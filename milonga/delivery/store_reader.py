@@ -29,6 +29,7 @@ from milonga.delivery.rows import (
 from milonga.destinations.contract import Key
 from milonga.eventlog.api import START, Offset, Position
 from milonga.eventlog.aside import DAMAGED
+from milonga.eventlog.wal import leave_wal
 
 Age: TypeAlias = tuple[int, int, int]
 """(received_at, partition, offset): a place in the parked events from the oldest arrival on."""
@@ -60,6 +61,7 @@ class DeliveryReader:
     def __init__(self, path: Path) -> None:
         self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         self._db.set_busy_timeout(5_000)
+        leave_wal(self._db)
         try:
             self._db.execute("SELECT 1 FROM positions LIMIT 1").fetchall()
         except (*DAMAGED, apsw.SQLError) as error:  # no tables: it is being made, or was emptied

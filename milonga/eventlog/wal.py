@@ -22,6 +22,15 @@ WORD = 0xFFFFFFFF
 log = structlog.get_logger("milonga.eventlog")
 
 
+def leave_wal(connection: apsw.Connection) -> None:
+    """
+    For whoever opens somebody else's file, only to read it. The last one to close a database would move its
+    write-ahead log into it and delete that: after a crash also what lies behind a damaged frame, before the file's
+    writer, or `milonga check`, has seen that something does.
+    """
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
 def lost_commits(path: Path, connection: apsw.Connection) -> int:
     """
     Commits in the write-ahead log of a database that SQLite passes by. To be asked by whoever has it open to write,

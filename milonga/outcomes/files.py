@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import apsw
 
 from milonga.eventlog.api import Position
+from milonga.eventlog.wal import leave_wal
 from milonga.outcomes.model import Attempt, Outcome, State
 from milonga.outcomes.totals import COUNTERS, LatencyRow, Row
 from milonga.spec.text import well_formed
@@ -57,6 +58,7 @@ def path_of(folder: Path, number: int) -> Path:
 def open_to_read(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     db.set_busy_timeout(5_000)
+    leave_wal(db)
     return db
 
 

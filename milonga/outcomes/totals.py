@@ -12,6 +12,7 @@ import apsw
 import structlog
 
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside
+from milonga.eventlog.wal import leave_wal
 
 log = structlog.get_logger("milonga.outcomes")
 
@@ -89,6 +90,7 @@ def rolled(folder: Path, since: int) -> tuple[set[int], list[Row], list[LatencyR
     except apsw.CantOpenError:
         return set(), [], []
     connection.set_busy_timeout(5_000)
+    leave_wal(connection)
     with closing(connection) as db:
         try:
             db.execute("BEGIN")  # they belong together

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -139,6 +139,9 @@ class OutcomeWriter:
     def _next_segment(self) -> None:
         full = self._db
         self._open_segment(self._number + 1)  # may fail: then the full one is still ours
+        full.set_busy_timeout(0)
+        with suppress(apsw.Error):  # somebody reads it: then its write-ahead log stays beside it
+            full.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         full.close()
 
     def _open_segment(self, number: int) -> None:

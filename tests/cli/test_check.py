@@ -243,6 +243,7 @@ def test_commits_behind_a_damaged_place_of_a_write_ahead_log_are_told(data: Path
     found[100] ^= 1
     wal.write_bytes(found)
     code, said = check(copy)
+    assert wal.read_bytes() == bytes(found), "what lies behind it is still there, to be looked at"
     assert code == 1
     (problem,) = [one for one in said["problems"] if one["file"] == "delivery.db-wal"]
     assert problem["what"] == "has 3 commits behind a damaged place, where nothing is read"

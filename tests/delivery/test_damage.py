@@ -1,18 +1,24 @@
 """What delivery remembers may be damaged or lost: it goes on, and does not send again what has an outcome."""
 
 import asyncio
+import shutil
+from contextlib import closing
 from pathlib import Path
 
 import apsw
 import pytest
+import structlog
 
 from milonga.delivery import resuming
 from milonga.delivery.store import DeliveryStore, doubt
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.eventlog.api import Offset
 from milonga.outcomes.reader import OutcomeReader
+from milonga.outcomes.writer import OutcomeWriter
+from tests.clocks import Still
 from tests.delivery.faketime import FakeTimeLoop
 from tests.delivery.road import Road, run
+from tests.delivery.test_recorder import outcome
 
 
 def damaged(path: Path, how: str) -> bytes:
@@ -63,6 +69,45 @@ def test_a_large_file_is_looked_through_only_after_a_page_of_it_could_not_be_rea
     assert len(list(tmp_path.glob("delivery.db.damaged-*"))) == 1
     DeliveryStore(path).close()
     assert len(list(tmp_path.glob("delivery.db.damaged-*"))) == 1
+
+
+def crashed(live: Path, found: Path) -> None:
+    """Copy what a SIGKILL of whoever writes into `live` leaves there, with a bit of the write-ahead log changed."""
+    shutil.copytree(live, found, ignore=shutil.ignore_patterns("*-shm"))
+    (wal,) = found.glob("*-wal")
+    content = bytearray(wal.read_bytes())
+    content[len(content) - 10_000] ^= 1
+    wal.write_bytes(content)
+
+
+def test_whoever_reads_first_leaves_a_damaged_write_ahead_log_for_the_writer_to_tell_of(tmp_path: Path) -> None:
+    (tmp_path / "live").mkdir()
+    store = DeliveryStore(tmp_path / "live" / "delivery.db")
+    for watermark in range(10):
+        with store.transaction():
+            store.set_position(1, 0, watermark)
+    crashed(tmp_path / "live", tmp_path / "found")
+    store.close()
+    path = tmp_path / "found" / "delivery.db"
+    with closing(DeliveryReader(path)) as reader:
+        assert reader.position(1, 0) in range(9)
+    with structlog.testing.capture_logs() as logs:
+        DeliveryStore(path).close()
+    assert [line["event"] for line in logs] == ["wal_damaged"]
+
+
+def test_whoever_reads_outcomes_first_leaves_a_damaged_write_ahead_log_for_their_writer_to_tell_of(
+    tmp_path: Path,
+) -> None:
+    writer = OutcomeWriter(tmp_path / "live", Still(1_750_000_000.0))
+    for offset in range(10):
+        writer.write([outcome(offset)])
+    crashed(tmp_path / "live", tmp_path / "found")
+    writer.close()
+    assert 0 <= OutcomeReader(tmp_path / "found").end(0) < 9
+    with structlog.testing.capture_logs() as logs:
+        OutcomeWriter(tmp_path / "found", Still(1_750_000_000.0)).close()
+    assert [line["event"] for line in logs] == ["wal_damaged"]
 
 
 def lose(folder: Path) -> None:
