@@ -98,7 +98,7 @@ def test_another_destination_brings_its_settings(console: Console) -> None:
     assert 'id="settings" class="stack" hx-swap-oob="true"' in answer.text
     assert 'name="url"' in answer.text
     assert "missing_url" in said(answer)
-    assert "hx-swap-oob" not in tried(console, TRACK).text
+    assert 'id="settings"' not in tried(console, TRACK).text
 
 
 def test_a_picked_event_is_tried_as_it_was_stamped(console: Console) -> None:
@@ -134,6 +134,26 @@ def test_the_result_follows_as_a_person_types(console: Console, browser: Browser
         page.locator("summary", has_text="Settings of warehouse").click()
         page.get_by_label("URL", exact=False).first.fill("https://hooks.example.com/in")
         expect(result.get_by_text("POST https://hooks.example.com/in").first).to_be_visible(timeout=PATIENCE)
+
+
+def test_on_a_phone_the_result_comes_into_view_once_it_is_asked_for(console: Console, browser: Browser) -> None:
+    with console.visiting(browser, Role.viewer, viewport={"width": 390, "height": 844}) as page:
+        page.goto(f"{console.url}/preview?event=0-91&destination=totango")
+        heading, verdict = page.get_by_role("heading", name="What it becomes"), page.locator("#verdict")
+        text = page.get_by_label("As an SDK sends it, in JSON")
+        expect(verdict).to_have_text("It would become 1 request")
+        text.fill(json.dumps({**TRACK, "context": {}}))
+        expect(verdict).to_have_text("It would not be sent: see why", timeout=PATIENCE)
+        expect(text).to_be_focused()
+        page.get_by_role("button", name="Try it").click()
+        expect(heading).to_be_focused()
+        expect(page.get_by_text("It would not be sent: missing_group_id")).to_be_in_viewport()
+        text.fill("{")
+        expect(verdict).to_have_text("Something is wrong: see what", timeout=PATIENCE)
+        expect(text).to_be_focused()
+        verdict.get_by_role("link").click()
+        expect(heading).to_be_focused()
+        expect(heading).to_be_in_viewport()
 
 
 def test_a_person_finds_an_event_reads_it_and_tries_it_again(console: Console, browser: Browser) -> None:

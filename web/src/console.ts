@@ -6,6 +6,7 @@ import 'uplot/dist/uPlot.min.css'
 import htmx from 'htmx.org'
 import 'htmx-ext-sse'
 
+import { watchAnswers } from './answers'
 import { drawCharts } from './charts'
 import { watchCopying } from './copy'
 import { watchForms } from './forms'
@@ -59,6 +60,7 @@ document.addEventListener('htmx:afterSwap', (event) => {
 })
 watchCopying()
 watchForms()
+watchAnswers()
 keepWhatIsUsed()
 watchLive(document.body)
 watchTheme()

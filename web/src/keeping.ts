@@ -33,7 +33,7 @@ export function keepWhatIsUsed(): void {
     if (now === null) return
     for (const [name, one] of named(now, 'details')) if (open.has(name)) (one as HTMLDetailsElement).open = true
     for (const [name, one] of named(now, '.table')) one.scrollLeft = moved.get(name) ?? 0
-    if (focus === '' || now.contains(document.activeElement)) return
+    if (focus === '' || (document.activeElement ?? document.body) !== document.body) return // or it is elsewhere by now
     ;(named(now, REACHABLE).get(focus) as HTMLElement | undefined)?.focus({ preventScroll: true })
   })
 }
