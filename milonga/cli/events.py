@@ -85,9 +85,16 @@ def list_(
     if json:
         print_json(found.rows)
     else:
-        print_table(COLUMNS, [[str(row[column.name] or "-") for column in COLUMNS] for row in found.rows])
+        print_table(COLUMNS, [[_cell(row, column.name) for column in COLUMNS] for row in found.rows])
     _say_if_cut(found)
     say(found.answer)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    """Of what names no account, and a replay filed under the one that was asked for: which replay."""
+    if name == "account" and not row[name] and row.get("filed"):
+        return f"(replay {', '.join(sorted({str(one['replay']) for one in row['filed']}))})"
+    return str(row[name] or "-")
 
 
 @app.command()
@@ -316,4 +323,4 @@ def _line(row: dict[str, Any], *, json: bool) -> str:
     shown = {**row, "user": row["user"] or row["anonymous"]}
     order = ("receivedAt", "type", "name", "user", "account", "messageId")
     by_name = {column.name: column for column in columns}
-    return one_line([by_name[name] for name in order], [str(shown[name] or "-") for name in order], terminal_width())
+    return one_line([by_name[name] for name in order], [_cell(shown, name) for name in order], terminal_width())

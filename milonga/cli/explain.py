@@ -58,7 +58,8 @@ def _many(milonga: Reach, user: str | None, account: str | None, limit: int, *, 
     told = None if json and stories is not None and stories.data else milonga.ask("getSummary", query=of)
     if json:
         print_json(stories.data if stories is not None else told.data if told is not None else None)
-    if told is not None and not told.data["events"]:
+    kept = 0 if told is None else told.data["events"] + told.data.get("filed", 0)
+    if told is not None and not kept:
         who = f"user {user}" if account is None else f"account {account}"
         reasons = "\n".join(clean(line) for line in " ".join(told.notes).replace(" \n", "\n").splitlines())
         fail(f"No event of {clean(who)} is kept. {reasons}")
@@ -71,8 +72,8 @@ def _many(milonga: Reach, user: str | None, account: str | None, limit: int, *, 
         typer.echo(f"  {clean(said)}")
     if only_summary:
         return
-    many = f"{told.data['events']:,}{' or more' if told.data['more'] else ''}"
-    rest = "" if told.data["events"] <= len(stories.data) else "; --limit for more"
+    many = f"{kept:,}{' or more' if told.data['more'] else ''}"
+    rest = "" if kept <= len(stories.data) else "; --limit for more"
     typer.echo(f"\nThe newest {len(stories.data):,} of {many}{rest}:\n")
     _print(stories.data)
     say(stories)

@@ -13,8 +13,12 @@ def tell(told: dict[str, Any]) -> None:
     """In words."""
     who = f"account {told['account']}" if told["account"] is not None else f"user {told['user']}"
     many = f"{told['events']:,}{' or more' if told['more'] else ''} event{'' if told['events'] == 1 else 's'}"
-    typer.echo(f"{clean(who)}: {many} kept, {told['firstAt']} to {told['lastAt']}")
-    typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
+    between = f", {told['firstAt']} to {told['lastAt']}" if told["events"] else ""
+    typer.echo(f"{clean(who)}: {many} kept{between}")
+    if told["events"]:
+        typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
+    if told.get("filed"):  # a server of before does not say
+        typer.echo(f"  beside them {_events(told['filed'])} without account, filed under this one by replays")
     for at in told["destinations"]:
         name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
         counts = [
@@ -22,3 +26,7 @@ def tell(told: dict[str, Any]) -> None:
             for one in at["outcomes"]
         ]
         typer.echo(f"  at {name}: {', '.join(counts)}")
+
+
+def _events(n: int) -> str:
+    return "1 event" if n == 1 else f"{n:,} events"

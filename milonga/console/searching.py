@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from milonga.console.links import position_of
 from milonga.console.visit import Visit
@@ -12,10 +13,12 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts import explain
 from milonga.facts.events import as_row
 from milonga.facts.facts import Facts, Place
+from milonga.facts.filed import Found, Under, with_filed
 from milonga.facts.summary import Ended, ends_of
+from milonga.index import search as by_index
 from milonga.index.search import Query
 from milonga.index.standing import Standing
-from milonga.index.terms import NO_ACCOUNT
+from milonga.index.terms import NO_ACCOUNT, seen_in
 from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES
 
@@ -41,7 +44,7 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 class Rows(Struct, frozen=True):
     """
-    rows       as milonga.facts.events has them, with `ends`: (destination, state, code) of each
+    rows       as `event_rows` has them
     older      the parameter `before` that goes on from here; "" if there is nothing more
     looked_to  unix milliseconds, if the search was cut short there
     standing   how far the index is that was searched; None if it was the log itself
@@ -83,11 +86,28 @@ def look(visit: Visit, facts: Facts, wanted: Asked, limit: int = PAGE) -> Rows:
         sources=frozenset(facts.sources_called(wanted.source)) if wanted.source else None,
     )
     found = visit.services.index.search(query, limit, before)
-    events = found.events
+    all_ = of_account(facts, query, found, limit, before)
+    events = all_.events
     if wanted.message and not events and not found.standing.is_fresh:
         events = explain.by_message_id(facts, wanted.message)[:limit]
-    rows = event_rows(facts, events, ends_of(facts, events))
-    return Rows(rows, as_parameter(found.before), found.looked_to, found.standing)
+    rows = event_rows(facts, events, ends_of(facts, events), all_.filed)
+    older = None if all_.before is None else Position(0, all_.before)
+    return Rows(rows, as_parameter(older), all_.until, found.standing)
+
+
+def of_account(facts: Facts, query: Query, found: by_index.Found, limit: int, before: Position | None = None) -> Found:
+    """
+    What a search by the index found, and, if it was one of an account, what replays filed under that.
+
+    limit, before  of the search
+    """
+    goes_on = None if found.before is None else found.before.offset
+    named = Found(found.events, goes_on, found.looked_to)
+    if not query.account:
+        return named
+    others = replace(query, account=None)
+    upto = AFTER_ALL if before is None else before.offset
+    return with_filed(facts, query.account, named, lambda stored: by_index.fits(seen_in(stored), others), limit, upto)
 
 
 def _newest(facts: Facts, limit: int, before: Offset) -> Rows:
@@ -104,18 +124,24 @@ def as_parameter(position: Position | None) -> str:
 
 
 def event_rows(
-    facts: Facts, events: Sequence[Stored], ends: Mapping[Position, Sequence[tuple[Place, Ended]]]
+    facts: Facts,
+    events: Sequence[Stored],
+    ends: Mapping[Position, Sequence[tuple[Place, Ended]]],
+    filed: Mapping[Position, Sequence[Under]] = {},
 ) -> list[dict[str, Any]]:
     """
-    As milonga.facts.events has them, with `ends`: (destination, state, code) of each.
+    As milonga.facts.events has them, with `ends`: (destination, state, code) of each, and `replays` that filed it under
+    the account that was asked for.
 
-    ends  of these events (milonga.facts.summary.ends_of)
+    ends   of these events (milonga.facts.summary.ends_of)
+    filed  those of them that name no account
     """
     return [
         {
             **as_row(facts, stored),
             "erased": stored.event.stamp.is_erased,
             "ends": [(place.called, state, code) for place, (state, code) in ends[stored.position]],
+            "replays": sorted({one.replay for one in filed.get(stored.position, ())}),
         }
         for stored in events
     ]

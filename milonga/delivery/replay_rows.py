@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS replayed(
 CREATE TABLE IF NOT EXISTS filed(
   destination INTEGER, partition INTEGER, offset INTEGER, replay INTEGER NOT NULL, at INTEGER NOT NULL,
   account BLOB NOT NULL, PRIMARY KEY(destination, partition, offset)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS filed_by_account ON filed(account, partition, offset);
 """
 
 KEPT: Final = 1_000  #: replays of all destinations that are remembered
@@ -150,10 +151,9 @@ class ReplayTables:
 
     def file(self, destination: int, position: Position, filed: Filed) -> None:
         """Instead of what was there before."""
-        account = filed.account.encode("utf-8", "surrogatepass")
         self._db.execute(
             "INSERT OR REPLACE INTO filed VALUES(?,?,?,?,?,?)",
-            (destination, *position, filed.replay, filed.at, account),
+            (destination, *position, filed.replay, filed.at, _bytes(filed.account)),
         )
 
     def drop_filed(self, destination: int, position: Position) -> None:
@@ -259,6 +259,15 @@ class ReplayReader:
             return Filed(replay, at, str(account, "utf-8", "surrogatepass"))
         return None
 
+    def filed_under(self, account: str, partition: int, after: Offset, before: Offset, limit: int) -> list[Offset]:
+        """Newest first, of those between the two: what replays filed under this account, wherever they sent it."""
+        query = (
+            "SELECT DISTINCT offset FROM filed WHERE account = ? AND partition = ? AND offset > ? AND offset < ?"
+            " ORDER BY offset DESC LIMIT ?"
+        )
+        given = (_bytes(account), partition, after, before, limit)
+        return [row[0] for row in self._rows(query, given, table="filed")]
+
     def needed(self, partition: int) -> list[Offset]:
         """Of each that goes on the last offset it does not need any more."""
         query = (
@@ -288,7 +297,7 @@ class ReplayReader:
             )
         ]
 
-    def _rows(self, query: str, args: tuple[int, ...], table: str = "replayed") -> Iterable[tuple[Any, ...]]:
+    def _rows(self, query: str, args: tuple[int | bytes, ...], table: str = "replayed") -> Iterable[tuple[Any, ...]]:
         if not self._db.execute("SELECT count(*) FROM sqlite_schema WHERE name = ?", (table,)).get:
             return []
         return self._db.execute(query, args).fetchall()
@@ -296,6 +305,10 @@ class ReplayReader:
 
 def _pair(way: Way) -> tuple[Offset, Offset]:
     return way.after, way.upto
+
+
+def _bytes(account: str) -> bytes:
+    return account.encode("utf-8", "surrogatepass")
 
 
 def _encode(wanted: Selection) -> str:

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
+from milonga.facts.filed import Found
 from milonga.facts.summary import HOUR, Ended, refused
 from milonga.index.accounts import Account
 from milonga.index.index import EventIndex
@@ -100,6 +101,7 @@ class Finding(Struct, frozen=True):
     destination  whose page has the next step; "" without
     letters      its dead letters are the next step
     user         whose events are the next step; "" without
+    replay       number of the one that tells more; 0 without
     """
 
     title: str
@@ -108,6 +110,7 @@ class Finding(Struct, frozen=True):
     destination: str = ""
     letters: bool = False
     user: str = ""
+    replay: int = 0
 
 
 def gone_astray(index: EventIndex, account: Account) -> list[str]:
@@ -124,15 +127,17 @@ def gone_astray(index: EventIndex, account: Account) -> list[str]:
 
 
 def findings(
-    facts: Facts, account: Account, stand: Sequence[Standing], astray: Sequence[str], now: int
+    facts: Facts, account: Account, newest: Found, stand: Sequence[Standing], astray: Sequence[str], now: int
 ) -> list[Finding]:
     """
     What a person should know first, the worst first.
 
+    newest  of its events
+    stand   of these
     astray  as `gone_astray` has it
     now     unix milliseconds
     """
-    found = [*_silence(facts, account, now), *_astray(account, astray)]
+    found = [*_silence(facts, account, now), *_astray(account, astray), *_filed(newest)]
     for one in stand:
         if one.place.removed_at is None:
             found += _at(one)
@@ -163,6 +168,19 @@ def _astray(account: Account, users: Sequence[str]) -> Iterator[Finding]:
         "none (missing_group_id): have each call send it, as context.groupId."
     )
     yield Finding(f"The newest event of {whose} names no account", words, "warn", user=users[0])
+
+
+def _filed(newest: Found) -> Iterator[Finding]:
+    if not newest.filed:
+        return
+    n, of = len(newest.filed), len(newest.events)
+    title = f"{n:,} of its newest {of:,} events {'was' if n == 1 else 'were'} filed under it by a replay"
+    words = (
+        "They name no account, and were sent as if they named this one, since group calls of the same users do. They "
+        "stand in the timeline, marked; modules, activities and users are told by what names the account itself."
+    )
+    replay = max(one.replay for under in newest.filed.values() for one in under)
+    yield Finding(title, words, replay=replay)
 
 
 def _at(one: Standing) -> Iterator[Finding]:
@@ -233,6 +251,8 @@ def finding_row(found: Finding, account: str) -> dict[str, Any]:
         page = f"/problems/dead?{urlencode({'destination': found.destination, 'account': account})}"
     elif found.user:
         page = f"/events?{urlencode({'user': found.user})}"
+    elif found.replay:
+        page = f"/replays/{found.replay}"
     elif found.destination:
         page = f"/destinations/{quote(found.destination, safe='')}"
     return {"severity": found.tone or "info", "title": found.title, "words": found.words, "page": page}

@@ -208,7 +208,7 @@ class Facts:
             reason=reason,
             letter=held.letter is not None,
             edit=self._edit(stored.position, place, held, outcomes),
-            filed=self._filed(stored.position, place, held, outcomes),
+            filed=self.filed(stored.position, place, held.parked, outcomes),
         )
 
     def _edit(self, position: Position, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Edit | None:
@@ -224,15 +224,21 @@ class Facts:
             holds = bool(outcomes) and outcomes[0].ended_at >= found.at and not outcomes[0].replay
         return Edit(found.at, found.by, found.event) if holds else None
 
-    def _filed(self, position: Position, place: Place, held: Held, outcomes: Sequence[Outcome]) -> Filed | None:
-        """Under which account a replay sends, or has sent, what names none; None if what waits or ended is not that."""
+    def filed(
+        self, position: Position, place: Place, parked: Parked | None, outcomes: Sequence[Outcome]
+    ) -> Filed | None:
+        """
+        Under which account a replay sends, or has sent, what names none; None if what waits or ended is not that.
+
+        parked, outcomes  of the event at this place; outcomes newest first
+        """
         if self.delivery is None or place.removed_at is not None:
             return None
         found = self.delivery.replays.filed(place.config.id, position)
         if found is None:
             return None
-        if held.parked is not None:
-            holds = held.parked.event is not None and held.parked.event.stamp.account_found == HOW
+        if parked is not None:
+            holds = parked.event is not None and parked.event.stamp.account_found == HOW
         else:
             holds = bool(outcomes) and outcomes[0].ended_at >= found.at and outcomes[0].replay in (0, found.replay)
         return Filed(found.replay, found.account) if holds else None

@@ -11,6 +11,7 @@ from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts, Place, is_never, waits_again, was_business_of
+from milonga.facts.filed import count_filed
 from milonga.facts.search import SCAN, Wanted, candidates, each
 from milonga.index.index import EventIndex
 from milonga.outcomes.model import Outcome, State
@@ -54,6 +55,7 @@ def summary(facts: Facts, wanted: Wanted, index: EventIndex | None = None) -> di
         "user": wanted.user,
         "events": tally.events,
         "more": more,
+        "filed": 0 if wanted.account is None else count_filed(facts, wanted.account, MOST),
         "firstAt": instant(tally.first_at) if tally.events else None,
         "lastAt": instant(tally.last_at) if tally.events else None,
         "types": dict(types.most_common()),

@@ -289,6 +289,25 @@ def test_an_event_without_an_account_is_filed_under_its_users_if_an_editor_says_
     assert told(console, "m-job-1")["state"] == "skipped"
     said_by = console.milonga.say("explain", "m-job-3")
     assert "filed under account hopper by replay" in said_by
+    stands_among_the_events_of_its_account(console, at["replay"])
+
+
+def stands_among_the_events_of_its_account(console: Console, replay: int) -> None:
+    eventually(lambda: "hopper" in text(console.get("/accounts")), "the index has the account")
+    page = text(console.get("/account?id=hopper"))
+    assert "1 of its newest 2 events was filed under it by a replay" in page
+    assert f"Job track filed by replay {replay} grace" in page
+    assert f'href="/replays/{replay}"' in console.get("/account?id=hopper").text
+    assert f"none filed by replay {replay} grace" in text(console.get("/events?account=hopper&type=track"))
+    assert "Nothing fits" in text(console.get("/events?account=hopper&type=page"))
+    (row,) = json.loads(console.milonga.say("events", "list", "--account", "hopper", "--type", "track", "--json"))
+    assert row["filed"] == [{"account": "hopper", "destination": "totango", "replay": replay}]
+    assert row["account"] is None
+    assert f"(replay {replay})" in console.milonga.say("events", "list", "--account", "hopper")
+    explained = console.milonga.say("explain", "--account", "hopper")
+    assert "beside them 1 event without account, filed under this one by replays" in explained
+    assert "The newest 2 of 2:" in explained
+    assert "m-job-3" in explained
 
 
 def test_a_dead_letter_is_resent_from_the_table(console: Console, totango: Receiving, browser: Browser) -> None:

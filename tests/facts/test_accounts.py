@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.accounts import Finding, finding_row, findings, standings
 from milonga.facts.facts import Facts, open_facts
+from milonga.facts.filed import Found, Under
 from milonga.facts.summary import Ended
 from milonga.index.accounts import Account, Usage
 from milonga.index.news import DAY, HOUR
@@ -19,6 +20,7 @@ from tests.events import stamp_of
 
 NOW = 1_800_000_000_000
 FRESH = Account(id="acme", name="Acme", first_at=NOW - DAY, last_at=NOW, last_offset=9, named_at=NOW, events=9)
+NOTHING = Found([], None, None)
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ def told(facts: Facts, account: Account, ends: list[Ended], at: str = "on") -> l
     place = next(one for one in facts.places if one.config.name == at)
     events = [Stored(Position(0, n), Stamped(stamp_of(received_at=NOW - n), b"{}")) for n in range(1, len(ends) + 1)]
     of_each = {event.position: [(place, end)] for event, end in zip(events, ends, strict=True)}
-    return findings(facts, account, standings(facts, events, of_each), [], NOW)
+    return findings(facts, account, Found(events, None, None), standings(facts, events, of_each), [], NOW)
 
 
 def test_nothing_is_said_where_all_is_well(facts: Facts) -> None:
@@ -65,12 +67,21 @@ def test_an_account_that_no_group_call_named(facts: Facts) -> None:
 def test_users_whose_events_no_longer_name_it_are_told_and_led_to(facts: Facts) -> None:
     users = [Usage(name, 1, NOW, NOW) for name in ("ada", "ben", "eve", "zoe")]
     of_four, of_one = replace(FRESH, newest_users=users), replace(FRESH, newest_users=users[:1])
-    (found,) = findings(facts, of_four, [], ["ada", "eve"], NOW)
+    (found,) = findings(facts, of_four, NOTHING, [], ["ada", "eve"], NOW)
     assert found.title == "The newest event of 2 of the 3 users heard of last names no account"
     assert finding_row(found, "acme")["page"] == "/events?user=ada"
-    assert [one.title for one in findings(facts, of_one, [], ["ada"], NOW)] == [
+    assert [one.title for one in findings(facts, of_one, NOTHING, [], ["ada"], NOW)] == [
         "The newest event of its user names no account"
     ]
+
+
+def test_what_replays_filed_under_it_is_told_and_leads_to_the_newest_of_them(facts: Facts) -> None:
+    events = [Stored(Position(0, n), Stamped(stamp_of(), b"{}")) for n in (9, 8, 7)]
+    on = facts.places[0]
+    newest = Found(events, None, None, 3, {Position(0, 8): [Under(on, 4)], Position(0, 7): [Under(on, 5)]})
+    (found,) = findings(facts, FRESH, newest, [], [], NOW)
+    assert found.title == "2 of its newest 3 events were filed under it by a replay"
+    assert (found.tone, finding_row(found, "acme")["page"]) == ("", "/replays/5")
 
 
 def test_a_destination_that_skips_all_of_it_with_the_reason(facts: Facts) -> None:

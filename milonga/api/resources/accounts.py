@@ -8,8 +8,9 @@ from milonga.api import paging, shapes
 from milonga.api.problem import not_found
 from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, Route, Told
 from milonga.facts.accounts import NEWEST, finding_row, findings, gone_astray, standing_row, standings
+from milonga.facts.filed import at_its_places, find_all
 from milonga.facts.indexed import advice_row, as_row, in_full, index_of, lag, name_row, without_account_row
-from milonga.facts.search import Wanted, find
+from milonga.facts.search import Wanted
 from milonga.facts.summary import ends_of
 from milonga.index.advice import advice
 from milonga.index.catalogue import Catalogue, Names
@@ -79,12 +80,13 @@ def stand(asked: Asked[AccountQuery, None]) -> Told:
         astray = [] if account is None else gone_astray(index, account)
     if account is None:
         raise not_found(UNKNOWN)
-    events = find(facts.log, Wanted(account=id_), NEWEST, index=made_here(path)).events
-    stand = standings(facts, events, ends_of(facts, events))
+    newest = find_all(facts, Wanted(account=id_), NEWEST, index=made_here(path))
+    stand = standings(facts, newest.events, at_its_places(ends_of(facts, newest.events), newest.filed))
+    found_out = findings(facts, account, newest, stand, astray, milliseconds())
     found = {
         "account": account.id,
-        "findings": [finding_row(one, id_) for one in findings(facts, account, stand, astray, milliseconds())],
-        "looked": len(events),
+        "findings": [finding_row(one, id_) for one in found_out],
+        "looked": len(newest.events),
         "destinations": [standing_row(one) for one in stand],
     }
     return Told(found, lag(standing))

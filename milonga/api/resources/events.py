@@ -14,7 +14,8 @@ from milonga.facts import events as rows
 from milonga.facts.explain import at as event_at
 from milonga.facts.explain import by_message_id, why_not_kept
 from milonga.facts.facts import Place
-from milonga.facts.search import SCAN, Wanted, each, find
+from milonga.facts.filed import find_all, under_row
+from milonga.facts.search import SCAN, Wanted, each
 from milonga.facts.summary import ends_of, summary, why_nothing, why_silent
 from milonga.index.index import EventIndex, made_here
 from milonga.outcomes.words import instant
@@ -29,10 +30,11 @@ NOBODY: Final = "Name one of: messageId, user, account."
 
 class EventsQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """
-    All that is named must fit, exactly. name: of a track, page or screen call, of a page also its category and what
-    Totango calls it. module: Totango's. outcomes: each with what became of it at its destinations. A page may hold few,
-    or none, while there is more: `looked` says how many events were passed by, `last` the offset of the last one,
-    `until` back to when, if it was cut short. Whatever is newer than that and fits was found.
+    All that is named must fit, exactly. account: also what names none and a replay filed under it, with `filed`. name:
+    of a track, page or screen call, of a page also its category and what Totango calls it. module: Totango's. outcomes:
+    each with what became of it at its destinations. A page may hold few, or none, while there is more: `looked` says
+    how many events were passed by, `last` the offset of the last one, `until` back to when, if it was cut short.
+    Whatever is newer than that and fits was found.
     """
 
     count: Count = USUAL
@@ -91,7 +93,7 @@ def list_events(asked: Asked[EventsQuery, None]) -> Listed:
         sources=None if query.source is None else frozenset(facts.sources_called(query.source)),
         message_id=query.message_id,
     )
-    found = find(facts.log, wanted, query.count, query.scan, _before(query.cursor), _index(asked))
+    found = find_all(facts, wanted, query.count, query.scan, _before(query.cursor), _index(asked))
     more = {
         "looked": found.looked,
         "until": None if found.until is None else instant(found.until),
@@ -99,6 +101,9 @@ def list_events(asked: Asked[EventsQuery, None]) -> Listed:
     }
     next_ = None if found.before is None else paging.cursor(Position(0, found.before))
     shown = [rows.as_row(facts, stored) for stored in found.events]
+    if query.account is not None:
+        under = [found.filed.get(stored.position) for stored in found.events]
+        shown = [row | under_row(query.account, of) if of else row for row, of in zip(shown, under, strict=True)]
     if query.outcomes:
         ends = ends_of(facts, found.events)
         shown = [
@@ -142,7 +147,7 @@ def stories(asked: Asked[StoriesQuery, None]) -> Listed:
         notes = [] if found else why_not_kept(facts, query.message_id)
         return Listed([facts.tell(stored) for stored in found], notes=notes)
     wanted = Wanted(user=query.user, account=query.account)
-    page = find(facts.log, wanted, query.count + 1, SCAN, _before(query.cursor), _index(asked))
+    page = find_all(facts, wanted, query.count + 1, SCAN, _before(query.cursor), _index(asked))
     shown, goes_on = page.events[: query.count], page.before
     if len(page.events) > query.count:
         goes_on = shown[-1].position.offset
@@ -158,6 +163,8 @@ def summarise(asked: Asked[SummaryQuery, None]) -> Told:
     wanted = Wanted(user=query.user, account=query.account)
     found = summary(facts, wanted, _index(asked))
     newest = next(each(facts.log, wanted, _index(asked), at_once=1), None)
+    if newest is None and found["filed"]:
+        newest = next(iter(find_all(facts, wanted, 1, index=_index(asked)).events), None)
     notes = why_nothing(facts, wanted) if newest is None else why_silent(facts, newest, milliseconds())
     return Told(found, list(notes))
 

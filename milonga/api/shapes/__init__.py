@@ -42,6 +42,7 @@ from milonga.api.shapes.destinations import Skip as Skip
 from milonga.api.shapes.events import Discard as Discard
 from milonga.api.shapes.events import DiscardCount as DiscardCount
 from milonga.api.shapes.events import Event as Event
+from milonga.api.shapes.events import FiledUnder as FiledUnder
 from milonga.api.shapes.events import OutcomeAt as OutcomeAt
 from milonga.api.shapes.events import OutcomeCount as OutcomeCount
 from milonga.api.shapes.events import Preview as Preview

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from milonga.api.shapes.common import Moment, Position
 
@@ -15,8 +15,19 @@ class OutcomeAt(Struct, frozen=True, kw_only=True, rename="camel"):
     code: str
 
 
+class FiledUnder(Struct, frozen=True, kw_only=True):
+    """Under which account a replay sent an event that names none, and where."""
+
+    account: str
+    destination: str
+    replay: int
+
+
 class Event(Struct, frozen=True, kw_only=True, rename="camel"):
-    """One call of an SDK, as it is kept. outcomes: if asked for."""
+    """
+    One call of an SDK, as it is kept. outcomes: if asked for. filed: only of what names no account, and is listed
+    because a replay filed it under the one that was asked for.
+    """
 
     position: Position
     received_at: Moment
@@ -28,7 +39,8 @@ class Event(Struct, frozen=True, kw_only=True, rename="camel"):
     user: str | None
     anonymous: str | None
     account: str | None
-    outcomes: list[OutcomeAt] | None = None
+    outcomes: list[OutcomeAt] | UnsetType = UNSET
+    filed: list[FiledUnder] | UnsetType = UNSET
 
 
 class ReceivedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -85,12 +97,16 @@ class SummaryAt(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
-    """What is kept of an account or a user, all in all. more: there is more than was counted."""
+    """
+    What is kept of an account or a user, all in all. more: there is more than was counted. filed: events that name no
+    account, and that replays filed under this one.
+    """
 
     account: str | None
     user: str | None
     events: int
     more: bool
+    filed: int
     first_at: Moment | None
     last_at: Moment | None
     types: dict[str, int]

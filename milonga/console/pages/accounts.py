@@ -5,11 +5,13 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from milonga.console.links import position_of, to_account, to_event
-from milonga.console.searching import PAGE, as_parameter, event_rows
+from milonga.console.searching import PAGE, as_parameter, event_rows, of_account
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
+from milonga.eventlog.api import Position
 from milonga.facts.accounts import NEWEST, findings, gone_astray, standings
 from milonga.facts.facts import Facts
+from milonga.facts.filed import at_its_places
 from milonga.facts.summary import ends_of
 from milonga.index.accounts import Account
 from milonga.index.index import EventIndex
@@ -50,25 +52,25 @@ def account(visit: Visit) -> Response:
 
 def _about(visit: Visit, facts: Facts, index: EventIndex, id_: str, found: Account) -> dict[str, Any]:
     now, place = milliseconds(), position_of(visit.text("before"))
-    newest = index.search(Query(account=id_), NEWEST)
-    page = newest if place is None else index.search(Query(account=id_), PAGE, place)
+    query = Query(account=id_)
+    newest = of_account(facts, query, index.search(query, NEWEST), NEWEST)
+    page = newest if place is None else of_account(facts, query, index.search(query, PAGE, place), PAGE, place)
     ends = ends_of(facts, newest.events)
-    stand = standings(facts, newest.events, ends)
-    shown = page.events[:PAGE]
-    if place is None:
-        older = shown[-1].position if len(page.events) > PAGE else page.before
-    else:
-        ends, older = ends_of(facts, shown), page.before
+    stand = standings(facts, newest.events, at_its_places(ends, newest.filed))
+    shown, older = page.events[:PAGE], page.before
+    if len(page.events) > PAGE:
+        older = shown[-1].position.offset
+    if place is not None:
+        ends = ends_of(facts, shown)
     return {
         "id": id_,
         "account": found,
-        "findings": findings(facts, found, stand, gone_astray(index, found), now),
+        "findings": findings(facts, found, newest, stand, gone_astray(index, found), now),
         "standings": stand,
         "looked": len(newest.events),
-        "rows": event_rows(facts, shown, ends),
-        "older": as_parameter(older),
+        "rows": event_rows(facts, shown, ends, page.filed),
+        "older": as_parameter(None if older is None else Position(0, older)),
         "is_first": place is None,
-        "looked_to": page.looked_to,
         "standing": index.standing,
         "since": facts.log.since(),
         "shown": SHOWN,
