@@ -34,7 +34,7 @@ SENDER = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from eventlog.parts import Clock, Events
-from milonga.eventlog.api import Duplicate
+from milonga.eventlog.api import Discard
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
 
@@ -61,7 +61,11 @@ async def run():
             await log.append([make.one(one) for one in ids])
             os.write(1, "".join(f"{one}\\n" for one in ids).encode())
 
-    await asyncio.gather(*(caller(number) for number in range(4)))
+    async def refuse():  # what is discarded beside events shares their transaction
+        while True:
+            await log.discard([Discard(source=1, at=0, code="event_not_defined", reason="No", excerpt=b"{}")])
+
+    await asyncio.gather(refuse(), *(caller(number) for number in range(4)))
 
 asyncio.run(run())
 """
