@@ -9,7 +9,7 @@ from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED
 from milonga.facts.facts import Facts
 from milonga.facts.keys import key_for
 from milonga.outcomes.words import instant
-from milonga.workspace.key_ends import ending_in_use
+from milonga.workspace.key_ends import ending_soon
 from milonga.workspace.model import DestinationConfig, Source
 from milonga.workspace.roles import Role
 from milonga.workspace.settings import shown
@@ -121,7 +121,7 @@ def _troubles(
     if not source.settings.enabled:
         words = "What it is sent is answered with 200, counted as discarded (source_disabled), and not kept."
         yield one("warn", "It is switched off", words, "settings")
-    for says in ending_in_use(facts.workspace.write_keys.of(source.name), now):
+    for says in ending_soon(facts.workspace.write_keys.of(source.name), now):
         words = f"{says}. Change what sends with it over to the newest one."
         yield one("warn", "A write key that ends is in use", words, "keys")
     seen = row["accepted"] + row["discarded"]

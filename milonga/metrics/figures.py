@@ -15,7 +15,7 @@ class SourceFigures(Struct, frozen=True, kw_only=True):
     discarded      code -> events since the server's start
     refused        code -> requests since the server's start
     last_accepted  unix seconds, to the minute; None if none was within a day before the start, or since
-    ending_keys    write keys that end, or have ended, although something sends with them: each in words
+    ending_keys    write keys that end soon, or have ended, although something sends with them: each in words
     """
 
     name: str

@@ -25,7 +25,7 @@ from milonga.outcomes.model import State
 from milonga.outcomes.reader import OutcomeReader
 from milonga.workspace.database import Token
 from milonga.workspace.errors import UserError
-from milonga.workspace.key_ends import ending_in_use
+from milonga.workspace.key_ends import ending_soon
 from milonga.workspace.keys import WriteKey
 from milonga.workspace.model import DestinationConfig, DestinationState, Source
 from milonga.workspace.store import Workspace
@@ -167,7 +167,7 @@ class Reading:
             discarded=self._by_code(source.id, DISCARDED),
             refused=self._by_code(source.id, REFUSED),
             last_accepted=None if last is None else last * 60.0,
-            ending_keys=tuple(ending_in_use(self._keys.get(source.id, ()), int(self._clock() * 1000))),
+            ending_keys=tuple(ending_soon(self._keys.get(source.id, ()), int(self._clock() * 1000))),
         )
 
     def _by_code(self, source: int, kind: str) -> dict[str, int]:

@@ -159,7 +159,9 @@ def _write_key(figures: Figures, thresholds: Thresholds) -> Iterator[Finding]:
             fires=one.enabled and bool(said),
             resolves=not one.enabled or not said,
             value=None,
-            says=f"Of source {one.name}: {said}." if said else f"Nothing sends to {one.name} with a key that ends.",
+            says=f"Of source {one.name}: {said}."
+            if said
+            else f"Nothing sends to {one.name} with a key that ends soon.",
         )
 
 
@@ -254,8 +256,9 @@ RULES: Final = (
     ),
     Rule(
         name="write_key",
-        fires="something has sent with a write key within a day that has an end, or has ended, to a source that is on",
-        resolves="nothing has for a day, or the key has no end any more",
+        fires="something has sent within a day, to a source that is on, with a write key that ends within 3 days or "
+        "has ended",
+        resolves="nothing has for a day, or the key has a later end, or none",
         fix="Change what sends with it over to the newest key, or give it more time: `milonga sources keys list NAME`.",
         threshold=None,
         find=_write_key,

@@ -9,13 +9,19 @@ from milonga.workspace.keys import WriteKey
 UNITS: Final = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}  #: milliseconds
 
 
-def ending_in_use(keys: Iterable[WriteKey], now: int) -> Iterator[str]:
+def ending_soon(keys: Iterable[WriteKey], now: int) -> Iterator[str]:
     """
-    Of each: `abcd… ends in 3 days, and was used 5 minutes ago`. The overview and the alert `write_key` both go by this.
+    Of each: `abcd… ends in 2 days, and was used 5 minutes ago`. The overview and the alert `write_key` both go by this.
 
     now  unix milliseconds
     """
-    return (f"{key_shown(one.key)} {ending(one, now)}" for one in keys if one.ends_in_use(now))
+    return (f"{key_shown(one.key)} {ending(one, now)}" for one in keys if one.ends_soon_in_use(now))
+
+
+def ending_later(keys: Iterable[WriteKey], now: int) -> Iterator[str]:
+    """The same of those that are exchanged as planned: there is time to change over what sends with them."""
+    later = (one for one in keys if one.ends_in_use(now) and not one.ends_soon_in_use(now))
+    return (f"{key_shown(one.key)} {ending(one, now)}" for one in later)
 
 
 def ending(one: WriteKey, now: int) -> str:

@@ -24,6 +24,9 @@ OVERLAP: Final = 14 * DAY  #: for which a key that is exchanged stays in force u
 LONGEST_OVERLAP: Final = 366 * DAY
 MINUTE: Final = 60_000  #: milliseconds: how exactly it is known when a key was used
 IN_USE: Final = DAY  #: milliseconds since its last use for which a key counts as still in use
+SOON: Final = (
+    3 * DAY
+)  #: milliseconds before its end from which a key in use needs somebody; until then all goes as planned
 
 
 class WriteKey(Struct, frozen=True, kw_only=True):
@@ -46,6 +49,10 @@ class WriteKey(Struct, frozen=True, kw_only=True):
     def ends_in_use(self, now: int) -> bool:
         """Whether senders will be refused, because they use it although it has an end."""
         return self.ends_at is not None and self.used_at is not None and now - self.used_at < IN_USE
+
+    def ends_soon_in_use(self, now: int) -> bool:
+        """Or has ended: whether somebody has to see to it now."""
+        return self.ends_in_use(now) and self.ends_at is not None and self.ends_at - now <= SOON
 
 
 class Rotated(Struct, frozen=True):

@@ -128,15 +128,21 @@ def test_keys_are_exchanged_ended_and_removed(console: Console) -> None:
     assert len(keys_of(console, "keyed")) == 1
 
 
-def test_a_key_that_ends_in_use_is_warned_of_everywhere(console: Console) -> None:
+def test_an_exchange_is_a_line_on_the_sources_page_until_a_key_in_use_ends_soon(console: Console) -> None:
     with Workspace.open(console.data) as workspace:
         workspace.sources.add("used", "used-key")
         workspace.write_keys.rotate("used")
     with Client(console.milonga.port, "used-key") as client:
         client.send([track(1, "ada", "acme")])
     eventually(lambda: "still in use" in console.get("/sources/used/keys").text, "its use is noted")
-    for path in ("/sources", "/sources/used"):
-        assert "A write key that ends is in use" in console.get(path).text
+    warning = "A write key that ends is in use"
+    assert "its exchange goes on" in console.get("/sources/used").text
+    for path in ("/sources", "/sources/used", "/"):
+        assert warning.lower() not in console.get(path).text.lower(), path
+    location(console, "/sources/used/keys/end", key="used-key", after="2")
+    for path in ("/sources", "/sources/used", "/"):
+        assert warning.lower() in console.get(path).text.lower(), path
+    assert "its exchange goes on" not in console.get("/sources/used").text
 
 
 def test_settings_are_saved_and_what_is_wrong_is_said_where_it_is(console: Console) -> None:

@@ -22,6 +22,7 @@ from milonga.outcomes.model import State
 from milonga.outcomes.words import instant
 from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.commands import milliseconds
+from milonga.workspace.keys import DAY
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 
@@ -133,7 +134,11 @@ def test_a_source_whose_requests_are_refused_or_whose_key_ends_in_use_needs_some
     arrived(data, now, (5, f"{REFUSED}rate_limited", 12))
     with Workspace.open(data) as workspace:
         workspace.write_keys.note_use(workspace.sources.named("web").write_keys, now)
+        (key,) = workspace.sources.named("web").write_keys
         workspace.write_keys.rotate("web")
+    assert "web: a write key that ends is in use" not in titles(data, now), "there are 14 days to change over"
+    with Workspace.open(data) as workspace:
+        workspace.write_keys.end("web", key, 2 * DAY)
     expected = {"web: 12 requests of the last hour were refused: rate_limited", "web: a write key that ends is in use"}
     assert expected <= set(titles(data, now))
     with Workspace.open(data) as workspace:

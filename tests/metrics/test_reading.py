@@ -18,6 +18,7 @@ from milonga.metrics.figures import Collected, DeliveryFigures, DestinationFigur
 from milonga.metrics.reading import COUNT_AGAIN, Reading
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.writer import OutcomeWriter
+from milonga.workspace.keys import DAY
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.collector.test_tls import make
@@ -32,7 +33,7 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.data = folder / "data"
         self.now = NOW
-        self.workspace = Workspace.open(self.data)
+        self.workspace = Workspace.open(self.data, now=lambda: self.ms)
         self.source = self.workspace.sources.add("web", "key").id
         self.place = self.workspace.add_destination("webhook", "web", "hook", {}, DestinationState.on, {0: 0}).id
         self.outcomes = OutcomeWriter(self.data / "outcomes", lambda: self.now)
@@ -166,8 +167,10 @@ def test_write_keys_that_end_in_use_are_told_in_words(place: Place) -> None:
         place.workspace.write_keys.rotate("web", "another-key")
         assert (await place.figures()).sources[0].ending_keys == ()
         place.workspace.write_keys.note_use(["key"], place.ms)
+        assert (await place.figures()).sources[0].ending_keys == (), "there are 14 days to change over"
+        place.workspace.write_keys.end("web", "key", 2 * DAY)
         (said,) = (await place.figures()).sources[0].ending_keys
-        assert said.startswith("… ends in ")
+        assert said.startswith("… ends in 2 days")
         assert said.endswith("and was used 1 minute ago")
         place.now = NOW + 2 * 86_400
         assert (await place.figures()).sources[0].ending_keys == ()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from milonga.workspace.errors import UserError
-from milonga.workspace.keys import DAY, IN_USE, LONGEST_OVERLAP, MINUTE, MOST_KEYS, OVERLAP, WriteKey
+from milonga.workspace.keys import DAY, IN_USE, LONGEST_OVERLAP, MINUTE, MOST_KEYS, OVERLAP, SOON, WriteKey
 from milonga.workspace.model import KeyEnd, Source, WriteKeys
 from milonga.workspace.store import Workspace
 from tests.clocks import Still
@@ -181,6 +181,16 @@ def test_use_is_kept_to_the_minute_and_never_goes_back(data: Path, clock: Still[
 )
 def test_a_key_ends_in_use_if_it_was_used_within_a_day(key: WriteKey, in_use: bool) -> None:
     assert key.ends_in_use(NOW) is in_use
+    assert key.ends_soon_in_use(NOW) is in_use
+
+
+@pytest.mark.parametrize(
+    ("left", "soon"), [(14 * DAY, False), (SOON + 1, False), (SOON, True), (0, True), (-DAY, True)]
+)
+def test_a_key_in_use_needs_somebody_from_three_days_before_its_end(left: int, soon: bool) -> None:
+    key = WriteKey(key="k", ends_at=NOW + left, used_at=NOW - MINUTE)
+    assert key.ends_in_use(NOW)
+    assert key.ends_soon_in_use(NOW) is soon
 
 
 def test_what_was_asked_for_is_told_once() -> None:

@@ -13,6 +13,7 @@ from milonga.facts import setup
 from milonga.facts.destinations import as_row as destination_row
 from milonga.facts.keys import key_for, key_warnings
 from milonga.facts.sources import as_row
+from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import NotThere
 from milonga.workspace.model import Source, SourceSettings
 from milonga.workspace.roles import Role
@@ -57,7 +58,7 @@ def list_sources(asked: Asked[PageQuery, None]) -> Listed:
         query.cursor,
         query.count,
         lambda one: as_row(one, destinations, asked.caller.role),
-        [*(said for one in sources if (said := trouble(one))), *_ending(asked, sources)],
+        [*(said for one in sources if (said := trouble(one))), *_ending_soon(asked, sources)],
     )
 
 
@@ -131,14 +132,15 @@ def trouble(source: Source) -> str:
 
 def _told(asked: Asked[Any, Any]) -> Told:
     source = asked.workspace.sources.named(asked.names["source"])
-    notes = [*([said] if (said := trouble(source)) else []), *_ending(asked, (source,))]
+    notes = [*([said] if (said := trouble(source)) else []), *_ending_soon(asked, (source,))]
     return Told(as_row(source, asked.workspace.destinations(), asked.caller.role), notes)
 
 
-def _ending(asked: Asked[Any, Any], sources: Iterable[Source]) -> list[str]:
-    """Keys that end although something sends with them."""
-    keys, role = asked.workspace.write_keys, asked.caller.role
-    return [said for one in sources for said in key_warnings(one.name, keys.of(one.name), role)]
+def _ending_soon(asked: Asked[Any, Any], sources: Iterable[Source]) -> list[str]:
+    """Keys that end soon, or have ended, although something sends with them."""
+    keys, role, now = asked.workspace.write_keys, asked.caller.role, milliseconds()
+    soon = {one.name: [key for key in keys.of(one.name) if key.ends_soon_in_use(now)] for one in sources}
+    return [said for name, some in soon.items() for said in key_warnings(name, some, role, now)]
 
 
 def _chosen(source: Source, write_key: str | None) -> str:

@@ -42,7 +42,7 @@ def _shown(visit: Visit, one: WriteKey, now: int) -> dict[str, Any]:
         "usedAt": one.used_at,
         "ended": one.has_ended(now),
         "left": "" if left is None else in_words(abs(left)),
-        "inUse": one.ends_in_use(now),
+        "soon": one.ends_soon_in_use(now),
     }
 
 

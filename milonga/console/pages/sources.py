@@ -13,6 +13,7 @@ from milonga.facts import over_time
 from milonga.facts.sources import refused_of_nobody, standing, standings
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import NotThere, UserError
+from milonga.workspace.key_ends import ending_later
 from milonga.workspace.model import SourceSettings
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
@@ -73,6 +74,7 @@ def overview(visit: Visit) -> Response:
         source = facts.workspace.sources.named(name_of(visit))
         values: dict[str, Any] = {
             "found": standing(facts, source, now),
+            "exchanged": list(ending_later(facts.workspace.write_keys.of(source.name), now)),
             "destinations": [place.config for place in facts.places if place.config.source == source.id],
             "refused": refused_of_nobody(facts, now),
         }
