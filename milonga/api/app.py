@@ -21,7 +21,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from milonga import __version__
-from milonga.api.callers import who
+from milonga.api.audited import Audited
+from milonga.api.callers import was_of, who
 from milonga.api.encoding import encoded
 from milonga.api.openapi import description
 from milonga.api.performing import check_role, perform, reading
@@ -58,12 +59,22 @@ HEADERS: Final = {
 class Api:
     """Of one data directory. Cookies mean nothing to it. Close it when the server stops."""
 
-    def __init__(self, data: Path, who: Who = who, *, allow_private: bool = False, events_url: str = "") -> None:
+    def __init__(
+        self,
+        data: Path,
+        who: Who = who,
+        *,
+        allow_private: bool = False,
+        events_url: str = "",
+        audited: Audited | None = None,
+    ) -> None:
         """
         allow_private  whether destinations may be on private addresses
         events_url     where events are taken; "" if that is not known
+        audited        None: nothing but changes is
         """
         self._data, self._who, self._allow_private, self._events_url = data, who, allow_private, events_url
+        self._audited = audited
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
         self._under_way: Counter[str] = Counter()
@@ -99,16 +110,18 @@ class Api:
         if parts == [DESCRIPTION]:
             return self._describe(request)
         async with self._room(caller.name):
-            found = find(request.method, parts)
-            route = found.route
+            there = find(request.method, parts)
+            route, names = there.route, there.names
             check_role(route, caller)
             query = read_query(_text(request.scope["query_string"]), route.query)
             body = None if route.body is None else read_body(await _body(request), route.body)
-            names = found.names
 
             def work() -> bytes:
                 with reading(self._data, allow_private=self._allow_private, events_url=self._events_url) as data:
-                    answer = encoded(perform(route, data, caller, names, query, body))
+                    found = perform(route, data, caller, names, query, body)
+                    if self._audited is not None:
+                        self._audited.answered(request, caller, route, query, found)
+                    answer = encoded(found)
                     hidden = () if caller.role.may(Role.editor) else data.workspace.write_keys.secret()
                 return without_keys(answer, hidden)
 
@@ -125,9 +138,15 @@ class Api:
         if kind.lower() != "bearer" or not token:
             raise UNAUTHENTICATED
         loop = asyncio.get_running_loop()
-        caller = await loop.run_in_executor(self._threads, self._who, self._data, token)
+        caller = await loop.run_in_executor(self._threads, self._look_up, request, token)
         if caller is None:
             raise UNKNOWN_TOKEN
+        return caller
+
+    def _look_up(self, request: Request, token: str) -> Caller | None:
+        caller = self._who(self._data, token)
+        if caller is None and self._audited is not None:
+            self._audited.refused(request, was_of(self._data, token))
         return caller
 
     async def _run(self, work: Callable[[], bytes], route: Route) -> bytes:

@@ -146,6 +146,8 @@ class Route(Struct, frozen=True, kw_only=True):
     status   of a good answer
     slow     it may take seconds: few of these run at a time
     tag      what it is about; the first word of the path unless told
+    exports  which events it hands out, for the audit log (milonga.workspace.audit.taken); "": none. Where its query has
+             a switch `events`, only with that
     """
 
     method: Method
@@ -161,6 +163,7 @@ class Route(Struct, frozen=True, kw_only=True):
     status: int = 200
     slow: bool = False
     tag: str = ""
+    exports: str = ""
 
     @property
     def about(self) -> str:

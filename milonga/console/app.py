@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from milonga.api.app import Api, ApiRoute
+from milonga.api.audited import Audited
 from milonga.console import built
 from milonga.console.config import Config
 from milonga.console.events import event
@@ -62,8 +63,13 @@ class Door(Protocol):
 def make_app(config: Config, door: Door, pages: Sequence[Page] | None = None) -> Starlette:
     """pages  all there are, unless told otherwise"""
     makers, for_strangers = anyio.CapacityLimiter(AT_ONCE), anyio.CapacityLimiter(STRANGERS)
-    api = Api(config.data, allow_private=config.allow_private, events_url=config.events_url)
     services = Services(config, lambda: makers.borrowed_tokens + for_strangers.borrowed_tokens > 0 or api.is_busy)
+    api = Api(
+        config.data,
+        allow_private=config.allow_private,
+        events_url=config.events_url,
+        audited=Audited(services.gathering, services.attempts.address),
+    )
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

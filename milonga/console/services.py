@@ -9,18 +9,18 @@ from milonga.console.attempts import Attempts
 from milonga.console.config import Config
 from milonga.console.downloads import Downloads
 from milonga.console.dry_runs import DryRuns
-from milonga.console.failures import Failures
 from milonga.console.live_rows import row_as_html
 from milonga.console.tail import Tail
 from milonga.facts.directory import LOG_FOLDER
 from milonga.index.index import EventIndex
+from milonga.workspace.gathering import Gathering
 
 
 class Services:
     """
     config   see there
     attempts  of logging in
-    failures  of those, on their way to the audit log
+    gathering  what failed, and what was taken away, on its way to the audit log
     index    of the log; may be asked from any thread
     dry_runs  of replays
     downloads  under way
@@ -32,7 +32,7 @@ class Services:
         """busy  whether somebody waits for an answer just now; from any thread"""
         self.config = config
         self.attempts = Attempts(config.trusted_proxies)
-        self.failures = Failures(config.data)
+        self.gathering = Gathering(config.data)
         self.index = EventIndex(config.data, bell="index", busy=busy)
         self.dry_runs = DryRuns(config.data)
         self.downloads = Downloads()
@@ -52,7 +52,7 @@ class Services:
             await self.tail.close()
             await asyncio.to_thread(self.dry_runs.close)
             await asyncio.to_thread(self.index.stop)
-            await asyncio.to_thread(self.failures.close)
+            await asyncio.to_thread(self.gathering.close)
 
     async def _end_streams(self) -> None:
         await self.closing.wait()

@@ -19,9 +19,11 @@ from milonga.console.rendering import render
 from milonga.console.services import Services
 from milonga.facts.facts import Facts, open_facts
 from milonga.facts.keys import without_keys
+from milonga.workspace.audit import taken
 from milonga.workspace.roles import Role
 from milonga.workspace.sessions import LONGEST
 from milonga.workspace.store import Workspace
+from milonga.workspace.throttle import network_of
 
 LONGEST_SAID: Final = 600  #: characters
 THEME: Final = "milonga_theme"  #: cookie
@@ -77,6 +79,11 @@ class Visit:
     def by(self) -> str:
         """Who changes something, for the workspace and its audit log."""
         return "stranger" if self.visitor is None else self.visitor.by
+
+    @property
+    def network(self) -> str:
+        """From where: what one sender can be expected to choose from (milonga.workspace.throttle)."""
+        return network_of(self.services.attempts.address(self.request))
 
     @property
     def role(self) -> Role:
@@ -181,9 +188,14 @@ class Visit:
     def json(self, value: Any) -> Response:
         return JSONResponse(value)
 
-    def download(self, parts: Iterable[bytes], media_type: str, name: str) -> Response:
-        """A file, made while it is read. UserError if too many are under way."""
+    def download(self, parts: Iterable[bytes], media_type: str, name: str, which: str, of: str = "") -> Response:
+        """
+        A file of events, made while it is read. UserError if too many are under way.
+
+        which, of  for the audit log: what it holds (milonga.workspace.audit.taken), of which destination
+        """
         content = self.services.downloads.begin(self.by, (self.shown(part) for part in parts))
+        self.services.gathering.add(taken(self.by, which, of, self.network, "files"))
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(content, media_type=media_type, headers=headers)
 

@@ -1,11 +1,12 @@
 """
-The audit log: who changed what, from which value to which, and who came in and went. Each row is written in the
-transaction of its change.
+The audit log: who changed what, from which value to which, who came in and went, or failed to, and who took events
+away. Each row is written in the transaction of its change; what happens as often as somebody else likes is gathered
+(milonga.workspace.gathering).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import apsw
 import msgspec
@@ -13,6 +14,7 @@ from msgspec import Struct
 
 from milonga.workspace.database import Database, Value, fetch
 from milonga.workspace.settings import MASK, shown
+from milonga.workspace.throttle import LONGEST_NAME
 
 KEPT: Final = 400 * 86_400_000  #: milliseconds
 MOST: Final = 200_000  #: rows of people and their programs
@@ -20,9 +22,14 @@ MOST_OWN: Final = 20_000  #: rows of the pipeline: a destination that comes and 
 PIPELINE: Final = ("settings", "probe")  #: who writes those
 MOST_SESSIONS: Final = 20_000  #: rows of logging in and out
 MOST_FAILED: Final = 2_000  #: rows of attempts that failed: whoever guesses pushes out nothing else
+MOST_REFUSED: Final = 2_000  #: and of tokens that let nobody in
+MOST_TAKEN: Final = 20_000  #: rows of events that were taken away
 BEGUN, ENDED, FAILED = "session.begun", "session.ended", "session.failed"
-STRANGER: Final = "stranger"  #: who writes the last
-GATHERED: Final = 10 * 60_000  #: milliseconds within which attempts with one name from one address are one row
+REFUSED: Final = "token.refused"
+TAKEN: Final = "export"  #: the thing; the deed says which events
+STRANGER: Final = "stranger"  #: who writes what failed
+GATHERED: Final = 10 * 60_000  #: milliseconds within which the same from the same address is one row
+LONGEST_ADDRESS: Final = 100  #: characters
 LONGEST: Final = 2_000  #: characters of one value as JSON; beyond them its beginning stands for it
 KEY_SHOWN: Final = 4  #: characters of a write key that are told
 
@@ -35,7 +42,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     id       ascending
     at       unix milliseconds
     by       "cli", "user:NAME", "token:NAME"; "settings" and "probe" are the pipeline itself, "stranger" whoever failed
-             to log in
+             to come in
     what     thing and deed: "source.added", "destination.settings", "command.resend", ...
     name     of the thing
     changes  see Changes; in the order of the settings
@@ -47,6 +54,43 @@ class Entry(Struct, frozen=True, kw_only=True):
     what: str
     name: str
     changes: dict[str, tuple[Any, Any]]
+
+
+class Often(NamedTuple):
+    """
+    What is counted in one row.
+
+    name     of the thing; "" if that is not known, or is not to be told
+    address  from where
+    unit     of what is counted, as the row's field
+    """
+
+    by: str
+    what: str
+    name: str
+    address: str
+    unit: str
+
+
+def failed_login(name: str, address: str) -> Often:
+    """With a name and a password that do not go together. The name is told only if somebody has it."""
+    return Often(STRANGER, FAILED, name[:LONGEST_NAME], address, "attempts")
+
+
+def refused_token(name: str, address: str) -> Often:
+    """name  of the token that is over; "" if nobody has it"""
+    return Often(STRANGER, REFUSED, name, address, "attempts")
+
+
+def taken(by: str, which: str, name: str, address: str, unit: str) -> Often:
+    """
+    Events that left as a file, or in answers of the API.
+
+    which  "dead_letters", "skipped", "parked", "events", "discarded"
+    name   of the destination; "" if they are not of one
+    unit   "events", or "files" where how many are in it is not known beforehand
+    """
+    return Often(by, f"{TAKEN}.{which}", name, address, unit)
 
 
 class Audit:
@@ -89,6 +133,13 @@ class Audit:
         with self._database.read() as db:
             return tuple(_entry(*row) for row in fetch(db, sql, *values, limit))
 
+    def gathered(self, counts: Mapping[Often, int]) -> None:
+        """How often what happened."""
+        now = self._now()
+        with self._database.write() as db:
+            for one, n in counts.items():
+                _count(db, now, _as_told(db, one), n)
+
     def who(self) -> tuple[str, ...]:
         """All that a row is by, to choose from."""
         with self._database.read() as db:
@@ -105,30 +156,39 @@ def record(db: apsw.Connection, at: int, by: str, what: str, name: str, changes:
     db.execute("INSERT INTO audit (at, by, what, name, changes) VALUES (?, ?, ?, ?, ?)", (at, by, what, name, text))
     db.execute("DELETE FROM audit WHERE at < ?", (at - KEPT,))
     if db.last_insert_rowid() % 100 == 0:
-        bound(db, MOST, MOST_OWN, MOST_SESSIONS, MOST_FAILED)
+        bound(db, MOST, MOST_OWN, MOST_SESSIONS, MOST_FAILED, MOST_REFUSED, MOST_TAKEN)
 
 
-def record_failed(db: apsw.Connection, at: int, user: str, address: str, attempts: int) -> None:
-    """
-    Of a log-in that failed. What follows within GATHERED is added to its row.
-
-    user  "" for a name that nobody has: it may be a password, typed into the wrong field
-    """
+def _count(db: apsw.Connection, at: int, one: Often, n: int) -> None:
+    """What follows within GATHERED is added to its row."""
+    field = f"$.{one.unit}[1]"
     found = fetch(
         db,
-        "SELECT id, changes ->> '$.attempts[1]' FROM audit WHERE at > ? AND what = ? AND name = ? "
-        "AND changes ->> '$.address[1]' = ? ORDER BY at DESC, id DESC LIMIT 1",
+        "SELECT id, changes ->> ? FROM audit WHERE at > ? AND by = ? AND what = ? AND name = ? "
+        "AND changes ->> '$.address[1]' = ? AND changes ->> ? IS NOT NULL ORDER BY at DESC, id DESC LIMIT 1",
+        field,
         at - GATHERED,
-        FAILED,
-        user,
-        address,
+        one.by,
+        one.what,
+        one.name,
+        one.address,
+        field,
     )
     if found:
         row, before = found[0]
-        total = int(before or 0) + attempts
-        db.execute("UPDATE audit SET changes = json_set(changes, '$.attempts[1]', ?) WHERE id = ?", (total, row))
+        total = int(before or 0) + n
+        db.execute("UPDATE audit SET changes = json_set(changes, ?, ?) WHERE id = ?", (field, total, row))
     else:
-        record(db, at, STRANGER, FAILED, user, added(address=address, attempts=attempts))
+        record(db, at, one.by, one.what, one.name, added(**{"address": one.address, one.unit: n}))
+
+
+def _as_told(db: apsw.Connection, one: Often) -> Often:
+    """A name that nobody has is not told: it may be a password, typed into the wrong field."""
+    name = one.name
+    if one.what == FAILED:
+        known = fetch(db, "SELECT name FROM console_user WHERE name = ?", name)
+        name = known[0][0] if known else ""
+    return one._replace(name=name, address=one.address[:LONGEST_ADDRESS])
 
 
 def bound(
@@ -137,16 +197,22 @@ def bound(
     most_own: int = MOST_OWN,
     most_sessions: int = MOST_SESSIONS,
     most_failed: int = MOST_FAILED,
+    most_refused: int = MOST_REFUSED,
+    most_taken: int = MOST_TAKEN,
 ) -> None:
-    """No more rows than these, of each: what people did, the pipeline, coming and going, failing; the oldest go."""
-    a_session = "substr(what, 1, 8) = 'session.'"
-    own = "by IN ('settings', 'probe')"
-    for condition, number in (
-        (f"NOT {own} AND NOT {a_session}", most),
-        (own, most_own),
-        (f"{a_session} AND what <> '{FAILED}'", most_sessions),
-        (f"what = '{FAILED}'", most_failed),
-    ):
+    """
+    No more rows than these, of each: what people did, the pipeline, coming and going, failing to, failing to with a
+    token, what was taken away; the oldest go.
+    """
+    kinds = {
+        "by IN ('settings', 'probe')": most_own,
+        f"substr(what, 1, 8) = 'session.' AND what <> '{FAILED}'": most_sessions,
+        f"what = '{FAILED}'": most_failed,
+        f"what = '{REFUSED}'": most_refused,
+        f"substr(what, 1, 7) = '{TAKEN}.'": most_taken,
+    }
+    rest = f"NOT ({' OR '.join(f'({one})' for one in kinds)})"
+    for condition, number in {rest: most, **kinds}.items():
         db.execute(
             f"DELETE FROM audit WHERE id IN "  # noqa: S608
             f"(SELECT id FROM audit WHERE {condition} ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?)",

@@ -4,13 +4,13 @@ the file cannot go on with anybody's session. What ends one early is in users.py
 """
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
 import apsw
 
-from milonga.workspace.audit import BEGUN, ENDED, added, record, record_failed
+from milonga.workspace.audit import BEGUN, ENDED, LONGEST_ADDRESS, added, record
 from milonga.workspace.database import Database, Value, fetch
 from milonga.workspace.errors import Clash, UserError
 from milonga.workspace.people import Session, User, digest
@@ -21,7 +21,6 @@ LONGEST: Final = 14 * 86_400_000  #: milliseconds after which it is over in any 
 MOST: Final = 20  #: of one user; the one unused the longest goes
 TOUCHED: Final = 10 * 60_000  #: milliseconds; used_at is written no more often: every commit here is read by the server
 LONGEST_AGENT: Final = 300  #: characters
-LONGEST_ADDRESS: Final = 100  #: characters
 
 
 class Sessions:
@@ -53,18 +52,6 @@ class Sessions:
             told = added(address=address[:LONGEST_ADDRESS], browser=agent[:LONGEST_AGENT])
             record(db, now, user.by, BEGUN, user.name, told)
         return secret
-
-    def failed(self, attempts: Mapping[tuple[str, str], int]) -> None:
-        """
-        Wrong passwords, for the audit log.
-
-        attempts  (name, address) -> how many
-        """
-        now = self._now()
-        with self._database.write() as db:
-            for (name, address), n in attempts.items():
-                known = fetch(db, "SELECT name FROM console_user WHERE name = ?", name)
-                record_failed(db, now, known[0][0] if known else "", address[:LONGEST_ADDRESS], n)
 
     def find(self, secret: str, *, touch: bool = True) -> Session | None:
         """

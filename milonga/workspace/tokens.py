@@ -83,6 +83,14 @@ class Tokens:
                 )
         return found[0]
 
+    def name_of(self, shows: str) -> str:
+        """Also of one that is over; "" if there is none."""
+        if not _FORM.fullmatch(shows):
+            return ""
+        with self._database.read() as db:
+            found = _found(db, "WHERE digest = ?", digest(shows))
+        return found[0].name if found else ""
+
 
 def _found(db: apsw.Connection, rest: str, *values: Value) -> tuple[Token, ...]:
     return tuple(_token(*row) for row in fetch(db, f"SELECT {_COLUMNS} FROM api_token {rest}", *values))  # noqa: S608

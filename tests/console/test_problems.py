@@ -97,6 +97,14 @@ def letters(console: Console) -> list[str]:
     return re.findall(r"/problems/dead/letter/([0-9-]+)", console.get("/problems/dead").text)
 
 
+def taken_away(console: Console, what: str) -> list[tuple[str, int]]:
+    """Of which destination, how many files."""
+    with Workspace.open(console.data) as workspace:
+        rows = workspace.audit.page(what=what)
+    assert {row.by for row in rows} <= {"user:the-viewer"}
+    return [(row.name, row.changes["files"][1]) for row in rows]
+
+
 # Looking
 
 
@@ -202,6 +210,7 @@ def test_what_waits_behind_parked_keys_is_taken_away_as_a_file(console: Console)
     assert "parked-events.csv" in csv_.headers["content-disposition"]
     assert {row["key"] for row in csv.DictReader(io.StringIO(csv_.text))} == {'["acme","ada"]'}
     assert console.get("/problems/parked/export?destination=paused&account=nobody").text == ""
+    eventually(lambda: taken_away(console, "export.parked") == [("paused", 4)], "the audit log tells of each file")
     for wrong in ("destination=nobody", "account=acme", "destination=paused&key=acme"):
         assert console.get(f"/problems/parked/export?{wrong}").status == 404, wrong
 

@@ -11,7 +11,7 @@ import pytest
 
 from milonga.privacy.regulation import Kind
 from milonga.workspace import audit
-from milonga.workspace.audit import Entry
+from milonga.workspace.audit import Entry, failed_login
 from milonga.workspace.commands import Commands
 from milonga.workspace.errors import UserError
 from milonga.workspace.keys import KeyRing
@@ -356,11 +356,12 @@ def test_attempts_that_fail_are_gathered_by_name_and_address_and_unknown_names_a
 ) -> None:
     person(workspace, "ada")
     here, there = "192.0.2.1", "192.0.2.2"
-    workspace.sessions.failed({("ADA", here): 1, ("ada", there): 2, (HUSH, here): 3, ("other", here): 1})
+    attempts = {("ADA", here): 1, ("ada", there): 2, (HUSH, here): 3, ("other", here): 1}
+    workspace.audit.gathered({failed_login(*one): n for one, n in attempts.items()})
     now.at += audit.GATHERED - 1
-    workspace.sessions.failed({("ada", here): 4})
+    workspace.audit.gathered({failed_login("ada", here): 4})
     now.at += 1
-    workspace.sessions.failed({("ada", here): 1})
+    workspace.audit.gathered({failed_login("ada", here): 1})
     assert [(name, *(both[1] for both in changes.values())) for _, _, name, changes in sessions_told(workspace)] == [
         ("ada", here, 5),
         ("ada", there, 2),
@@ -375,16 +376,20 @@ def test_whoever_guesses_or_comes_and_goes_pushes_out_nothing_else(workspace: Wo
     fill(workspace, *[(now.at + n, "cli", "source.settings", f"s{n}") for n in range(5)])
     fill(workspace, *[(now.at + n, ADA, "session.begun", "ada") for n in range(20)])
     fill(workspace, *[(now.at + n, "stranger", "session.failed", "") for n in range(40)])
+    fill(workspace, *[(now.at + n, "stranger", "token.refused", "") for n in range(40)])
+    fill(workspace, *[(now.at + n, ADA, "export.events", "") for n in range(40)])
     with workspace._database.write() as db:
-        audit.bound(db, most=5, most_own=1, most_sessions=10, most_failed=3)
+        audit.bound(db, most=5, most_own=1, most_sessions=10, most_failed=3, most_refused=2, most_taken=6)
     assert len(workspace.audit.page(100, what="session.begun")) == 10
     assert [entry.at - now.at for entry in workspace.audit.page(100, what="session.failed")] == [39, 38, 37]
-    assert len(workspace.audit.page(100, without="session")) == 5
+    assert [entry.at - now.at for entry in workspace.audit.page(100, what="token.refused")] == [39, 38]
+    assert len(workspace.audit.page(100, what="export")) == 6
+    assert len(workspace.audit.page(100, what="source")) == 5
 
 
 def test_failures_are_bounded_as_they_are_written(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "MOST_FAILED", 10)
     for number in range(350):
-        workspace.sessions.failed({("nobody", f"192.0.2.{number}"): 1})
+        workspace.audit.gathered({failed_login("nobody", f"192.0.2.{number}"): 1})
     assert len(workspace.audit.page(1_000, what="session.failed")) <= 110
     assert len(workspace.audit.page(1_000, by="the-fixture")) == 1

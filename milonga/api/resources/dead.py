@@ -232,6 +232,7 @@ ROUTES: Final = (
         answer=shapes.DeadLetter,
         listed=True,
         handle=list_letters,
+        exports="dead_letters",
     ),
     Route(
         method="GET",

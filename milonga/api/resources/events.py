@@ -216,6 +216,7 @@ ROUTES: Final = (
         answer=shapes.Event,
         listed=True,
         handle=list_events,
+        exports="events",
         slow=True,
     ),
     Route(
@@ -226,6 +227,7 @@ ROUTES: Final = (
         summary="One event as it arrived, by PARTITION-OFFSET.",
         answer=shapes.ReceivedEvent,
         handle=show,
+        exports="events",
     ),
     Route(
         method="GET",
@@ -235,6 +237,7 @@ ROUTES: Final = (
         summary="What became of one event, by PARTITION-OFFSET, at each destination.",
         answer=shapes.Story,
         handle=story,
+        exports="events",
     ),
     Route(
         method="GET",
@@ -246,6 +249,7 @@ ROUTES: Final = (
         answer=shapes.ReceivedEvent,
         listed=True,
         handle=list_received,
+        exports="events",
         tag="events",
     ),
     Route(
@@ -258,6 +262,7 @@ ROUTES: Final = (
         answer=shapes.Story,
         listed=True,
         handle=stories,
+        exports="events",
         tag="events",
         slow=True,
     ),
@@ -283,6 +288,7 @@ ROUTES: Final = (
         answer=shapes.Discard,
         listed=True,
         handle=discards,
+        exports="discarded",
     ),
     Route(
         method="GET",

@@ -227,6 +227,7 @@ ROUTES: Final = (
         answer=shapes.ParkedEvent,
         listed=True,
         handle=list_events,
+        exports="parked",
         tag="parked-keys",
     ),
     Route(

@@ -69,6 +69,7 @@ ROUTES: Final = (
         answer=shapes.Example,
         listed=True,
         handle=list_examples,
+        exports="skipped",
         slow=True,
     ),
 )

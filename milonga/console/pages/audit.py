@@ -1,4 +1,7 @@
-"""The audit log: who changed what, from which value to which, who came in and who failed to. For administrators."""
+"""
+The audit log: who changed what, from which value to which, who came in and who failed to, who took events away. For
+administrators.
+"""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -14,7 +17,7 @@ from milonga.workspace.audit import BEGUN, KEPT, Changes, Entry
 from milonga.workspace.roles import Role
 
 AT_ONCE: Final = 50  #: rows of a page
-THINGS: Final = ("source", "destination", "command", "regulation", "user", "token", "session")
+THINGS: Final = ("source", "destination", "command", "regulation", "user", "token", "session", "export")
 DEEDS: Final = {
     "source.added": "Source added",
     "source.settings": "Settings of a source",
@@ -40,6 +43,12 @@ DEEDS: Final = {
     "session.failed": "Failed to log in",
     "token.created": "API token created",
     "token.revoked": "API token revoked",
+    "token.refused": "API token refused",
+    "export.dead_letters": "Dead letters taken away",
+    "export.skipped": "Skipped events taken away",
+    "export.parked": "Parked events taken away",
+    "export.events": "Events taken away",
+    "export.discarded": "Discarded events taken away",
     "command.resend": "Dead letters resent",
     "command.discard": "Dead letters discarded",
     "command.replay": "Replay asked for",
@@ -56,6 +65,7 @@ WHERE: Final = {
     "user": "/users/{}",
     "regulation": "/regulations/{}",
     "session": "/users/{}",
+    "export": "/destinations/{}",
 }
 
 

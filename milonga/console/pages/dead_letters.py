@@ -294,7 +294,13 @@ def download(visit: Visit) -> Response:
         with visit.facts() as facts:
             yield from export(facts, wanted, number, format_=format_)
 
-    return visit.download(lines(), MEDIA_TYPES[format_], f"dead-letters.{format_}")
+    return visit.download(
+        lines(),
+        MEDIA_TYPES[format_],
+        f"dead-letters.{format_}",
+        "dead_letters",
+        "" if place is None else place.config.name,
+    )
 
 
 PAGES = [

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
+from milonga.workspace.audit import failed_login
 from milonga.workspace.errors import UserError
 from milonga.workspace.passwords import Busy, hashed, is_right, is_weak
 from milonga.workspace.people import (
@@ -48,7 +49,7 @@ def log_in(visit: Visit) -> Response:
         with visit.workspace() as workspace:
             user, stored = workspace.users.password_of(name)
         if not is_right(stored, password) or user is None or stored is None:
-            visit.services.failures.add(name, visit.services.attempts.address(visit.request))
+            visit.services.gathering.add(failed_login(name, visit.network))
             return _login_page(visit, name, after, WRONG, status=403)
         visit.services.attempts.succeeded(name, visit.request)
         with visit.workspace() as workspace:

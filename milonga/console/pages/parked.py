@@ -152,7 +152,7 @@ def download(visit: Visit) -> Response:
         with visit.facts() as facts:
             yield from export_parked(facts, place, account=account or None, key=key, format_=format_)
 
-    return visit.download(lines(), MEDIA_TYPES[format_], f"parked-events.{format_}")
+    return visit.download(lines(), MEDIA_TYPES[format_], f"parked-events.{format_}", "parked", place.config.name)
 
 
 PAGES = [

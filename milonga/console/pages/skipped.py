@@ -182,7 +182,7 @@ def download(visit: Visit) -> Response:
         with visit.facts() as facts:
             yield from export_ended(facts, place, state, code, wanted, format_=format_)
 
-    return visit.download(lines(), MEDIA_TYPES[format_], f"{state.name}.{format_}")
+    return visit.download(lines(), MEDIA_TYPES[format_], f"{state.name}.{format_}", "skipped", place.config.name)
 
 
 PAGES = [

@@ -7,6 +7,7 @@ from milonga.console.lines import PASSWORDS
 from milonga.console.pages.door import begun, too_often, typed_password
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit
+from milonga.workspace.audit import failed_login
 from milonga.workspace.errors import UserError
 from milonga.workspace.passwords import Busy, hashed, is_right
 from milonga.workspace.people import SHORTEST_PASSWORD, User, password_problem
@@ -36,7 +37,7 @@ def change_password(visit: Visit) -> Response:
         return page(visit, present=too_often(wait), status=429)
     try:
         if not is_right(stored, present) or stored is None:
-            visit.services.failures.add(user.name, visit.services.attempts.address(visit.request))
+            visit.services.gathering.add(failed_login(user.name, visit.network))
             return page(visit, present=IS_WRONG, status=422)
         visit.services.attempts.succeeded(user.name, visit.request)
         anew = hashed(password)

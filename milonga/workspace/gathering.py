@@ -1,6 +1,7 @@
 """
-Wrong passwords on their way to the audit log. The first is written at once; those that follow are gathered and written
-once in EVERY seconds, so that whoever guesses does not have the disk written to as often as he likes.
+What happens as often as somebody else likes, on its way to the audit log: attempts to come in that failed, and events
+that were taken away. The first is written at once; those that follow are gathered and written once in EVERY seconds, so
+that nobody has the disk written to as often as he likes.
 """
 
 import threading
@@ -12,33 +13,34 @@ from typing import Final
 
 import structlog
 
+from milonga.workspace.audit import Often
 from milonga.workspace.errors import UserError
 from milonga.workspace.store import Workspace
-from milonga.workspace.throttle import LONGEST_NAME, network_of
 
-log = structlog.get_logger("milonga.console")
+log = structlog.get_logger("milonga.workspace")
 
 EVERY: Final = 5.0  #: seconds
-MOST: Final = 100  #: names and addresses of one time; further ones are counted together
-OTHERS: Final = ("", "others")
+MOST: Final = 100  #: told apart within one time; of further ones, those of one person and deed are counted together
+OTHERS: Final = "others"  #: their address
 
 
-class Failures:
-    """For pages in several threads."""
+class Gathering:
+    """For several threads."""
 
     def __init__(self, data: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """clock  seconds"""
         self._data, self._clock = data, clock
         self._lock = threading.Lock()
-        self._gathered: Counter[tuple[str, str]] = Counter()
+        self._gathered: Counter[Often] = Counter()
         self._written: float | None = None
         self._timer: threading.Timer | None = None
 
-    def add(self, name: str, address: str) -> None:
-        """A name and a password did not go together."""
-        key = (name[:LONGEST_NAME], network_of(address))
+    def add(self, one: Often, n: int = 1) -> None:
+        """It happened once, to so many things. This may write to the disk."""
         with self._lock:
-            self._gathered[key if key in self._gathered or len(self._gathered) < MOST else OTHERS] += 1
+            if one not in self._gathered and len(self._gathered) >= MOST:
+                one = Often(one.by, one.what, "", OTHERS, one.unit)
+            self._gathered[one] += n
             if self._timer is not None:
                 return
             wait = 0.0 if self._written is None else self._written + EVERY - self._clock()
@@ -58,9 +60,12 @@ class Failures:
             return
         try:
             with Workspace.open(self._data) as workspace:
-                workspace.sessions.failed(gathered)
+                workspace.audit.gathered(gathered)
         except UserError as error:
-            log.error("console.failed_attempts_not_recorded", attempts=gathered.total(), error=str(error))
+            deeds = Counter[str]()
+            for one, n in gathered.items():
+                deeds[one.what] += n
+            log.error("workspace.not_in_the_audit_log", error=str(error), lost=dict(deeds))
 
     def close(self) -> None:
         with self._lock:
