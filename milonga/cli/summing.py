@@ -19,6 +19,9 @@ def tell(told: dict[str, Any]) -> None:
         typer.echo(f"  {', '.join(f'{n:,} {type_}' for type_, n in told['types'].items())}")
     if told.get("filed"):  # a server of before does not say
         typer.echo(f"  beside them {_events(told['filed'])} without account, filed under this one by replays")
+    of = told.get("looked")  # a server of before does not say
+    if of is not None and (told["more"] or of < told["events"] + told["filed"]):
+        typer.echo(f"  what became of the newest {of:,}:")
     for at in told["destinations"]:
         name = at["destination"] + (f" (removed {at['removedAt']})" if at["removedAt"] else "")
         counts = [

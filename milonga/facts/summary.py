@@ -1,24 +1,26 @@
 """What is kept of an account or a user, all in all: before its single events, or when there are none."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from msgspec import Struct
 
-from milonga.eventlog.api import Position, Stored
+from milonga.eventlog.api import Offset, Position, Stored
 from milonga.eventlog.counters import DISCARDED, MINUTE, REFUSED
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts, Place, is_never, waits_again, was_business_of
-from milonga.facts.filed import count_filed
-from milonga.facts.search import SCAN, Wanted, candidates, each
+from milonga.facts.filed import at_its_places, count_filed, find_all
+from milonga.facts.search import Wanted, candidates, each
 from milonga.index.index import EventIndex
 from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
 
-MOST: Final = 10_000  #: events counted
+LOOKED: Final = 1_000  #: events whose outcomes are looked at
+MOST: Final = 10_000  #: events counted where no index knows how many there are
+NEAR: Final = 10_000  #: events looked through for what may be meant
 AT_ONCE: Final = 500
 HOUR: Final = 60 * MINUTE  #: milliseconds; who sent nothing for so long is silent
 
@@ -26,39 +28,60 @@ Ended = tuple[str, str]
 """(state, code)"""
 
 
-class Tally(Struct):
-    """first_at, last_at  unix milliseconds of arrival"""
+class Summary(Struct, frozen=True):
+    """
+    told    its shape is in docs/explain.md
+    newest  event there is; None without
+    """
 
-    events: int = 0
-    first_at: int = 0
-    last_at: int = 0
+    told: dict[str, Any]
+    newest: Stored | None
 
 
-def summary(facts: Facts, wanted: Wanted, index: EventIndex | None = None) -> dict[str, Any]:
-    """Of the newest events that fit. The shape is in docs/explain.md. index: as milonga.facts.search.find has it"""
-    tally, types, ends = Tally(), Counter[str](), dict[int, Counter[Ended]]()
-    events = islice(each(facts.log, wanted, index), MOST + 1)
-    while page := list(islice(events, AT_ONCE)):
-        page = page[: MOST - tally.events]
-        for stored in page:
-            received = stored.event.stamp.received_at
-            tally.last_at = tally.last_at or received
-            tally.first_at = received
-            tally.events += 1
-            types[stored.event.stamp.type] += 1
-        _count_ends(facts, page, ends)
-        if tally.events == MOST:
-            break
-    more = next(events, None) is not None if tally.events == MOST else False
-    return {
+class _Counted(Struct, frozen=True):
+    """more: there are older ones; first_at: unix milliseconds"""
+
+    events: int
+    types: Mapping[str, int]
+    first_at: int | None
+    more: bool
+
+
+def summary(facts: Facts, wanted: Wanted, index: EventIndex | None = None) -> Summary:
+    """
+    How many events there are, and what became of the newest.
+
+    wanted  an account, or a user
+    index   as milonga.facts.search.find has it
+    """
+    ends, looked = dict[int, Counter[Ended]](), 0
+    newest: Stored | None = None
+    last_at: int | None = None
+    before: Offset | None = AFTER_ALL
+    while before is not None and looked < LOOKED:
+        page = find_all(facts, wanted, min(AT_ONCE, LOOKED - looked), before=before, index=index)
+        before, looked = page.before, looked + len(page.events)
+        for found in at_its_places(ends_of(facts, page.events), page.filed).values():
+            for place, end in found:
+                ends.setdefault(place.config.id, Counter())[end] += 1
+        for stored in page.events:
+            newest = newest or stored
+            if last_at is None and stored.position not in page.filed:
+                last_at = stored.event.stamp.received_at
+    if last_at is None and newest is not None:  # so many were filed that none of these names it
+        last = next(each(facts.log, wanted, index, at_once=1), None)
+        last_at = None if last is None else last.event.stamp.received_at
+    counted = _by_index(facts, wanted, index) or _by_log(facts, wanted)
+    told = {
         "account": wanted.account,
         "user": wanted.user,
-        "events": tally.events,
-        "more": more,
+        "events": counted.events,
+        "more": counted.more,
         "filed": 0 if wanted.account is None else count_filed(facts, wanted.account, MOST),
-        "firstAt": instant(tally.first_at) if tally.events else None,
-        "lastAt": instant(tally.last_at) if tally.events else None,
-        "types": dict(types.most_common()),
+        "firstAt": None if counted.first_at is None else instant(counted.first_at),
+        "lastAt": None if last_at is None else instant(last_at),
+        "types": dict(sorted(counted.types.items(), key=lambda one: -one[1])),
+        "looked": looked,
         "destinations": [
             {
                 "destination": place.config.name,
@@ -73,12 +96,28 @@ def summary(facts: Facts, wanted: Wanted, index: EventIndex | None = None) -> di
             if place.config.id in ends
         ],
     }
+    return Summary(told, newest)
 
 
-def _count_ends(facts: Facts, page: list[Stored], ends: dict[int, Counter[Ended]]) -> None:
-    for found in ends_of(facts, page).values():
-        for place, end in found:
-            ends.setdefault(place.config.id, Counter())[end] += 1
+def _by_index(facts: Facts, wanted: Wanted, index: EventIndex | None) -> _Counted | None:
+    """None if the index does not know."""
+    found = None if index is None else index.tally(account=wanted.account, user=wanted.user)
+    if found is None:
+        return None
+    first = None if found.first is None else facts.log.at(Position(0, found.first))
+    first_at = first.event.stamp.received_at if isinstance(first, Stored) else None
+    return _Counted(found.events, found.types, first_at, not found.is_complete)
+
+
+def _by_log(facts: Facts, wanted: Wanted) -> _Counted:
+    """Of the newest MOST."""
+    types, first_at = Counter[str](), None
+    events = each(facts.log, wanted)
+    for stored in islice(events, MOST):
+        types[stored.event.stamp.type] += 1
+        first_at = stored.event.stamp.received_at
+    more = types.total() == MOST and next(events, None) is not None
+    return _Counted(types.total(), types, first_at, more)
 
 
 def ends_of(facts: Facts, page: Sequence[Stored]) -> dict[Position, list[tuple[Place, Ended]]]:
@@ -120,7 +159,7 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
     looked = without = erased = 0
     near: Counter[str] = Counter()
     sought = wanted.account if wanted.account is not None else wanted.user or ""
-    for stored in islice(candidates(facts.log, Wanted()), SCAN):
+    for stored in islice(candidates(facts.log, Wanted()), NEAR):
         stamp = stored.event.stamp
         id_ = stamp.account if wanted.account is not None else stamp.user_id
         looked += 1
@@ -133,7 +172,7 @@ def why_nothing(facts: Facts, wanted: Wanted) -> Iterator[str]:
     for id_, n in near.most_common(3):
         yield f"\nWritten differently: {id_!r}, {n:,} events."
     what = "account" if wanted.account is not None else "user id"
-    kept = f"{'the newest ' if looked == SCAN else ''}{looked:,} events kept"
+    kept = f"{'the newest ' if looked == NEAR else ''}{looked:,} events kept"
     if erased:
         yield f"\nErased since they came: {erased:,} of {kept}. `milonga regulations list` says by what."
     if without:

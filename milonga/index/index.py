@@ -19,6 +19,7 @@ from milonga.eventlog.aside import UNREADABLE
 from milonga.eventlog.lookup import AFTER_ALL, EventLookup
 from milonga.index.accounts import Account, Accounts, account, accounts
 from milonga.index.catalogue import Catalogue, WithoutAccount, catalogue, without_account
+from milonga.index.counting import Tally, tally
 from milonga.index.damage import forget_damaged
 from milonga.index.files import Files, Piece
 from milonga.index.memory import open_to_read
@@ -188,6 +189,20 @@ class EventIndex:
             if len(newer) < many:
                 return [event for event in newer if fits(seen_in(event), query)]
         return []
+
+    def tally(self, *, account: str | None = None, user: str | None = None) -> Tally | None:
+        """
+        How many events are of an account, a user, or both; at least one is given. None if it does not know all of them:
+        it is behind, or not made in this process.
+        """
+        query = Query(account=account, user=user)
+        with self._asking:
+            standing = self.standing
+            if self._work is None or not standing.is_fresh or self._lookup.end() - standing.upto >= FRESH:
+                return None
+            upto = standing.upto + 1
+            newer = self._newer(standing, query, AFTER_ALL)
+            return tally(self._pieces(upto), query.terms(), newer, before=upto)
 
     def account(self, id_: str) -> Account | None:
         """None if it is neither in the log nor remembered."""

@@ -12,16 +12,18 @@ from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.api import Position
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts import filed
+from milonga.facts import summary as of_all
 from milonga.facts.facts import Facts, open_facts
 from milonga.facts.filed import at_its_places, count_filed, find_all
 from milonga.facts.search import Wanted
-from milonga.facts.summary import ends_of
+from milonga.facts.summary import ends_of, summary
 from milonga.outcomes.model import Outcome, State
+from milonga.outcomes.words import instant
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
 from tests.index.model import NOW, Told
-from tests.index.test_following import append_told
+from tests.index.test_following import append_told, made
 
 EVENTS = 60
 REPLAY = 4
@@ -141,3 +143,41 @@ def test_for_the_account_they_end_only_where_they_were_filed(facts: Facts) -> No
         ["first", "second"],
         ["first"],
     ]
+
+
+# All in all
+
+
+@pytest.mark.parametrize("by_index", [True, False])
+def test_a_summary_tells_what_became_of_the_newest_of_both_kinds(by_index: bool, data: Path, facts: Facts) -> None:
+    with made(data) as index:
+        found = summary(facts, Wanted(account="acme"), index if by_index else None)
+    told = found.told
+    assert found.newest is not None
+    assert found.newest.position.offset == EVENTS
+    assert (told["events"], told["more"], told["filed"]) == (len(NAMED), False, len(FILED) + 1)
+    assert told["looked"] == len(NAMED) + len(FILED)
+    assert told["types"] == {"track": 10, "identify": 10}
+    assert (told["firstAt"], told["lastAt"]) == (instant(NOW + NAMED[0]), instant(NOW + NAMED[-1]))
+    ends = {
+        one["destination"]: {(end["state"], end["events"]) for end in one["outcomes"]} for one in told["destinations"]
+    }
+    assert ends == {"first": {("delivered", len(FILED)), ("unknown", len(NAMED))}, "second": {("unknown", len(NAMED))}}
+
+
+def test_a_summary_looks_at_so_many_and_counts_all_if_an_index_does(
+    data: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("LOOKED", 5), ("AT_ONCE", 2), ("MOST", 7)):
+        monkeypatch.setattr(of_all, name, value)
+    told = summary(facts, Wanted(account="acme")).told
+    assert (told["events"], told["more"], told["looked"]) == (7, True, 5)
+    with made(data) as index:
+        told = summary(facts, Wanted(account="acme"), index).told
+    assert (told["events"], told["more"], told["looked"]) == (len(NAMED), False, 5)
+    assert sum(end["events"] for end in told["destinations"][0]["outcomes"]) == 5
+
+
+def test_a_summary_of_nobody_is_empty(facts: Facts) -> None:
+    found = summary(facts, Wanted(user="nobody"))
+    assert (found.told["events"], found.told["lastAt"], found.told["looked"], found.newest) == (0, None, 0, None)

@@ -79,6 +79,7 @@ def test_it_says_what_the_events_say(events: list[Told], asked: list[Query], seg
                 assert pages(index, query, limit) == model.found(events, query), query
             check_accounts(index, events)
             check_names(index, events)
+            check_tallies(index, events)
             assert_without_account(index, events)
         finally:
             index.stop()
@@ -104,6 +105,15 @@ def check_accounts(index: EventIndex, events: list[Told]) -> None:
             assert {usage.text: usage.n for usage in usages} == filed(model.counted(events, one.id, what)), what
         assert {usage.text: usage.n for usage in one.types} == model.counted(events, one.id, "type")
         assert (one.named_at is None) == (one.id not in named)
+
+
+def check_tallies(index: EventIndex, events: list[Told]) -> None:
+    for account, user in ((None, "ada"), (None, "x" * 300), ("acme", None), ("acme", "bob"), (None, "nobody")):
+        mine = [n for n in range(1, len(events) + 1) if events[n - 1].fits(Query(account=account, user=user))]
+        tally = index.tally(account=account, user=user)
+        assert tally is not None
+        assert (tally.events, tally.first, tally.is_complete) == (len(mine), mine[0] if mine else None, True)
+        assert tally.types == Counter(events[n - 1].type for n in mine)
 
 
 def check_names(index: EventIndex, events: list[Told]) -> None:

@@ -135,6 +135,9 @@ def test_what_has_just_come_is_found_before_the_index_has_it(tmp_path: Path) -> 
         await log.append([event(number).stamped() for number in range(60, 90)])
         found = await asyncio.to_thread(pages, index, Query(user="bob"), 7)
         assert [offset - 1 for offset in found] == all_of(is_bobs, 90)[::-1]
+        tally = await asyncio.to_thread(lambda: index.tally(user="bob"))
+        assert tally is not None
+        assert tally.events == len(found)
         await log.close()
 
     run(append(tmp_path, 0, 60))

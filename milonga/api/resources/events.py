@@ -15,7 +15,7 @@ from milonga.facts.explain import at as event_at
 from milonga.facts.explain import by_message_id, why_not_kept
 from milonga.facts.facts import Place
 from milonga.facts.filed import find_all, under_row
-from milonga.facts.search import SCAN, Wanted, each
+from milonga.facts.search import SCAN, Wanted
 from milonga.facts.summary import ends_of, summary, why_nothing, why_silent
 from milonga.index.index import EventIndex, made_here
 from milonga.outcomes.words import instant
@@ -162,11 +162,9 @@ def summarise(asked: Asked[SummaryQuery, None]) -> Told:
         raise Problem(422, "invalid_query", "Name one of: user, account.")
     wanted = Wanted(user=query.user, account=query.account)
     found = summary(facts, wanted, _index(asked))
-    newest = next(each(facts.log, wanted, _index(asked), at_once=1), None)
-    if newest is None and found["filed"]:
-        newest = next(iter(find_all(facts, wanted, 1, index=_index(asked)).events), None)
+    newest = found.newest
     notes = why_nothing(facts, wanted) if newest is None else why_silent(facts, newest, milliseconds())
-    return Told(found, list(notes))
+    return Told(found.told, list(notes))
 
 
 def discards(asked: Asked[DiscardsQuery, None]) -> Listed:

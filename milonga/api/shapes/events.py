@@ -99,7 +99,7 @@ class SummaryAt(Struct, frozen=True, kw_only=True, rename="camel"):
 class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
     """
     What is kept of an account or a user, all in all. more: there is more than was counted. filed: events that name no
-    account, and that replays filed under this one.
+    account, and that replays filed under this one. looked: of so many of the newest it is told what became of them.
     """
 
     account: str | None
@@ -110,6 +110,7 @@ class Summary(Struct, frozen=True, kw_only=True, rename="camel"):
     first_at: Moment | None
     last_at: Moment | None
     types: dict[str, int]
+    looked: int
     destinations: list[SummaryAt]
 
 
