@@ -197,7 +197,6 @@ class Writer:
             answers = [(work, error) for work in group]
         self._on_step("before-answer")
         self._on_group(answers)
-        time.sleep(0)  # the event loop first: what comes in answer to these then joins the next group
         self._checkpointer.after_commit(self._active)
 
     def _want_room(self) -> None:
