@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from milonga.delivery.backlog_rows import KEPT
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, MINUTE, REFUSED
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.latency import Latencies
@@ -232,6 +233,36 @@ def delivery(facts: Facts, place: Place, between: Between) -> dict[str, Any]:
         **whole.as_json(),
         "series": [{"time": between.begin(period), **periods[period].as_json()} for period in sorted(periods)],
     }
+
+
+# How much waited
+
+
+def backlog(facts: Facts, place: Place, between: Between) -> dict[str, Any]:
+    """
+    Of one destination: the most events that `waited` and how old the oldest of them became (`oldestMs`), of the whole
+    time and of each period in `series`. A period that is left out is one in which no delivery ran.
+    """
+    found = {} if facts.delivery is None else facts.delivery.backlog.periods(between.since, between.length)
+    periods = {period: most for period, most in found.get(place.config.id, {}).items() if between.holds(period)}
+    return {
+        "waited": max((waiting for waiting, _ in periods.values()), default=None),
+        "oldestMs": max((age for _, age in periods.values()), default=None),
+        "series": [
+            {"time": between.begin(period), "waited": waiting, "oldestMs": age}
+            for period, (waiting, age) in sorted(periods.items())
+        ],
+    }
+
+
+def backlog_since(length: int, now: int) -> int:
+    """
+    Unix minutes since when it is known in periods of this length.
+
+    length  minutes: 1, 60 or a day
+    now     unix milliseconds
+    """
+    return now // MINUTE - KEPT[max(kept for kept in KEPT if length % kept == 0)]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -84,6 +84,21 @@ def test_how_a_destination_was_delivered_to(api: Served) -> None:
     assert (removed["destination"], removed["delivered"], removed["waiting"]) == ("gone (removed)", 0, None)
 
 
+def test_how_much_waited_is_told_as_finely_as_it_is_kept(api: Served) -> None:
+    def asked(query: str) -> tuple[str, bool]:
+        found = api.ask("GET", f"/destinations/totango/backlog?{query}", role=Role.viewer).json
+        assert (found["data"]["destination"], found["data"]["waited"], found["data"]["series"]) == ("totango", None, [])
+        return found["data"]["granularity"], any("nothing is known before" in said for said in found.get("notes", []))
+
+    assert asked("") == asked("startTime=24h") == ("minute", False)
+    assert asked("startTime=26h") == asked("startTime=14d") == ("hour", False)
+    assert asked("startTime=26h&granularity=minute") == ("minute", True)
+    assert asked("startTime=16d") == ("hour", True)
+    assert asked("startTime=14d&granularity=day") == ("day", False)
+    assert api.ask("GET", "/destinations/totango/backlog?startTime=3d&granularity=minute").status == 422
+    assert api.ask("GET", "/destinations/gone/backlog").data["destination"] == "gone (removed)"
+
+
 def test_the_volume_of_events_is_that_of_the_log(api: Served) -> None:
     (row,) = api.ask("GET", f"/events/volume?{EVER}", role=Role.viewer).data
     assert (row["source"], row["accepted"], row["refused"]) == ("web", EVENTS, 0)

@@ -101,6 +101,7 @@ ANSWERS = {
     "listSuccessfullyReceived": "/delivery-overview/successfully-received?startTime=1970-01-01",
     "listSuccessfulDelivery": "/delivery-overview/successful-delivery?startTime=1970-01-01&groupBy=destination",
     "getDeliveryMetrics": "/destinations/totango/delivery-metrics?startTime=1970-01-01&endTime=1970-01-02",
+    "getBacklog": "/destinations/totango/backlog?startTime=1970-01-01&endTime=1970-01-02",
     "listConnectedDestinations": "/sources/web/connected-destinations",
     "getOverview": "/overview",
     "listExamples": "/problems/examples?destination=totango&code=http_400&state=dead",

@@ -7,9 +7,25 @@ from typing import Any
 
 import pytest
 
+from milonga.delivery.backlog import Waited
+from milonga.delivery.backlog_rows import KEPT
+from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.counters import ACCEPTED, DISCARDED, DUPLICATE, REFUSED, Count, open_totals, roll
 from milonga.facts.facts import Facts, open_facts
-from milonga.facts.metered import AT_SOURCE, STEPS, Between, By, Step, counted, dataset, delivery, step_of, volume
+from milonga.facts.metered import (
+    AT_SOURCE,
+    STEPS,
+    Between,
+    By,
+    Step,
+    backlog,
+    backlog_since,
+    counted,
+    dataset,
+    delivery,
+    step_of,
+    volume,
+)
 from milonga.outcomes import totals
 from milonga.outcomes.latency import bucket_of
 from milonga.outcomes.model import State
@@ -66,6 +82,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     took = [(minute, 1, bucket_of(ms), n) for minute in minutes for ms, n in ((20, 90), (900, 10))]
     totals.roll(data / "outcomes", NOBODYS, ends, took, now=NOON * 60)
+    store = DeliveryStore(data / "delivery.db")
+    with store.transaction():
+        store.backlog.put(1, [Waited(minute, n, 90 * n) for n, minute in enumerate(minutes, 5)])
+        store.backlog.put(2, [Waited(NOON, 900, 90_000)])
+    store.close()
     return data
 
 
@@ -185,3 +206,26 @@ def test_how_a_destination_was_delivered_to(facts: Facts) -> None:
     assert delivery(facts, two, ALL)["p50Ms"] is None
     none = delivery(facts, one, Between(NOON + 1, NOON + 2, 1))
     assert none == {"delivered": 0, "notDelivered": [], "p50Ms": None, "p99Ms": None, "series": []}
+
+
+def test_how_much_waited_for_one_destination_is_the_most_of_each_period(facts: Facts) -> None:
+    one, two = (place for place in facts.places)
+    assert backlog(facts, one, ALL) == {
+        "waited": 7,
+        "oldestMs": 630,
+        "series": [
+            {"time": instant((NOON - 60) * MINUTE), "waited": 6, "oldestMs": 540},
+            {"time": instant(NOON * MINUTE), "waited": 7, "oldestMs": 630},
+        ],
+    }
+    before = backlog(facts, one, Between(NOON - 2, NOON, 1))
+    assert [(at["time"], at["waited"]) for at in before["series"]] == [
+        (instant((NOON - 2) * MINUTE), 5),
+        (instant((NOON - 1) * MINUTE), 6),
+    ]
+    assert backlog(facts, two, Between(NOON - 2, NOON, 1)) == {"waited": None, "oldestMs": None, "series": []}
+
+
+@pytest.mark.parametrize(("length", "kept"), [(1, KEPT[1]), (60, KEPT[15]), (24 * 60, KEPT[15])])
+def test_what_waited_is_known_as_long_as_its_rows_are_kept(length: int, kept: int) -> None:
+    assert backlog_since(length, NOON * MINUTE + 59_000) == NOON - kept

@@ -3,14 +3,27 @@
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct
+from msgspec.structs import replace
 
 from milonga.api import paging, shapes
 from milonga.api.problem import Problem
-from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, Route
+from milonga.api.route import USUAL, Asked, Count, Cursor, Listed, Route, Told
 from milonga.eventlog.counters import MINUTE
 from milonga.facts.destinations import place_called
 from milonga.facts.facts import Facts
-from milonga.facts.metered import ENDS, STEPS, Between, Key, Step, counted, dataset, delivery, volume
+from milonga.facts.metered import (
+    ENDS,
+    STEPS,
+    Between,
+    Key,
+    Step,
+    backlog,
+    backlog_since,
+    counted,
+    dataset,
+    delivery,
+    volume,
+)
 from milonga.facts.when import HELP, moment
 from milonga.outcomes.words import instant
 from milonga.workspace.commands import milliseconds
@@ -123,6 +136,27 @@ def show_delivery(asked: Asked[DeliveryQuery, None]) -> dict[str, Any]:
     }
 
 
+def show_backlog(asked: Asked[DeliveryQuery, None]) -> Told:
+    facts, query, now = asked.facts, asked.query, milliseconds()
+    place = place_called(facts, asked.names["destination"])
+    between, granularity = _between(query)
+    if query.granularity is None and granularity == "minute" and between.since < backlog_since(between.length, now):
+        between, granularity = _between(replace(query, granularity="hour"))
+    since, notes = backlog_since(between.length, now), list[str]()
+    if between.since < since:
+        notes.append(
+            f"What waited is kept by minute for 25 hours, by hour and day for 15 days: nothing is known before"
+            f" {instant(since * MINUTE)}."
+        )
+    found = {
+        "destination": place.called,
+        "source": facts.source(place.config.source),
+        **_time(between, granularity),
+        **backlog(facts, place, between),
+    }
+    return Told(found, notes)
+
+
 def _between(query: AnyQuery) -> tuple[Between, Granularity]:
     since = _moment(query.start_time, "startTime") // MINUTE
     until = -(-_moment(query.end_time, "endTime") // MINUTE)
@@ -222,5 +256,15 @@ ROUTES: Final = (
         answer=shapes.DeliveryMetrics,
         handle=show_delivery,
         slow=True,
+    ),
+    Route(
+        method="GET",
+        path="/destinations/{destination}/backlog",
+        role=Role.viewer,
+        name="getBacklog",
+        summary="How many events waited for a destination over time, and how old the oldest of them was.",
+        query=DeliveryQuery,
+        answer=shapes.Backlog,
+        handle=show_backlog,
     ),
 )

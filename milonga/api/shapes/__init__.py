@@ -17,6 +17,7 @@ from milonga.api.shapes.common import Health as Health
 from milonga.api.shapes.common import Moment as Moment
 from milonga.api.shapes.common import Position as Position
 from milonga.api.shapes.common import Removed as Removed
+from milonga.api.shapes.counts import Backlog as Backlog
 from milonga.api.shapes.counts import Dataset as Dataset
 from milonga.api.shapes.counts import DeliveryMetrics as DeliveryMetrics
 from milonga.api.shapes.counts import DestinationStanding as DestinationStanding

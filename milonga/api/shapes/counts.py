@@ -86,6 +86,30 @@ class DeliveryMetrics(Struct, frozen=True, kw_only=True, rename="camel"):
     series: list[MetricsAt]
 
 
+class WaitedAt(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The most of one period, from `time` on."""
+
+    time: Moment
+    waited: int
+    oldest_ms: int
+
+
+class Backlog(Struct, frozen=True, kw_only=True, rename="camel"):
+    """
+    How many events waited for a destination, and how old the oldest of them was: the most at any moment. A period that
+    is left out is one in which no delivery ran, or not kept any more; null if all are.
+    """
+
+    destination: str
+    source: str
+    start_time: Moment
+    end_time: Moment
+    granularity: str
+    waited: int | None
+    oldest_ms: int | None
+    series: list[WaitedAt]
+
+
 # How everything stands
 
 
