@@ -11,8 +11,8 @@ from milonga.api.client import Reach, rows
 from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
-from milonga.cli.events import Account, Type, User
 from milonga.cli.exporting import FormatOption, format_of, pages
+from milonga.cli.options import AccountOption, DestinationOption, TypeOption, UserOption
 from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_rows
 from milonga.delivery.letter_list import LetterFilter
@@ -24,7 +24,6 @@ from milonga.spec.limits import MAX_REQUEST
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
 
-DestinationOption = Annotated[str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="MESSAGE_ID", help="Message ids; or --all.")]
 AllOption = Annotated[bool, typer.Option("--all", help="All of them.")]
 CodeOption = Annotated[str | None, typer.Option("--code", metavar="CODE", help="Those refused with this code.")]
@@ -140,9 +139,9 @@ def discard(
 def export_(
     format_: FormatOption = "jsonl",
     code: CodeOption = None,
-    type_: Type = None,
-    account: Account = None,
-    user: User = None,
+    type_: TypeOption = None,
+    account: AccountOption = None,
+    user: UserOption = None,
     destination: DestinationOption = None,
     data: DataOption = DATA,
 ) -> None:

@@ -18,7 +18,7 @@ from typing import Annotated, Final
 
 import typer
 
-from milonga.cli import session, site
+from milonga.cli import demo_events, site
 from milonga.cli.common import fail, told
 from milonga.cli.processes import stop_on_signals
 from milonga.collector.cdn.assets import NotBuilt
@@ -308,7 +308,7 @@ async def _place_of_console(said: asyncio.StreamReader) -> str:
 
 async def _send(port: int) -> None:
     sdk = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", session.__name__, f"http://127.0.0.1:{port}", NAME),
+        *(sys.executable, "-m", demo_events.__name__, f"http://127.0.0.1:{port}", NAME),
         stdin=asyncio.subprocess.PIPE,  # its end tells of ours
         env={**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
         start_new_session=True,
@@ -327,7 +327,7 @@ async def _send(port: int) -> None:
 
 def _has_all(totango: Pretend[Totango]) -> bool:
     """Whether the session's last request is there: order is kept, so all others are."""
-    return not totango.in_flight and any(seen.params.get("sdr_a") == session.LAST for seen in totango.requests)
+    return not totango.in_flight and any(seen.params.get("sdr_a") == demo_events.LAST for seen in totango.requests)
 
 
 def _program() -> str:
@@ -364,19 +364,19 @@ Data directory            {data}
 Send one yourself:
 
   curl -u {NAME}: http://127.0.0.1:{port}/v1/track \\
-    -d '{{"userId": "{session.USER}", "event": "Invited a colleague",
-         "properties": {{"category": "Team"}}, "context": {{"groupId": "{session.ACCOUNT}"}}}}'
+    -d '{{"userId": "{demo_events.USER}", "event": "Invited a colleague",
+         "properties": {{"category": "Team"}}, "context": {{"groupId": "{demo_events.ACCOUNT}"}}}}'
 
 Or from Python ({_python()}):
 
   import segment.analytics as analytics
   analytics.write_key, analytics.host = "{NAME}", "http://127.0.0.1:{port}"
-  analytics.track("{session.USER}", "Invited a colleague", {{"category": "Team"}},
-                  context={{"groupId": "{session.ACCOUNT}"}})
+  analytics.track("{demo_events.USER}", "Invited a colleague", {{"category": "Team"}},
+                  context={{"groupId": "{demo_events.ACCOUNT}"}})
   analytics.flush()
 
 What became of it:
 
-  {explain} --user {session.USER}
+  {explain} --user {demo_events.USER}
 
 {clicked if place.startswith("http") else ""}Ctrl-C ends the demo."""

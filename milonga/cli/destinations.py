@@ -21,6 +21,7 @@ from milonga.cli.common import (
     fail,
     note,
 )
+from milonga.cli.options import SettingsToChange, UnsetOption
 from milonga.cli.reaching import nothing_there, reached, say
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.workspace.model import DestinationState
@@ -120,9 +121,9 @@ def show(
 @app.command("set")
 def set_(
     name: Name,
-    values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to change.")] = None,
+    values: SettingsToChange = None,
     settings: Set = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to its default.")] = None,
+    unset: UnsetOption = None,
     new_key: NewKey = False,
     data: DataOption = DATA,
     json: JsonOption = False,

@@ -13,6 +13,7 @@ from msgspec import Struct
 from milonga.api.client import Answer, Reach
 from milonga.api.route import MOST
 from milonga.cli.common import DATA, DataOption, JsonOption, an_id, fail, note
+from milonga.cli.options import AccountOption, TypeOption, UserOption
 from milonga.cli.reaching import reached, remote, say
 from milonga.cli.terminal import Column, clean, folded, json_text, one_line, print_json, print_table, terminal_width
 from milonga.collector.refusals import HELP
@@ -21,7 +22,6 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.facts.directory import LOG_FOLDER
 from milonga.facts.search import SCAN
 from milonga.outcomes.words import instant
-from milonga.spec.read import EVENT_TYPES
 from milonga.workspace.commands import milliseconds
 
 Query: TypeAlias = Mapping[str, object]
@@ -35,17 +35,8 @@ EVER: Final = "1970-01-01"  #: before the first count
 EXCERPT = 200  #: characters of a discarded event, in a table
 
 
-def _event_type(given: str) -> str:
-    if given not in EVENT_TYPES:
-        raise typer.BadParameter(f"Expected one of {', '.join(sorted(EVENT_TYPES))}.")
-    return given
-
-
 Limit = Annotated[int, typer.Option("--limit", "-n", help="The newest so many.", min=1, max=10_000)]
-Type = Annotated[str | None, typer.Option("--type", parser=_event_type, metavar="TYPE", help="Such as track.")]
 Name = Annotated[str | None, typer.Option("--name", help="Exact name of a call; of a page also its category.")]
-User = Annotated[str | None, typer.Option("--user", parser=an_id, metavar="ID", help="Only of this user.")]
-Account = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
 NoAccount = Annotated[bool, typer.Option("--no-account", help="Only those that name no account.")]
 Source = Annotated[str | None, typer.Option("--source", metavar="NAME", help="Only from this source.")]
 MessageId = Annotated[
@@ -67,10 +58,10 @@ COLUMNS = (
 @app.command("list")
 def list_(
     limit: Limit = 20,
-    type_: Type = None,
+    type_: TypeOption = None,
     name: Name = None,
-    user: User = None,
-    account: Account = None,
+    user: UserOption = None,
+    account: AccountOption = None,
     no_account: NoAccount = False,
     source: Source = None,
     message_id: MessageId = None,
@@ -194,10 +185,10 @@ def _help(codes: set[str]) -> None:
 def tail(
     limit: Limit = 10,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
-    type_: Type = None,
+    type_: TypeOption = None,
     name: Name = None,
-    user: User = None,
-    account: Account = None,
+    user: UserOption = None,
+    account: AccountOption = None,
     no_account: NoAccount = False,
     source: Source = None,
     message_id: MessageId = None,

@@ -12,6 +12,7 @@ import typer
 import uvloop
 
 from milonga.cli.common import UnusedDataOption, fail
+from milonga.cli.options import Kind
 from milonga.destinations.pretend import Pretend
 from milonga.destinations.registry import HalfDone, UnknownKind, kind
 
@@ -19,7 +20,7 @@ Start = Callable[..., Pretend[Any]]
 
 
 def fake(
-    kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
+    kind_: Kind,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any free one.", min=0, max=65535)] = 8090,
     secret: Annotated[

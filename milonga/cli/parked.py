@@ -2,7 +2,7 @@
 
 import json as json_
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Annotated, Any, Final
 
@@ -13,6 +13,7 @@ from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.exporting import FormatOption, format_of, pages
+from milonga.cli.options import Destination
 from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
@@ -30,15 +31,14 @@ app = typer.Typer(no_args_is_help=True, help="Parked keys: lines that do not mov
 
 MOST = 10_000  #: keys of one page
 
-Destination = Annotated[str, typer.Argument(metavar="DESTINATION", help="Name of the destination.")]
-AccountOption = Annotated[str | None, typer.Option("--account", "-a", metavar="ID", help="Keys of this account.")]
-UserOption = Annotated[
+OfAccount = Annotated[str | None, typer.Option("--account", "-a", metavar="ID", help="Keys of this account.")]
+OfUser = Annotated[
     str | None, typer.Option("--user", "-u", metavar="ID", help="With --account: the key of this user alone.")
 ]
-KeyOption = Annotated[
+Keys = Annotated[
     list[str] | None, typer.Option("--key", metavar="JSON", help="A key as `parked list` shows it; repeatable.")
 ]
-AllOption = Annotated[bool, typer.Option("--all", help="All that are parked now.")]
+All = Annotated[bool, typer.Option("--all", help="All that are parked now.")]
 
 COLUMNS = (
     Column("key"),
@@ -54,7 +54,7 @@ COLUMNS = (
 @app.command("list")
 def list_(
     destination: Destination,
-    account: AccountOption = None,
+    account: OfAccount = None,
     after: Annotated[
         str | None, typer.Option("--after", metavar="JSON", help="Only what follows this key: the last one shown.")
     ] = None,
@@ -81,28 +81,41 @@ def list_(
         note(f"{len(found):,} of {there:,} keys. More: {words}")
 
 
-@app.command()
-def retry(
-    destination: Destination,
-    account: AccountOption = None,
-    user: UserOption = None,
-    key: KeyOption = None,
-    all_: AllOption = False,
-    data: DataOption = DATA,
-    json: JsonOption = False,
-) -> None:
-    """Try the first event of each key now, rather than when its wait is over. A Retry-After of the receiver holds."""
-    with reached(data) as milonga:
-        _ask(milonga, RETRY, destination, _lines(milonga, destination, account, user, key, all_), json=json)
+def _hurrying(kind: str) -> Callable[..., None]:
+    """The command that asks for it."""
+
+    def hurry(
+        destination: Destination,
+        account: OfAccount = None,
+        user: OfUser = None,
+        key: Keys = None,
+        all_: All = False,
+        data: DataOption = DATA,
+        json: JsonOption = False,
+    ) -> None:
+        with reached(data) as milonga:
+            _ask(milonga, kind, destination, _lines(milonga, destination, account, user, key, all_), json=json)
+
+    return hurry
+
+
+app.command(
+    "retry",
+    help="Try the first event of each key now, rather than when its wait is over. A Retry-After of the receiver holds.",
+)(_hurrying(RETRY))
+app.command(
+    "release",
+    help="Forget how often each key's events failed and every wait, and send them as if they had just come, in order.",
+)(_hurrying(RELEASE))
 
 
 @app.command()
 def skip(
     destination: Destination,
-    account: AccountOption = None,
-    user: UserOption = None,
-    key: KeyOption = None,
-    all_: AllOption = False,
+    account: OfAccount = None,
+    user: OfUser = None,
+    key: Keys = None,
+    all_: All = False,
     whole: Annotated[
         bool, typer.Option("--whole", help="All events of each key that are parked by now, not the first alone.")
     ] = False,
@@ -118,27 +131,12 @@ def skip(
         _ask(milonga, SKIP, destination, iter(lines), json=json, whole=whole)
 
 
-@app.command()
-def release(
-    destination: Destination,
-    account: AccountOption = None,
-    user: UserOption = None,
-    key: KeyOption = None,
-    all_: AllOption = False,
-    data: DataOption = DATA,
-    json: JsonOption = False,
-) -> None:
-    """Forget how often each key's events failed and every wait, and send them as if they had just come, in order."""
-    with reached(data) as milonga:
-        _ask(milonga, RELEASE, destination, _lines(milonga, destination, account, user, key, all_), json=json)
-
-
 @app.command("export")
 def export_(
     destination: Destination,
     format_: FormatOption = "jsonl",
-    account: AccountOption = None,
-    user: UserOption = None,
+    account: OfAccount = None,
+    user: OfUser = None,
     key: Annotated[
         str | None, typer.Option("--key", metavar="JSON", help="Behind this key alone, as `parked list` shows it.")
     ] = None,

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -57,32 +57,27 @@ COUNTED = {
 }
 
 
-@app.command()
-def suppress(
-    users: Users = None,
-    file: FileOption = None,
-    json_lines: JsonLinesOption = None,
-    source: SourceOption = None,
-    wait: WaitOption = PATIENCE,
-    data: DataOption = DATA,
-    json: JsonOption = False,
-) -> None:
-    """Keep nothing more of these users: their events are answered 200, counted, and thrown away."""
-    _create(data, Kind.suppress_only, users, (file, json_lines), source, wait, json=json)
+def _creating(kind: Kind) -> Callable[..., None]:
+    """The command for one that deletes nothing."""
+
+    def create(
+        users: Users = None,
+        file: FileOption = None,
+        json_lines: JsonLinesOption = None,
+        source: SourceOption = None,
+        wait: WaitOption = PATIENCE,
+        data: DataOption = DATA,
+        json: JsonOption = False,
+    ) -> None:
+        _create(data, kind, users, (file, json_lines), source, wait, json=json)
+
+    return create
 
 
-@app.command()
-def unsuppress(
-    users: Users = None,
-    file: FileOption = None,
-    json_lines: JsonLinesOption = None,
-    source: SourceOption = None,
-    wait: WaitOption = PATIENCE,
-    data: DataOption = DATA,
-    json: JsonOption = False,
-) -> None:
-    """Take their events again."""
-    _create(data, Kind.unsuppress, users, (file, json_lines), source, wait, json=json)
+app.command(
+    "suppress", help="Keep nothing more of these users: their events are answered 200, counted, and thrown away."
+)(_creating(Kind.suppress_only))
+app.command("unsuppress", help="Take their events again.")(_creating(Kind.unsuppress))
 
 
 @app.command()

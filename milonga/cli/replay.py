@@ -13,7 +13,7 @@ import typer
 from milonga.api.client import Reach
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, an_id, ask, fail, note
-from milonga.cli.events import Type
+from milonga.cli.options import AccountOption, Destination, TypeOption, UserOption
 from milonga.cli.reaching import reached
 from milonga.cli.terminal import clean, folded, many, print_json, print_table, terminal_width
 from milonga.facts import wishes
@@ -45,8 +45,6 @@ From = Annotated[
     int, typer.Option("--from", parser=_moment, metavar="TIME", help=f"Events that arrived from then on. {HELP}")
 ]
 To = Annotated[int | None, typer.Option("--to", parser=_moment, metavar="TIME", help="And before then. Default: now.")]
-AccountOnly = Annotated[str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")]
-UserOnly = Annotated[str | None, typer.Option("--user", parser=an_id, metavar="ID", help="Only of this user.")]
 NameOnly = Annotated[str | None, typer.Option("--event", metavar="NAME", help="Only track, page, screen of this name.")]
 CodeOnly = Annotated[
     str | None,
@@ -72,12 +70,12 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Also what newer ev
 
 
 def command(
-    destination: Annotated[str, typer.Argument(metavar="DESTINATION", help="Name of the destination.")],
+    destination: Destination,
     since: From,
     until: To = None,
-    type_: Type = None,
-    account: AccountOnly = None,
-    user: UserOnly = None,
+    type_: TypeOption = None,
+    account: AccountOption = None,
+    user: UserOption = None,
     name: NameOnly = None,
     code: CodeOnly = None,
     at: At = None,

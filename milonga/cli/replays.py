@@ -9,6 +9,7 @@ import typer
 from milonga.api.client import rows
 from milonga.cli.asking import answers
 from milonga.cli.common import DATA, DataOption, JsonOption, note
+from milonga.cli.options import DestinationOption
 from milonga.cli.reaching import reached, say
 from milonga.cli.replay import later
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
@@ -33,9 +34,7 @@ COLUMNS: Final = (
 
 @app.command("list")
 def list_(
-    destination: Annotated[
-        str | None, typer.Option("--destination", "-d", metavar="NAME", help="Only of this one.")
-    ] = None,
+    destination: DestinationOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1_000)] = 20,
     data: DataOption = DATA,
     json: JsonOption = False,

@@ -12,6 +12,7 @@ from milonga.api.client import Answer, rows
 from milonga.cli import giving, keys
 from milonga.cli.common import DATA, IN_FORCE, DataOption, JsonOption, YesOption, ask, fail, note
 from milonga.cli.keys import Name, NewKey
+from milonga.cli.options import SettingsToChange, UnsetOption
 from milonga.cli.reaching import nothing_there, reached, remote, say
 from milonga.cli.showing import WIDTH, text
 from milonga.cli.terminal import clean, print_json, print_table
@@ -104,8 +105,8 @@ def show(name: Name, data: DataOption = DATA, json: JsonOption = False) -> None:
 @app.command("set")
 def set_(
     name: Name,
-    values: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings to change.")] = None,
-    unset: Annotated[list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to its default.")] = None,
+    values: SettingsToChange = None,
+    unset: UnsetOption = None,
     data: DataOption = DATA,
     json: JsonOption = False,
 ) -> None:

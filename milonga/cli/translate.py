@@ -12,6 +12,7 @@ import typer
 from msgspec import Struct
 
 from milonga.cli.common import UnusedDataOption
+from milonga.cli.options import Kind
 from milonga.destinations import signing
 from milonga.destinations.contract import Destination, Form, Request, Skip
 from milonga.destinations.deciding import decide
@@ -32,7 +33,7 @@ HIDDEN: Final = "***"
 
 
 def translate(
-    kind_: Annotated[str, typer.Argument(metavar="KIND", help="The kind of destination, such as totango.")],
+    kind_: Kind,
     file: Annotated[str, typer.Argument(metavar="FILE|-", help="One event per line; - is the standard input.")] = "-",
     settings: Annotated[
         str, typer.Option(metavar="JSON_OR_FILE", help="The destination's settings; what is absent has its default.")

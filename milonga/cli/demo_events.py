@@ -1,6 +1,6 @@
 """
 What `milonga demo` sends: the published example session, through Segment's own Python SDK. It is a process of its own,
-`python -m milonga.cli.session URL WRITE_KEY`, because the SDK waits for minutes for a server that is gone, and a
+`python -m milonga.cli.demo_events URL WRITE_KEY`, because the SDK waits for minutes for a server that is gone, and a
 process can be ended. It ends with its parent: that holds the other end of its standard input.
 """
 
