@@ -4,7 +4,7 @@ of each reason; nothing here counts rows of events.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import apsw
@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from milonga.delivery.letter_list import LetterFilter, count_by_code, letters
 from milonga.delivery.parked_list import count_keys
+from milonga.delivery.rows import DeadLetter
 from milonga.delivery.store_reader import DeliveryReader
 from milonga.destinations.contract import Skip
-from milonga.eventlog.api import Stored
+from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.examples import NEWEST, Examples, Mark, examples
 from milonga.outcomes.model import Outcome, State
@@ -23,6 +24,7 @@ from milonga.outcomes.where import as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
 from milonga.spec.called import name_in
 from milonga.spec.read import read_stamped
+from milonga.spec.stored import Stamped
 from milonga.workspace.commands import milliseconds
 
 BARS: Final = 25  #: of a trend; the last one is the period that runs, the others those before it
@@ -140,60 +142,93 @@ def _trend(counts: Mapping[int, int], first: int, length: int) -> Trend:
     return Trend(length * PARTS / 60, bars)
 
 
+class Met(Struct, frozen=True):
+    """
+    An event that came to this end.
+
+    ended_at          unix milliseconds
+    event             None if the log has it no more, it cannot be read, or it was erased
+    settings_version  then in force; 0 of a dead letter
+    """
+
+    position: Position
+    ended_at: int
+    event: Stamped | None
+    settings_version: int = 0
+
+
 class Told(Struct, frozen=True):
     """
     Why, and what to do, in words.
 
-    at  where in the console that is done (milonga.outcomes.where), as JSON; None if nowhere
+    at       where in the console that is done (milonga.outcomes.where), as JSON; None if nowhere
+    example  one of the newest events that it met; None if none is known any more
     """
 
     why: str
     fix: str
     at: dict[str, Any] | None
+    example: Met | None
 
 
 def tell(facts: Facts, reason: Reason) -> Told:
     """By what one example says: a destination's own fix stands in its skip, and a refusal in the receiver's words."""
-    place = _place(facts, reason.destination)
+    letter = _letter(facts, reason)
+    met = _newest_two(facts, reason) if letter is None else [Met(letter.position, letter.died_at, letter.event)]
+    example = next((one for one in met if one.event is not None), met[0] if met else None)
     if reason.code in PIPELINE:
         why, fix = PIPELINE[reason.code]
-        return Told(why, fix, as_json(place_of(reason.code)))
+        return Told(why, fix, as_json(place_of(reason.code)), example)
     if reason.state is State.dead:
-        return Told(_refusal(facts, reason), DEAD_FIX if reason.kept else "", as_json(("settings", "")))
-    return Told(why_skipped(reason.code), _fix(facts, place, reason), as_json(place_of(reason.code)))
+        why = _refusal(facts, reason, met) if letter is None else sentence(letter.reason)
+        return Told(why, DEAD_FIX if reason.kept else "", as_json(("settings", "")), example)
+    place = _place(facts, reason.destination)
+    return Told(why_skipped(reason.code), _fix(facts, place, reason, met), as_json(place_of(reason.code)), example)
 
 
-def _refusal(facts: Facts, reason: Reason) -> str:
-    if facts.delivery is not None and reason.kept:
-        wanted = LetterFilter(code=reason.code)
-        for letter in letters(facts.delivery, wanted, reason.destination, limit=1).letters:
-            return sentence(letter.reason)
-    for outcome in examples(facts.outcomes, reason.destination, State.dead, reason.code, limit=1).outcomes:
-        tries = facts.outcomes.attempts(outcome.position, reason.destination)
+def _letter(facts: Facts, reason: Reason) -> DeadLetter | None:
+    """The newest that is kept."""
+    if facts.delivery is None or not reason.kept:
+        return None
+    found = letters(facts.delivery, LetterFilter(code=reason.code), reason.destination, limit=1).letters
+    return found[0] if found else None
+
+
+def _newest_two(facts: Facts, reason: Reason) -> list[Met]:
+    """The newest first; the log may have lost one of them."""
+    found = examples(facts.outcomes, reason.destination, reason.state, reason.code, limit=2).outcomes
+    there = {one.position: one.event for one in facts.log.at_each([one.position.offset for one in found])}
+    events = {position: event for position, event in there.items() if not event.stamp.is_erased}
+    return [Met(one.position, one.ended_at, events.get(one.position), one.settings_version) for one in found]
+
+
+def _refusal(facts: Facts, reason: Reason, met: Sequence[Met]) -> str:
+    for one in met[:1]:
+        tries = facts.outcomes.attempts(one.position, reason.destination)
         if tries:
             return sentence(tries[-1].reason)
     return f"Refused for good ({reason.code})."
 
 
-def _fix(facts: Facts, place: Place | None, reason: Reason) -> str:
+def _fix(facts: Facts, place: Place | None, reason: Reason, met: Sequence[Met]) -> str:
     """What its destination says to an example, with the settings of today, if those still skip it."""
     if place is None or (kind := facts.workspace.kinds.get(place.config.kind)) is None:
         return ""
-    for outcome in examples(facts.outcomes, reason.destination, reason.state, reason.code, limit=2).outcomes:
-        stored = facts.log.at(outcome.position)
-        if not isinstance(stored, Stored) or stored.event.stamp.is_erased:
+    for one in met:
+        if one.event is None:
             continue
         config = place.config
-        settings = facts.workspace.settings_at(config.id, outcome.settings_version)
-        gate = facts.workspace.delivery_settings_at(config.id, outcome.settings_version).gate
-        result = apply(kind, read_stamped(stored.event), settings, gate).result
+        settings = facts.workspace.settings_at(config.id, one.settings_version)
+        gate = facts.workspace.delivery_settings_at(config.id, one.settings_version).gate
+        result = apply(kind, read_stamped(one.event), settings, gate).result
         if isinstance(result, Skip) and result.code == reason.code:
             return result.fix.replace(" NAME", f" {config.name}")
     return ""
 
 
-def as_row(facts: Facts, reason: Reason) -> dict[str, Any]:
-    told = tell(facts, reason)
+def as_row(facts: Facts, reason: Reason, told: Told | None = None) -> dict[str, Any]:
+    """told: of this reason, where it is known already"""
+    told = tell(facts, reason) if told is None else told
     return {
         "destination": facts.destination_name(reason.destination),
         "state": reason.state.name,

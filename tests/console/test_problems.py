@@ -120,6 +120,14 @@ def test_reasons_are_told_with_how_many_and_what_to_do(console: Console) -> None
     assert "until Monday" not in of_totango
 
 
+def test_each_reason_shows_one_of_the_newest_events_that_it_met(console: Console) -> None:
+    page = console.get("/problems?destination=totango")
+    assert "Such as track Job of user grace, " in text(page)
+    assert f"Such as track {REFUSED} of user u-" in unescape(text(page))
+    assert "&#34;messageId&#34;: &#34;m-job-3&#34;" in page.text, "and what it says"
+    assert REFUSED not in page.text
+
+
 def test_where_nothing_is_wrong_nothing_needs_anybody(console: Console) -> None:
     for path in ("/problems", "/problems/dead", "/problems/parked", "/problems/skips"):
         page = text(console.get(f"{path}?destination=quiet"))

@@ -19,7 +19,7 @@ from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.exporting import AT_ONCE, defused, export
 from milonga.facts.facts import Facts, Place, open_facts
-from milonga.facts.problems import BARS, PARTS, SPANS, chart, newest, parked, reason, reasons, tell
+from milonga.facts.problems import BARS, PARTS, SPANS, Met, chart, newest, parked, reason, reasons, tell
 from milonga.outcomes.model import State
 from milonga.outcomes.writer import OutcomeWriter
 from milonga.privacy.regulation import Kind
@@ -123,12 +123,16 @@ def test_dead_letters_are_reasons_for_as_long_as_they_are_kept(data: Path, facts
     told = tell(facts, found[0])
     assert told.why == "It said no."
     assert told.at == {"page": "settings", "name": ""}
+    assert told.example is not None
+    assert (told.example.position, told.example.event) == (Position(0, 2), paper.event(2)), "the newest that is kept"
 
 
 def test_of_letters_that_are_gone_a_try_says_why(data: Path, facts: Facts) -> None:
     ended(data, (0, State.dead, "http_400", 1))
     (one,) = reasons(facts, now=NOW)
-    assert tell(facts, one).why == "Totango answered 503."
+    told = tell(facts, one)
+    assert told.why == "Totango answered 503."
+    assert told.example == Met(Position(0, 1), NOW, None, 3), "the log never had it"
 
 
 def test_examples_say_what_became_of_them_since(data: Path, facts: Facts) -> None:

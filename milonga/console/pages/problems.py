@@ -1,20 +1,25 @@
 """What was not delivered, by its reason: how many, since when, for example which, and where to put it right."""
 
+from itertools import accumulate
 from typing import Any, Final
 
 from starlette.responses import Response
 
 from milonga.console.links import to_fix
+from milonga.console.rendering import pretty
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
 from milonga.facts import problems
 from milonga.facts.facts import Facts, Place
 from milonga.outcomes.examples import Mark
 from milonga.outcomes.model import State
+from milonga.spec.called import name_in
 from milonga.workspace.errors import UserError
 from milonga.workspace.model import DestinationState
 
 MOST: Final = 25  #: reasons on one page: each takes some milliseconds
+MOST_TEXT: Final = 1_500  #: characters of an example
+MOST_NAME: Final = 80  #: characters of who it is about
 HOUR: Final = 3_600_000  #: milliseconds
 SAYS: Final = {"24h": "24 hours", "7d": "7 days", "30d": "30 days"}
 STATES: Final = {state.name: state for state in problems.UNDELIVERED}
@@ -76,8 +81,12 @@ def trend(visit: Visit) -> Response:
 
 
 def row(facts: Facts, reason: problems.Reason) -> dict[str, Any]:
-    """A reason with where to put it right: `to` (words, address), `see` (the address of its examples)."""
-    told = problems.as_row(facts, reason)
+    """
+    A reason with where to put it right: `to` (words, address), `see` (the address of its examples), `example` (one of
+    them, as below; None if none is known).
+    """
+    words = problems.tell(facts, reason)
+    told = problems.as_row(facts, reason, words)
     place = next((one for one in facts.places if one.config.id == reason.destination), None)
     name, source = told["destination"], "" if place is None else facts.source(place.config.source)
     if reason.state is State.dead and reason.kept:
@@ -88,7 +97,31 @@ def row(facts: Facts, reason: problems.Reason) -> dict[str, Any]:
     to = None
     if place is not None and place.removed_at is None:
         to = to_fix(told["fixAt"], place.config, source)
-    return {**told, "to": to, "see": see}
+    return {**told, "to": to, "see": see, "example": None if words.example is None else example_of(words.example)}
+
+
+def example_of(met: problems.Met) -> dict[str, Any]:
+    """
+    `position`, `endedAt`, and of what is kept of the event `called`, `account`, `user`, bounded, and `text`: so many
+    whole lines of it, for a write key that is cut in two would be none to whoever hides them from viewers.
+    """
+    found: dict[str, Any] = {"position": met.position, "endedAt": met.ended_at, "called": None}
+    if met.event is None:
+        return found
+    stamp, name = met.event.stamp, name_in(met.event)
+    lines = pretty(met.event.body).splitlines()
+    ends = accumulate(len(line) + 1 for line in lines)
+    shown = lines[: sum(end <= MOST_TEXT for end in ends)]
+    return found | {
+        "called": _cut(f"{stamp.type} {name}" if name else stamp.type),
+        "account": _cut(stamp.account or ""),
+        "user": _cut(stamp.user_id or ""),
+        "text": "\n".join([*shown, *(["…"] if len(shown) < len(lines) else [])]),
+    }
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MOST_NAME else f"{text[:MOST_NAME]}…"
 
 
 def mark_of(text: str) -> Mark | None:
