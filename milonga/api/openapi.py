@@ -5,7 +5,6 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from milonga import __version__
 from milonga.api.problem import TYPE, ProblemDetails
@@ -16,6 +15,11 @@ JSON: Final = "application/json"
 REF: Final = "#/components/schemas/{name}"
 SCHEME: Final = "bearerToken"
 
+NOTES: Final = {
+    "type": "array",
+    "items": {"type": "string"},
+    "description": "Sentences worth knowing besides; left out where there is nothing to say.",
+}
 ALWAYS: Final = (401, 403, 422, 429, 503)  #: what any route may answer instead
 ABOUT: Final = """\
 Everything that the console and the command line can do with a Milonga.
@@ -29,16 +33,6 @@ Changes are PATCH with only what changes; null puts a setting back to its defaul
 """
 
 
-class Pagination(Struct, frozen=True):
-    """
-    count  things on this page
-    next   the next page's cursor; null at the end
-    """
-
-    count: int
-    next: str | None
-
-
 def description() -> dict[str, Any]:
     """Plain JSON."""
     found: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(_description()))
@@ -47,7 +41,7 @@ def description() -> dict[str, Any]:
 
 def _description() -> dict[str, Any]:
     types = list(_types())
-    schemas, components = msgspec.json.schema_components([*types, Pagination, ProblemDetails], ref_template=REF)
+    schemas, components = msgspec.json.schema_components([*types, ProblemDetails], ref_template=REF)
     by_type = dict(zip([_key(one) for one in types], schemas, strict=False))
     paths: dict[str, dict[str, Any]] = {}
     for route in ROUTES:
@@ -78,10 +72,10 @@ def _description() -> dict[str, Any]:
 
 
 def _types() -> Iterator[Any]:
-    """Of all bodies and answers, each once."""
+    """Of all bodies and answers, and of what stands beside those of lists, each once."""
     seen = set()
     for route in ROUTES:
-        for one in (route.body, route.answer):
+        for one in (route.body, route.answer, route.pagination if route.listed else None):
             if one is not None and _key(one) not in seen:
                 seen.add(_key(one))
                 yield one
@@ -115,12 +109,13 @@ def _operation(route: Route, by_type: dict[str, Any], components: dict[str, Any]
 def _answer(route: Route, by_type: dict[str, Any]) -> dict[str, Any]:
     one = by_type[_key(route.answer)]
     if not route.listed:
-        return {"type": "object", "properties": {"data": one}, "required": ["data"]}
+        return {"type": "object", "properties": {"data": one, "notes": NOTES}, "required": ["data"]}
     return {
         "type": "object",
         "properties": {
             "data": {"type": "array", "items": one},
-            "pagination": {"$ref": REF.format(name="Pagination")},
+            "pagination": by_type[_key(route.pagination)],
+            "notes": NOTES,
         },
         "required": ["data", "pagination"],
     }

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final, Generic, Literal, Protocol, TypeAlias,
 
 from msgspec import Meta, Struct
 
+from milonga.api.shapes.pages import Pagination
 from milonga.facts.facts import Facts
 from milonga.facts.rehearsal import Told as Progress
 from milonga.workspace.roles import Role
@@ -113,7 +114,7 @@ class Listed(Struct, frozen=True):
 
     next   cursor of what follows; None: nothing does
     notes  sentences worth knowing
-    more   told beside the cursor: how a search went
+    more   told beside the cursor, such as how a search went: what the route's `pagination` has besides
     """
 
     rows: list[Any]
@@ -142,6 +143,7 @@ class Route(Struct, frozen=True, kw_only=True):
     query    a Struct, forbidding unknown fields
     body     a type; None: it takes none
     answer   type of `data`, or of each thing in it if `listed`
+    pagination  what stands beside the things of a list
     handle   gives what `answer` says, as it is or as JSON-able data; a Listed if `listed`
     status   of a good answer
     slow     it may take seconds: few of these run at a time
@@ -160,6 +162,7 @@ class Route(Struct, frozen=True, kw_only=True):
     query: type[Struct] = NoQuery
     body: Any = None
     listed: bool = False
+    pagination: type[Pagination] = Pagination
     status: int = 200
     slow: bool = False
     tag: str = ""

@@ -171,6 +171,7 @@ ROUTES: Final = (
         query=NamesQuery,
         answer=shapes.SeenName,
         listed=True,
+        pagination=shapes.NamesPagination,
         handle=list_modules,
     ),
     Route(
@@ -182,6 +183,7 @@ ROUTES: Final = (
         query=NamesQuery,
         answer=shapes.SeenName,
         listed=True,
+        pagination=shapes.NamesPagination,
         handle=list_activities,
     ),
     Route(

@@ -231,6 +231,7 @@ ROUTES: Final = (
         query=LettersQuery,
         answer=shapes.DeadLetter,
         listed=True,
+        pagination=shapes.TotalPagination,
         handle=list_letters,
         exports="dead_letters",
     ),

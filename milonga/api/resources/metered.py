@@ -228,6 +228,7 @@ def _route(step: Step) -> Route:
         query=EndedQuery if step in ENDS else ArrivedQuery,
         answer=shapes.Dataset,
         listed=True,
+        pagination=shapes.PeriodPagination,
         handle=lambda asked: got_to(step, asked),
         slow=True,
     )

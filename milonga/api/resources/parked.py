@@ -204,6 +204,7 @@ ROUTES: Final = (
         query=KeysQuery,
         answer=shapes.ParkedKey,
         listed=True,
+        pagination=shapes.TotalPagination,
         handle=list_keys,
     ),
     Route(
@@ -226,6 +227,7 @@ ROUTES: Final = (
         query=ParkedEventsQuery,
         answer=shapes.ParkedEvent,
         listed=True,
+        pagination=shapes.TotalPagination,
         handle=list_events,
         exports="parked",
         tag="parked-keys",

@@ -62,6 +62,7 @@ ROUTES: Final = (
         query=PageQuery,
         answer=shapes.Regulation,
         listed=True,
+        pagination=shapes.RegulationsPagination,
         handle=list_regulations,
     ),
     Route(

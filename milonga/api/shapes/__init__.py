@@ -51,6 +51,12 @@ from milonga.api.shapes.events import ReceivedEvent as ReceivedEvent
 from milonga.api.shapes.events import Story as Story
 from milonga.api.shapes.events import Summary as Summary
 from milonga.api.shapes.events import SummaryAt as SummaryAt
+from milonga.api.shapes.pages import NamesPagination as NamesPagination
+from milonga.api.shapes.pages import PeriodPagination as PeriodPagination
+from milonga.api.shapes.pages import RegulationsPagination as RegulationsPagination
+from milonga.api.shapes.pages import SearchPagination as SearchPagination
+from milonga.api.shapes.pages import StoriesPagination as StoriesPagination
+from milonga.api.shapes.pages import TotalPagination as TotalPagination
 from milonga.api.shapes.people import AuditEntry as AuditEntry
 from milonga.api.shapes.people import CreatedToken as CreatedToken
 from milonga.api.shapes.people import InvitedUser as InvitedUser
