@@ -109,8 +109,12 @@ def level(milonga: Milonga) -> tuple[int, str]:
 def test_each_level_is_shown_delivery_goes_on_in_the_reserve_and_stops_before_its_end(
     tmp_path: Path, totango: Receiving
 ) -> None:
-    marks = ("--disk-reserve", "8MB")  # so low is 16 MB, and the last part 1 MB
-    with small_disk(tmp_path, 32) as disk, Milonga(disk / "data", *marks) as milonga:
+    """
+    Somebody else fills the disk at one blow. Until delivery looks again, it records its tries: what that takes, with
+    the write-ahead logs of delivery.db and outcomes (1 MB each, at most), must be there, or it says that it cannot.
+    """
+    marks = ("--disk-reserve", "32MB")  # so low is 56 MB, and the last part 4 MB
+    with small_disk(tmp_path, 80) as disk, Milonga(disk / "data", *marks) as milonga:
         milonga.say("sources", "add", "web", "--write-key", KEY)
         settings = ("--set", "serviceId=SP-1", "--set", f"endpoint={totango.url}")
         milonga.say("destinations", "add", "totango", "--source", "web", *settings)
@@ -120,29 +124,29 @@ def test_each_level_is_shown_delivery_goes_on_in_the_reserve_and_stops_before_it
             return len({seen.params["sdr_a"] for seen in totango.accepted()} - {"e-999"})
 
         assert level(milonga) == (200, "fine")
-        leave_free(disk, 12 * MB)
+        leave_free(disk, 45 * MB)
         eventually(lambda: level(milonga) == (200, "low"), "low")
         assert post(milonga, [track(n, f"u{n}", "acme") for n in range(100)]) == 200
         eventually(lambda: delivered() == 100, "everything goes on")
         totango.behave(status=503, headers={"Retry-After": 1})
         assert post(milonga, [track(n, f"u{n}", "acme") for n in range(100, 200)]) == 200
 
-        leave_free(disk, 5 * MB)
+        leave_free(disk, 20 * MB)
         eventually(lambda: level(milonga) == (503, "high_water"), "the high-water mark")
         eventually(lambda: post(milonga, [track(999, "u", "acme")]) == 503, "senders are refused")
         assert "level high_water" in milonga.run("destinations", "list").stderr
         totango.behave_well()
         eventually(lambda: delivered() == 200, "delivered in the reserve")
 
-        leave_free(disk, 13 * MB)
+        leave_free(disk, 46 * MB)
         eventually(lambda: level(milonga) == (200, "low"), "events are taken again")
         totango.behave(status=503, headers={"Retry-After": 1})
         assert post(milonga, [track(n, f"u{n}", "acme") for n in range(200, 300)]) == 200
-        leave_free(disk, MB // 2)
+        leave_free(disk, 3 * MB)
         eventually(lambda: level(milonga) == (503, "used_up"), "the reserve is used up")
         eventually(lambda: "delivery.disk_used_up" in milonga.log_text(), "delivery stops")
         totango.behave_well()
-        leave_free(disk, 20 * MB)
+        leave_free(disk, 70 * MB)
         eventually(lambda: delivered() == 300, "delivery goes on by itself, and nothing is lost")
         eventually(lambda: level(milonga) == (200, "fine"), "there is room")
         assert milonga.stop() == 0
