@@ -13,6 +13,7 @@ from milonga.workspace.model import DestinationConfig
 from milonga.workspace.store import Workspace
 
 EMPTY: Final = "(empty)"
+NO_FILTER: Final = "(none)"
 LONGEST: Final = 300  #: characters of a value
 
 
@@ -37,7 +38,10 @@ def entries(
 def rows_of(change: Mapping[str, Any]) -> list[dict[str, str]]:
     """`label`, `before`, `after`, `note`; of filters one row for each that differs."""
     if change["name"] == "filters":
-        return _of_filters(change["before"] or (), change["after"] or ())
+        return [
+            {"label": label, "before": was or NO_FILTER, "after": now or NO_FILTER, "note": ""}
+            for label, was, now in of_filters(change["before"] or (), change["after"] or ())
+        ]
     before, after = _text(change["before"]), _text(change["after"])
     hidden = before == after
     return [
@@ -50,23 +54,24 @@ def rows_of(change: Mapping[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _of_filters(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+def of_filters(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Label, before and after of each that differs, and of their order; "" where there was, or is, none."""
     was = {one["name"]: one for one in before}
     now = {one["name"]: one for one in after}
     rows = [
-        {"label": f"Filter {name}", "before": _filter(was.get(name)), "after": _filter(now.get(name)), "note": ""}
+        (f"Filter {name}", _filter(was.get(name)), _filter(now.get(name)))
         for name in dict.fromkeys((*was, *now))
         if was.get(name) != now.get(name)
     ]
     kept = [name for name in was if name in now]
     if kept != [name for name in now if name in was]:
-        rows.append({"label": "Order of the filters", "before": ", ".join(was), "after": ", ".join(now), "note": ""})
+        rows.append(("Order of the filters", ", ".join(was), ", ".join(now)))
     return rows
 
 
 def _filter(one: Mapping[str, Any] | None) -> str:
     if one is None:
-        return "(none)"
+        return ""
     try:
         rule = convert(one, Filter)
     except ValidationError:

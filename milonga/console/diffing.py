@@ -1,8 +1,8 @@
 """What the audit log says was changed, made ready to be read. Pure."""
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from collections.abc import Iterator, Sequence
+from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -23,31 +23,32 @@ class Difference(Struct, frozen=True, kw_only=True):
     """
     Of one field: either from one value to another, or line by line.
 
+    field          what it is called
+    name           as it is stored
     before, after  "" where there was, or is, nothing
+    time           they are moments, as milonga.outcomes.words.instant has them
     says           in place of both, as for a secret that was replaced
     lines          of lists and of what has parts; then the others are ""
     """
 
     field: str
+    name: str = ""
     before: str = ""
     after: str = ""
     says: str = ""
     lines: tuple[Line, ...] = ()
+    time: bool = False
 
 
-def differences(changes: Mapping[str, tuple[Any, Any]]) -> list[Difference]:
-    return [_difference(field, before, after) for field, (before, after) in changes.items()]
-
-
-def _difference(field: str, before: object, after: object) -> Difference:
+def difference(field: str, before: object, after: object, name: str = "") -> Difference:
     if before == after == MASKED:
-        return Difference(field=field, says="replaced by another")
+        return Difference(field=field, name=name, says="replaced by another")
     if _has_parts(before) or _has_parts(after):
         was, now = _lines(before), _lines(after)
         if len(was) + len(now) > 1:
-            return Difference(field=field, lines=tuple(_changed(was, now)))
-        return Difference(field=field, before=_first(was) if was else "", after=_first(now))
-    return Difference(field=field, before="" if before == "" else _text(before), after=_text(after))
+            return Difference(field=field, name=name, lines=tuple(_changed(was, now)))
+        return Difference(field=field, name=name, before=_first(was) if was else "", after=_first(now))
+    return Difference(field=field, name=name, before="" if before == "" else _text(before), after=_text(after))
 
 
 def _has_parts(value: object) -> bool:

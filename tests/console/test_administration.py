@@ -161,10 +161,10 @@ def test_the_log_shows_each_field_before_and_after_and_no_secret(console: Consol
     page = seen(console, "/audit")
     told = words(page)
     assert "Settings of a source shop" in told
-    assert "rateLimit 0 → 50" in told
-    assert "serviceId SP-1 → SP-2 sdrToken replaced by another" in told
+    assert "Rate limit 0 → 50" in told
+    assert "Service ID SP-1 → SP-2 SDR Token replaced by another" in told
     assert "token ci Destination added totango" in told
-    assert "the pipeline State of a destination totango state on → paused reason 401: <b>no</b>" in told
+    assert "the pipeline State of a destination totango State on → paused Why 401: <b>no</b>" in told
     assert "<ins>https://b.example</ins>" in page
     assert HUSH not in page
     assert "a-long-write-key" not in page
@@ -178,7 +178,7 @@ def test_coming_in_and_failing_to_are_told_and_no_name_that_nobody_has(console: 
 
     def told() -> bool:
         page = words(seen(console, "/audit?what=session.failed"))
-        return page.count("somebody Failed to log in") >= 2 and "Failed to log in the-viewer address 127.0.0.1" in page
+        return page.count("somebody Failed to log in") >= 2 and "Failed to log in the-viewer Address 127.0.0.1" in page
 
     eventually(told, "they are in the log")
     page = words(seen(console, "/audit?what=session"))

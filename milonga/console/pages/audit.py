@@ -3,18 +3,18 @@ The audit log: who changed what, from which value to which, who came in and who 
 administrators.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
 
-from milonga.console.agents import in_words
-from milonga.console.diffing import differences
+from milonga.console.recorded import Declared, told
 from milonga.console.rendering import person
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
-from milonga.workspace.audit import BEGUN, KEPT, Changes, Entry
+from milonga.workspace.audit import KEPT, Entry
 from milonga.workspace.roles import Role
+from milonga.workspace.store import Workspace
 
 AT_ONCE: Final = 50  #: rows of a page
 THINGS: Final = ("source", "destination", "command", "regulation", "user", "token", "session", "export")
@@ -75,9 +75,10 @@ def page(visit: Visit) -> Response:
     with visit.workspace() as workspace:
         found = workspace.audit.page(AT_ONCE + 1, before=before, by=by, what=what, name=name)
         who = workspace.audit.who()
-    shown = found[:AT_ONCE]
+        shown = found[:AT_ONCE]
+        rows = rows_of(workspace, shown)
     values = {
-        "rows": rows_of(shown),
+        "rows": rows,
         "who": [("", "anybody"), *((one, person(one)) for one in who)],
         "things": [("", "anything"), *((one, f"{one}s") for one in THINGS)],
         "by": by,
@@ -90,8 +91,9 @@ def page(visit: Visit) -> Response:
     return visit.page("audit/page.html", values)
 
 
-def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
+def rows_of(workspace: Workspace, entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """As audit/table.html takes them."""
+    declared = _declared(workspace, entries)
     return [
         {
             "at": entry.at,
@@ -100,17 +102,19 @@ def rows_of(entries: Iterable[Entry]) -> list[dict[str, Any]]:
             "what": entry.what,
             "name": entry.name,
             "where": _where(entry),
-            "changes": differences(_changes(entry)),
+            "changes": told(entry, declared),
         }
         for entry in entries
     ]
 
 
-def _changes(entry: Entry) -> Changes:
-    """A browser by the name that people know it by."""
-    if entry.what != BEGUN or "browser" not in entry.changes:
-        return entry.changes
-    return {**entry.changes, "browser": (None, in_words(str(entry.changes["browser"][1])))}
+def _declared(workspace: Workspace, entries: Sequence[Entry]) -> Declared:
+    if not any(entry.what == "destination.settings" for entry in entries):
+        return Declared(workspace.kinds)
+    named = {one.name: [one.kind] for one in workspace.destinations()}
+    for former in reversed(workspace.former_destinations()):
+        named.setdefault(former.name, []).append(former.kind)
+    return Declared(workspace.kinds, named)
 
 
 def _where(entry: Entry) -> str:

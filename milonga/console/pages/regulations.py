@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from starlette.responses import Response
 
+from milonga.console.recorded import REGULATIONS
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
 from milonga.facts.regulations import ids_in_json, ids_in_text
@@ -45,12 +46,12 @@ _BEYOND: Final = (
 )
 DEEDS: Final = {
     Kind.suppress_only: Deed(
-        "Suppress",
+        REGULATIONS[Kind.suppress_only.value],
         ("Within 5 seconds, nothing more of them is kept. What is stored of them stays.",),
         (_THROWN_AWAY,),
     ),
     Kind.delete_internal: Deed(
-        "Delete",
+        REGULATIONS[Kind.delete_internal.value],
         (
             (
                 "What is stored of them is erased, and nothing more of it is sent: what waits ends as skipped "
@@ -61,12 +62,12 @@ DEEDS: Final = {
         (_ERASED,),
     ),
     Kind.suppress_with_delete_internal: Deed(
-        "Suppress and delete",
+        REGULATIONS[Kind.suppress_with_delete_internal.value],
         ("What is stored of them is erased, and nothing more of them is kept, or sent.", _BEYOND),
         (_ERASED, _THROWN_AWAY),
     ),
     Kind.unsuppress: Deed(
-        "Unsuppress",
+        REGULATIONS[Kind.unsuppress.value],
         ("Their events are taken again, within 5 seconds. What was thrown away meanwhile stays gone.",),
         (),
     ),

@@ -50,13 +50,14 @@ def one(visit: Visit) -> Response:
     with visit.workspace() as workspace:
         user = workspace.users.named(visit.path["name"])
         done = workspace.audit.page(10, by=user.by, without="session")
+        rows = rows_of(workspace, done)
         tokens = [one.name for one in workspace.tokens.all() if one.created_by == user.by]
     own = visit.visitor is not None and visit.visitor.name == user.name
     values = {
         "user": user,
         "state": state_of(user),
         "roles": ROLES,
-        "rows": rows_of(done),
+        "rows": rows,
         "own": own,
         "tokens": tokens,
     }
