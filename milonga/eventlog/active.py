@@ -12,8 +12,8 @@ from milonga.eventlog.api import START, Discard, Offset
 from milonga.eventlog.aside import DAMAGED, UNREADABLE, set_aside, with_companions
 from milonga.eventlog.counters import ACCEPTED, MINUTE, Samples, Tally, add, counts_of, tally_discards
 from milonga.eventlog.record import ROWS_PER_STATEMENT, insert
+from milonga.eventlog.salvage import tell_and_salvage
 from milonga.eventlog.segment import Step, create, list_segments, newest, open_to_write, path_of
-from milonga.eventlog.wal import tell_lost
 from milonga.identity.duplicates import filter_key, key_of
 
 ROW_OVERHEAD = 150  #: bytes a row takes beside its stamp and body, about
@@ -61,8 +61,8 @@ class ActiveSegment:
         try:
             found = self.connection.execute("SELECT value FROM meta WHERE key = 'created_at'").get
             self.created_at = int(found) if isinstance(found, int) else 0
+            tell_and_salvage(self.path, self.connection, first)
             self.next_offset = newest(self.connection, first) + 1
-            tell_lost(self.path, self.connection, "the events of these commits, which were answered with 200")
             self._samples = Samples(self.connection)
             self._scan()
         except (*UNREADABLE, apsw.SQLError) as error:  # the last for a stamp that is no JSON any more

@@ -11,6 +11,7 @@ import apsw
 
 from milonga.eventlog.api import Discard, Offset
 from milonga.eventlog.aside import DAMAGED
+from milonga.eventlog.wal import tell_lost
 
 ACCEPTED = "accepted"
 DUPLICATE = "duplicate"
@@ -116,6 +117,8 @@ def open_totals(folder: Path) -> apsw.Connection:
         connection.set_busy_timeout(5_000)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
+        connection.pragma("user_version")  # a first look
+        tell_lost(path, connection, "the newest counts of segments that are gone")
         connection.execute(TOTALS)
     except BaseException:
         connection.close()

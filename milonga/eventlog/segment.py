@@ -21,6 +21,7 @@ from milonga.spec.stored import FORMAT
 APPLICATION_ID = 0x4D696C6F  #: what `file` shows of a segment ("Milo")
 BUSY = 5_000  #: milliseconds to wait for another process that recovers the same file
 DRAFT_OF_ERASED = "erased.db"  #: see milonga.eventlog.erasing
+DRAFT_OF_SALVAGED = "salvaged.db"  #: see milonga.eventlog.salvage
 WAL_LIMIT = 32 * 1024 * 1024  #: bytes a write-ahead log keeps after it was checkpointed
 
 Step = Callable[[str], None]
@@ -97,6 +98,7 @@ def remove_strays(folder: Path) -> None:
     """What a crash may have left: drafts, and companions of a removed segment."""
     remove(folder / "new.db")
     remove(folder / DRAFT_OF_ERASED)
+    remove(folder / DRAFT_OF_SALVAGED)
     for path in folder.glob("*.db-*"):
         if not path.with_name(path.name[:-4]).exists():
             path.unlink(missing_ok=True)

@@ -8,11 +8,13 @@ The file's format: https://www.sqlite.org/fileformat2.html#the_write_ahead_log.
 
 import shutil
 import struct
+import sys
 import time
 from pathlib import Path
 
 import apsw
 import structlog
+from msgspec import Struct
 
 HEADER = struct.Struct(">8I")  #: magic, format, page size, checkpoint number, two salts, two checksums
 FRAME = struct.Struct(">6I")  #: page, size of the database if it ends a commit, two salts, two checksums
@@ -20,6 +22,36 @@ MAGIC = (0x377F0682, 0x377F0683)  #: checksums of little- and of big-endian word
 WORD = 0xFFFFFFFF
 
 log = structlog.get_logger("milonga.eventlog")
+
+
+class Frame(Struct, frozen=True):
+    """
+    One page in a write-ahead log.
+
+    at     where its bytes begin
+    page   its number in the database, from 1
+    sound  its checksum fits the frame before it: if not, the damage may be in either
+    """
+
+    at: int
+    page: int
+    sound: bool
+
+
+class Lost(Struct, frozen=True):
+    """
+    What SQLite passes by.
+
+    copy     of the write-ahead log, as it was
+    commits  that are passed by
+    valid    frames that SQLite reads
+    page     bytes of one
+    """
+
+    copy: Path
+    commits: int
+    valid: int
+    page: int
 
 
 def leave_wal(connection: apsw.Connection) -> None:
@@ -36,12 +68,18 @@ def lost_commits(path: Path, connection: apsw.Connection) -> int:
     Commits in the write-ahead log of a database that SQLite passes by. To be asked by whoever has it open to write,
     after a first look into it and before the first change. 0 if there is no such log, or it cannot be read.
     """
+    return _look(path, connection)[0]
+
+
+def _look(path: Path, connection: apsw.Connection) -> tuple[int, int, int]:
+    """Commits that are passed by; valid frames; bytes of a page."""
     try:
         # Only SQLite may open its files: whoever closes one loses every lock that his process has on it.
-        valid, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        return _commits_behind(path, max(0, valid), int(connection.pragma("page_size")))
+        found, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        valid, page = max(0, found), int(connection.pragma("page_size"))
+        return _commits_behind(path, valid, page), valid, page
     except (OSError, struct.error, apsw.Error):
-        return 0
+        return 0, 0, 0
 
 
 def lost_commits_at_rest(path: Path) -> int:
@@ -61,17 +99,43 @@ def _commits_behind(path: Path, valid: int, page: int) -> int:
         head, size = file.read(HEADER.size + FRAME.size), wal.stat().st_size
         if len(head) < HEADER.size + FRAME.size:
             return 0
-        salts = HEADER.unpack_from(head)[4:6]
-        if not _is_sound(head):
-            if valid:
-                return 0  # it was damaged after it was read
-            salts = FRAME.unpack_from(head, HEADER.size)[2:4]
-        commits, step = 0, FRAME.size + page
+        if valid and not _is_sound(head):
+            return 0  # it was damaged after it was read
+        salts, commits, step = _salts(head), 0, FRAME.size + page
         for at in range(HEADER.size + valid * step, size - step + 1, step):
             file.seek(at)
             frame = FRAME.unpack(file.read(FRAME.size))
             commits += frame[1] > 0 and frame[2:4] == salts
         return commits
+
+
+def frames_behind(lost: Lost) -> list[Frame]:
+    """Up to the last commit: some 0.1 s for each MB."""
+    found: list[Frame] = []
+    ended, step = 0, FRAME.size + lost.page
+    with lost.copy.open("rb") as file:
+        head = file.read(HEADER.size + FRAME.size)
+        header, salts = HEADER.unpack_from(head), _salts(head)
+        words = "<2I" if (header[0] == MAGIC[0] if header[0] in MAGIC else sys.byteorder == "little") else ">2I"
+        sums, at = header[6:8], HEADER.size
+        if lost.valid:
+            at += lost.valid * step
+            file.seek(at - step)
+            sums = FRAME.unpack(file.read(FRAME.size))[4:6]
+        file.seek(at)
+        while len(raw := file.read(step)) == step:
+            frame = FRAME.unpack_from(raw)
+            if frame[2:4] == salts:
+                sound = frame[4:6] == _sums(words, raw[FRAME.size :], _sums(words, raw[:8], sums))
+                found.append(Frame(at + FRAME.size, frame[0], sound))
+                ended = len(found) if frame[1] else ended
+            sums, at = frame[4:6], at + step
+    return found[:ended]
+
+
+def _salts(head: bytes) -> tuple[int, ...]:
+    """Of the header and the first frame: those of the frames that belong to it."""
+    return HEADER.unpack_from(head)[4:6] if _is_sound(head) else FRAME.unpack_from(head, HEADER.size)[2:4]
 
 
 def _valid_frames(path: Path) -> int:
@@ -95,22 +159,24 @@ def _valid_frames(path: Path) -> int:
         return valid
 
 
-def tell_lost(path: Path, connection: apsw.Connection, lost: str) -> None:
+def tell_lost(path: Path, connection: apsw.Connection, lost: str) -> Lost | None:
     """
-    If there are any: keep a copy of the write-ahead log, which the next commit writes over, and say so.
+    If there are any: keep a copy of the write-ahead log, which the next commit writes over, and say so. None without a
+    copy.
 
     lost  what the commits held
     """
-    commits = lost_commits(path, connection)
+    commits, valid, page = _look(path, connection)
     if not commits:
-        return
+        return None
     number = int(time.time())
     while (copy := path.with_name(f"{path.name}.damaged-{number}.wal")).exists():
         number += 1
+    found = None
     try:
         shutil.copyfile(path.with_name(path.name + "-wal"), copy)
         copy.chmod(0o600)
-        kept = copy.name
+        kept, found = copy.name, Lost(copy, commits, valid, page)
     except OSError as error:
         copy.unlink(missing_ok=True)
         kept = f"no copy of it: {error}"
@@ -122,6 +188,7 @@ def tell_lost(path: Path, connection: apsw.Connection, lost: str) -> None:
         kept=kept,
         lost=f"{lost}; if the machine has lost its power, and this is one commit, nothing: it was not finished",
     )
+    return found
 
 
 def _is_sound(head: bytes) -> bool:
@@ -140,7 +207,11 @@ def _sums(words: str, data: bytes, sums: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _page_size(path: Path) -> int:
-    """As the database's own head has it."""
+    """As the write-ahead log's head has it; if that is damaged, the database's own."""
+    with path.with_name(path.name + "-wal").open("rb") as file:
+        head = file.read(HEADER.size)
+    if len(head) == HEADER.size and _is_sound(head):
+        return int(HEADER.unpack(head)[2])
     with path.open("rb") as file:
         (size,) = struct.unpack(">16xH", file.read(18))
     return 65536 if size == 1 else int(size)

@@ -76,6 +76,13 @@ def test_commits_behind_a_damaged_frame_and_that_one_are_counted(
     assert opened(crashed) == found
 
 
+def test_a_damaged_head_of_the_database_is_no_damage_to_its_write_ahead_log(crashed: Path) -> None:
+    crashed.write_bytes(bytes(PAGE) + crashed.read_bytes()[PAGE:])
+    assert lost_commits_at_rest(crashed) == 0
+    spoil(crashed, HEADER.size + STEP + FRAME.size + 100)
+    assert lost_commits_at_rest(crashed) == 2
+
+
 def test_frames_that_were_copied_into_the_database_before_are_not_missed(crashed: Path) -> None:
     db = apsw.Connection(str(crashed))
     db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()

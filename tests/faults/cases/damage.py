@@ -35,6 +35,7 @@ SHORT: Final = 6
 EVENTS: Final = 600  #: delivered before, and as many that wait
 PAGE: Final = 4096
 PATIENCE: Final = 60.0
+PARTS: Final = ("the log's write-ahead log", "the rest of the log", "delivery.db, outcomes and their write-ahead logs")
 ASIDE_FROM_IT: Final = ("workspace.db", "lock")  #: docs/operate.md, "A damaged workspace", has the first
 
 
@@ -62,14 +63,14 @@ def run(run: Run) -> Iterator[Report]:
             report.wrong.append("undamaged: damage was told")
         expected = {number: params for number, params in sound.arrived.items() if number >= 1_000_000}
         totals = {"harmless": 0, "lost some": 0}
-        lost = 0
+        losses: dict[str, list[int]] = {part: [] for part in PARTS}
         dice = dice_of(run, "damage")
         for n in range(times):
             what = Spoiled(dice)
             found = after(run, on, str(n), made, what)
             report.events += len(expected)
             missing = expected.keys() - found.arrived.keys()
-            lost += len(missing)
+            losses[what.part].append(len(missing))
             totals["lost some" if missing else "harmless"] += 1
             report.duplicates += len(found.arrived.keys() - expected.keys()) + found.twice
             report.reordered += [f"{what.says}: {words}" for words in found.reordered]
@@ -83,12 +84,20 @@ def run(run: Run) -> Iterator[Report]:
                 report.wrong.append(f"{what.says}: {len(missing)} events are lost, and the log does not tell")
             if missing and not found.checked:
                 report.wrong.append(f"{what.says}: {len(missing)} events are lost, and `milonga check` saw nothing")
+            if found.passed_by and not found.told:
+                report.wrong.append(f"{what.says}: a server that starts does not tell what {found.passed_by} hides")
             if n % 10 == 9:
                 run.tell(f"{n + 1} of {times}: {totals}")
         report.notes.append(
-            f"of {times} damaged directories {totals['harmless']} delivered everything, {totals['lost some']} all but"
-            f" what stood at the damaged place ({lost:,} events in all), which the log and `milonga check` told"
+            f"of {times} damaged directories {totals['harmless']} delivered all of {len(expected)} events that waited,"
+            f" {totals['lost some']} all but what stood at the damaged place, which the log and `milonga check` told"
         )
+        report.notes += [
+            f"{len(lost)} were hit in {part}: {sum(map(bool, lost))} lost events, {sum(lost)} in all,"
+            f" {max(lost)} at most"
+            for part, lost in losses.items()
+            if lost
+        ]
     yield report
 
 
@@ -97,7 +106,7 @@ class Spoiled:
 
     def __init__(self, dice: Random) -> None:
         self._dice = dice
-        self.says = ""
+        self.says = self.part = ""
 
     def do(self, data: Path) -> None:
         dice = self._dice
@@ -124,7 +133,11 @@ class Spoiled:
                 found[begin : begin + PAGE] = dice.randbytes(len(found[begin : begin + PAGE]))
                 how = f"{PAGE} random bytes at {begin}"
         path.write_bytes(found)
-        self.says = f"{path.relative_to(data)}, {how}"
+        name = path.relative_to(data).as_posix()
+        self.says = f"{name}, {how}"
+        self.part = PARTS[
+            (2 if not name.startswith("log/") else 1 if name.endswith(".db") or "counters" in name else 0)
+        ]
 
     @staticmethod
     def _may(path: Path) -> bool:
@@ -137,15 +150,17 @@ class Spoiled:
 
 class Found:
     """
-    arrived  number -> what the receiver got of it
-    told     the log names damage
-    checked  so did `milonga check`, before the start
+    arrived    number -> what the receiver got of it
+    told       the log names damage
+    checked    so did `milonga check`, before the start
+    passed_by  write-ahead logs in which it found commits that SQLite passes by
     """
 
     def __init__(self) -> None:
         self.arrived: dict[int, Mapping[str, Any]] = {}
         self.twice = 0
         self.told = self.checked = False
+        self.passed_by: list[str] = []
         self.reordered: list[str] = []
         self.wrong: list[str] = []
 
@@ -177,7 +192,9 @@ def complains(data: Path, found: Found) -> bool:
     try:
         with redirect_stdout(said), suppress(typer.Exit):
             check(data=data, json=True)
-        return not json.loads(said.getvalue())["ok"]
+        answer = json.loads(said.getvalue())
+        found.passed_by = [one["file"] for one in answer["problems"] if one["file"].endswith("-wal")]
+        return not answer["ok"]
     except Exception as error:  # whatever it is, it is what an operator would see
         found.wrong.append(f"check: {type(error).__name__}: {error}")
         return False
