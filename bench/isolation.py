@@ -39,7 +39,7 @@ MEGABYTE: Final = 1_000_000
 LATER, MOST = 1.5, 350
 """
 Targets: p99 from accepted to answered beside the flood / alone, to a receiver at a real one's distance
-(docs/decisions/0029-two-numbers-set-anew.md); megabytes.
+(docs/decisions/0030-two-numbers-set-anew.md); megabytes.
 """
 
 

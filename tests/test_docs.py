@@ -61,6 +61,12 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / link).exists(), link
 
 
+def test_each_decision_has_a_number_of_its_own_and_its_heading_has_it_too() -> None:
+    pages = sorted((ROOT / "docs/decisions").glob("*.md"))
+    assert [page.name[:5] for page in pages] == [f"{number:04}-" for number in range(1, len(pages) + 1)]
+    assert [page.read_text().split(" ")[1] for page in pages] == [f"{number}." for number in range(1, len(pages) + 1)]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_commands_named_in_the_docs_exist(page: Path) -> None:
     top = get_command(main.made(main.COMMANDS))
