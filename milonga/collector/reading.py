@@ -36,6 +36,10 @@ class Refused(Exception):
         self.bare = bare
 
 
+class _Over(Exception):
+    """Nothing more is read of this connection. For the parser, which goes by its own idea of that."""
+
+
 class Clock(Struct):
     """
     now   seconds of the event loop's clock, as of its last tick: exact enough for patience, and costs nothing
@@ -117,6 +121,8 @@ class Reader:
         except httptools.HttpParserUpgrade as switch:
             self._go_on(data[switch.args[0] :])
         except httptools.HttpParserCallbackError as error:
+            if isinstance(error.__context__, _Over):
+                return
             self.end()
             raise self._cause(error) from None
         except httptools.HttpParserError:
@@ -210,6 +216,8 @@ class Reader:
         return trouble(self._collector.away, self._request.target.decode("latin-1"), fault)
 
     def on_message_begin(self) -> None:
+        if self.ended:  # also by version 1.0, of which the parser does keep connections
+            raise _Over
         self.begun = True
         self.deadline = self._clock.now + self._head_patience
         self._fields = {}

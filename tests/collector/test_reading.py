@@ -66,6 +66,15 @@ def test_a_request_for_two_hosts_is_refused() -> None:
     assert refused.status == 400
 
 
+@pytest.mark.parametrize("places", [[], [5], [len(request())]])
+@pytest.mark.parametrize("last", [b"HTTP/1.0\r\nConnection: keep-alive", b"HTTP/1.1\r\nConnection: close"])
+def test_nothing_is_read_behind_the_last_request_of_a_connection(last: bytes, places: list[int]) -> None:
+    found, refused, bench = read(cut(request().replace(b"HTTP/1.1", last) + request(), places))
+    assert refused is None
+    assert [one.keep for one in found] == [False]
+    assert bench.collector.room.held == len(EVENT)
+
+
 @settings(deadline=None)
 @given(st.lists(st.integers(min_value=0), max_size=20))
 @example(list(range(len(STREAM))))
