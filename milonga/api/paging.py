@@ -11,11 +11,16 @@ import msgspec
 
 from milonga.api.problem import Problem
 from milonga.api.route import Listed
+from milonga.spec.stored import Stamped
 
 T = TypeVar("T")
 K = TypeVar("K")
 
 LARGEST: Final = 2**62  #: number in a cursor; a database takes no larger one
+
+EVENTS: Final = 2 * 1024 * 1024
+"""Bytes of the events that one page tells as a whole. As objects they take up to thirty times as much, and 1,000 of the
+largest would be 30 MB to begin with."""
 
 _BAD: Final = "This is no cursor of this list. Take it from `pagination.next` of the page before, or leave it out."
 
@@ -58,6 +63,17 @@ def page(
     shown = found[:count]
     more = len(found) > count
     return Listed([row(one) for one in shown], cursor(where(shown[-1])) if more and shown else None, list(notes))
+
+
+def whole(events: Iterable[Stamped | None]) -> int:
+    """How many of these one page tells as a whole: one at least, if there is one. None: it is not there any more."""
+    size = n = 0
+    for one in events:
+        size += 0 if one is None else len(one.body)
+        if n and size > EVENTS:
+            break
+        n += 1
+    return n
 
 
 def of_all(

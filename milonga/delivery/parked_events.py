@@ -23,11 +23,13 @@ class LineMark(NamedTuple):
 
 class Waiting(Struct, frozen=True, kw_only=True):
     """
-    key       of the line in which it was found
+    mark      its place in the line in which it was found
+    key       of that line
     attempts, code, reason  of its tries; 0 and "" if there was none
     next_at   unix milliseconds: not before; 0: nothing but its turn is waited for
     """
 
+    mark: LineMark
     key: Key
     parked: Parked
     attempts: int
@@ -73,7 +75,7 @@ def parked_events(
         after = LineMark(begin, -1) if mark is None else max(mark, LineMark(begin, -1))
         for text, place, *row in list(reader.rows(_LINES, (destination, *after, end, limit - looked))):
             mark, looked = LineMark(text, place), looked + 1
-            one = _waiting(key_of(text), *row)
+            one = _waiting(mark, *row)
             if one.key == next((each for each in one.parked.keys if _fits(each, account, key)), one.key):
                 found.append(one)
         if looked == limit:
@@ -93,10 +95,11 @@ def _fits(one: Key, account: str | None, key: Key | None) -> bool:
 
 
 def _waiting(
-    key: Key, attempts: int | None, code: str | None, reason: str | None, next_at: int | None, *row: Any
+    mark: LineMark, attempts: int | None, code: str | None, reason: str | None, next_at: int | None, *row: Any
 ) -> Waiting:
     return Waiting(
-        key=key,
+        mark=mark,
+        key=key_of(mark.key),
         parked=parked_of(*row),
         attempts=attempts or 0,
         code=code or "",

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from milonga.api import app
+from milonga.api import app, paging
 from milonga.api.problem import Problem
+from milonga.api.route import MOST
 from milonga.api.table import PREFIX, ROUTES
 from milonga.workspace.roles import Role
 from tests.api.serving import Served, problem
@@ -139,6 +140,19 @@ def everything(api: Served, path: str, count: int) -> list[Any]:
 )
 def test_pages_one_after_the_other_are_the_whole_list(path: str, count: int, api: Served) -> None:
     assert everything(api, path, count) == everything(api, path, 1_000)
+
+
+@pytest.mark.parametrize("path", ["/dead-letters?events=true", "/stories?account=acme"])
+def test_events_are_told_whole_only_as_far_as_they_fit_into_a_page(
+    path: str, api: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = everything(api, path, MOST)
+    assert len(whole) > 1
+    monkeypatch.setattr(paging, "EVENTS", 1)
+    answer = api.ask("GET", f"{path}&count={MOST}").json
+    assert len(answer["data"]) == 1
+    assert answer["pagination"]["next"]
+    assert everything(api, path, MOST) == whole
 
 
 def test_all_events_come_by_pages_newest_first(api: Served) -> None:

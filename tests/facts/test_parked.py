@@ -6,9 +6,15 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from milonga.api import paging
+from milonga.api.performing import perform, reading
+from milonga.api.reading import read_query
+from milonga.api.route import Caller
+from milonga.api.table import find
 from milonga.delivery.parked_events import LineMark, parked_events
 from milonga.delivery.rows import Parked, Progress
 from milonga.delivery.store import DeliveryStore
@@ -19,6 +25,7 @@ from milonga.facts.exporting import PARKED_COLUMNS, export_parked
 from milonga.facts.facts import Facts, Place, open_facts
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
+from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.delivery import paper
 
@@ -123,3 +130,22 @@ def test_they_are_files_in_the_shape_of_dead_letters(facts: Facts, place: Place)
     assert tuple(row) == PARKED_COLUMNS
     assert (row["key"], json.loads(row["event"])["n"]) == ('["a\\"c,me","=ada"]', 5)
     assert b"".join(export_parked(facts, place, account="nobody")) == b""
+
+
+def test_of_large_ones_the_api_tells_few_on_a_page(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    route = find("GET", ["parked-events"]).route
+
+    def page(cursor: str) -> dict[str, Any]:
+        query = read_query(f"destination=prod&events=true&cursor={cursor}", route.query)
+        with reading(data) as directory:
+            return perform(route, directory, Caller("cli", Role.viewer), {}, query, None)
+
+    whole = page("")["data"]
+    monkeypatch.setattr(paging, "EVENTS", 1)
+    found, cursor = list[Any](), ""
+    for _ in whole:
+        answer = page(cursor)
+        assert len(answer["data"]) == 1
+        found, cursor = found + answer["data"], answer["pagination"]["next"]
+    assert found == whole
+    assert not cursor

@@ -10,7 +10,7 @@ from milonga.api.encoding import encoded
 from milonga.api.problem import Problem
 from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.editing import NotValid
-from milonga.delivery.letter_list import LetterFilter, LetterMark, count_by_code
+from milonga.delivery.letter_list import LetterFilter, LetterMark, count_by_code, mark_of
 from milonga.delivery.letter_list import letters as page_of_letters
 from milonga.delivery.rows import DeadLetter
 from milonga.eventlog.api import Position
@@ -110,9 +110,12 @@ def list_letters(asked: Asked[LettersQuery, None]) -> Listed:
         limit=query.count,
         newest_first=False,
     )
+    found, goes_on = page.letters, page.next
+    if query.events and (most := paging.whole(letter.event for letter in found)) < len(found):
+        found, goes_on = found[:most], mark_of(found[most - 1])
     here = {place.config.id for place in facts.places if place.removed_at is None}
-    rows = [_row(facts, letter, events=query.events) for letter in page.letters if letter.destination in here]
-    next_ = None if page.next is None else paging.cursor(page.next)
+    rows = [_row(facts, letter, events=query.events) for letter in found if letter.destination in here]
+    next_ = None if goes_on is None else paging.cursor(goes_on)
     return Listed(rows, next_, more={"total": count(facts, query.destination)})
 
 

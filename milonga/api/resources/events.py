@@ -54,7 +54,7 @@ class EventsQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unkn
 
 
 class StoriesQuery(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """Of one event, or of those of a user or an account, newest first."""
+    """Of one event, or of those of a user or an account, newest first. A page may hold few while there is more."""
 
     count: Annotated[int, Meta(ge=1, le=MOST, description="So many at most.")] = 20
     cursor: Cursor = ""
@@ -149,7 +149,8 @@ def stories(asked: Asked[StoriesQuery, None]) -> Listed:
     wanted = Wanted(user=query.user, account=query.account)
     page = find_all(facts, wanted, query.count + 1, SCAN, _before(query.cursor), _index(asked))
     shown, goes_on = page.events[: query.count], page.before
-    if len(page.events) > query.count:
+    shown = shown[: paging.whole(stored.event for stored in shown)]
+    if len(page.events) > len(shown):
         goes_on = shown[-1].position.offset
     next_ = None if goes_on is None else paging.cursor(Position(0, goes_on))
     until = None if page.until is None else instant(page.until)

@@ -116,8 +116,11 @@ def list_events(asked: Asked[ParkedEventsQuery, None]) -> Listed:
         beyond=None if mark is None else LineMark(*mark),
         limit=query.count,
     )
-    rows = [_event_row(place, one, events=query.events) for one in held(facts, page)]
-    next_ = None if page.next is None else paging.cursor(page.next)
+    found, goes_on = held(facts, page), page.next
+    if query.events and (most := paging.whole(one.event for one in found)) < len(found):
+        found, goes_on = found[:most], found[most - 1].waiting.mark
+    rows = [_event_row(place, one, events=query.events) for one in found]
+    next_ = None if goes_on is None else paging.cursor(goes_on)
     return Listed(rows, next_, more={"total": facts.delivery.parked_count(place.config.id)})
 
 
