@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
@@ -12,14 +11,14 @@ from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.exporting import FormatOption, format_of, pages
-from milonga.cli.options import AccountOption, DestinationOption, TypeOption, UserOption
+from milonga.cli.giving import event_in
+from milonga.cli.options import AccountOption, DestinationOption, EventFile, TypeOption, UserOption
 from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_rows
 from milonga.delivery.letter_list import LetterFilter
 from milonga.facts.dead import MOST
 from milonga.facts.exporting import export, head, line
 from milonga.spec.event import EventType
-from milonga.spec.limits import MAX_REQUEST
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
@@ -92,9 +91,7 @@ def resend(
 @app.command()
 def edit(
     message_id: Annotated[str, typer.Argument(metavar="MESSAGE_ID")],
-    file: Annotated[
-        Path, typer.Option("--file", metavar="FILE", help="The event as it is to go out, as JSON; - : stdin.")
-    ],
+    file: EventFile,
     destination: DestinationOption = None,
     data: DataOption = DATA,
     json: JsonOption = False,
@@ -105,7 +102,7 @@ def edit(
     It is checked as every event is that arrives, keeps its message id, and joins at the end of its line. The log keeps
     what arrived; `milonga explain` tells both.
     """
-    text = _text(file)
+    text = event_in(file)
     with reached(data) as milonga:
         found = _with_id(milonga, message_id, destination)
         if not found:
@@ -201,16 +198,6 @@ def _tell(milonga: Reach, asked: dict[str, Any], what: str, *, json: bool) -> No
     if done is None:
         when = "soon: the server is busy" if runs(milonga) else "when `milonga serve` runs"
         note(f"Asked for; {count:,} will be {what} {when}.")
-
-
-def _text(file: Path) -> str:
-    try:
-        body = sys.stdin.buffer.read(MAX_REQUEST + 1) if str(file) == "-" else file.read_bytes()
-        return body.decode()
-    except OSError as error:
-        fail(clean(f"{file} cannot be read: {error.strerror}."))
-    except UnicodeDecodeError:
-        fail(clean(f"{file} is not UTF-8."))
 
 
 def _none(ids: Sequence[str]) -> str:

@@ -124,7 +124,7 @@ def _at(at: dict[str, Any]) -> list[str]:
     told = [f"  -> {at['destination']}{removed}: {at['state']} {at['code']}".rstrip()]
     told += [f"     {words}" for words in (at["why"], at["fix"]) if words]
     if "edited" in at:
-        told.append(f"     edited by {at['edited']['by']} and resent {at['edited']['at']}: what follows is of that")
+        told.append(f"     edited by {at['edited']['by']} {at['edited']['at']}: what follows is of that")
     if "filed" in at:
         filed = at["filed"]
         told.append(

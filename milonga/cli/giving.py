@@ -1,4 +1,7 @@
-"""Settings as they are typed: KEY=VALUE, secrets from elsewhere, and what is asked of them before they are taken."""
+"""
+Settings as they are typed: KEY=VALUE, secrets from elsewhere, and what is asked of them before they are taken; and an
+event that somebody has edited.
+"""
 
 import re
 import sys
@@ -12,6 +15,7 @@ import typer
 from milonga.api.problem import Problem
 from milonga.cli.common import fail
 from milonga.cli.terminal import clean
+from milonga.spec.limits import MAX_REQUEST
 from milonga.workspace.errors import UserError
 
 
@@ -69,3 +73,14 @@ def refuse_without(problem: Problem, how: str) -> NoReturn:
     said, _, about = problem.detail.partition("\n")
     setting = problem.field.removeprefix("$.settings.")
     fail(clean(f"{said} {how.replace('NAME', setting)}") + (f"\n{clean(about)}" if about else ""))
+
+
+def event_in(file: Path) -> str:
+    """The text that `--file` names; - is standard input."""
+    try:
+        body = sys.stdin.buffer.read(MAX_REQUEST + 1) if str(file) == "-" else file.read_bytes()
+        return body.decode()
+    except OSError as error:
+        fail(clean(f"{file} cannot be read: {error.strerror}."))
+    except UnicodeDecodeError:
+        fail(clean(f"{file} is not UTF-8."))

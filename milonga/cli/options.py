@@ -1,5 +1,6 @@
 """Options and arguments of several nouns: of which destination, and which events, a command is."""
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -27,6 +28,9 @@ UserOption: TypeAlias = Annotated[
 ]
 AccountOption: TypeAlias = Annotated[
     str | None, typer.Option("--account", parser=an_id, metavar="ID", help="Only of this account.")
+]
+EventFile: TypeAlias = Annotated[
+    Path, typer.Option("--file", metavar="FILE", help="The event as it is to go out, as JSON; - : stdin.")
 ]
 UnsetOption: TypeAlias = Annotated[
     list[str] | None, typer.Option("--unset", metavar="KEY", help="Back to its default.")

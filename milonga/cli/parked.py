@@ -13,7 +13,8 @@ from milonga.api.encoding import encoded
 from milonga.cli.asking import answers, runs
 from milonga.cli.common import DATA, NO_SERVER, DataOption, JsonOption, YesOption, ask, facts_of, fail, note
 from milonga.cli.exporting import FormatOption, format_of, pages
-from milonga.cli.options import Destination
+from milonga.cli.giving import event_in
+from milonga.cli.options import Destination, EventFile
 from milonga.cli.reaching import reached, remote
 from milonga.cli.terminal import Column, clean, many, print_json, print_table
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
@@ -37,6 +38,9 @@ OfUser = Annotated[
 ]
 Keys = Annotated[
     list[str] | None, typer.Option("--key", metavar="JSON", help="A key as `parked list` shows it; repeatable.")
+]
+OneKey = Annotated[
+    str | None, typer.Option("--key", metavar="JSON", help="Behind this key alone, as `parked list` shows it.")
 ]
 All = Annotated[bool, typer.Option("--all", help="All that are parked now.")]
 
@@ -131,15 +135,48 @@ def skip(
         _ask(milonga, SKIP, destination, iter(lines), json=json, whole=whole)
 
 
+@app.command()
+def edit(
+    destination: Destination,
+    file: EventFile,
+    account: OfAccount = None,
+    user: OfUser = None,
+    key: OneKey = None,
+    data: DataOption = DATA,
+    json: JsonOption = False,
+) -> None:
+    """
+    Send an edited event in place of the first one behind a key, from its place and as soon as the receiver allows.
+
+    The first line of `parked export` has the event to begin with. It keeps its message id, and must belong to the same
+    account and user, for nothing may overtake anything: else skip it. The log keeps what arrived; `milonga explain`
+    tells both.
+    """
+    if key is None and (account is None or user is None):
+        raise typer.BadParameter("Name --key, or --account and --user.")
+    text = event_in(file)
+    with reached(data) as milonga:
+        (line,) = _lines(milonga, destination, account, user, None if key is None else [key], all_=False)
+        body = {"destination": destination, **line["first"], "event": text, "parkedAt": line["parkedAt"]}
+        told = milonga.ask("editParkedEvent", body=body).data
+        answered = answers(milonga, told["commands"])
+        done = None if answered is None else sum(int(one["done"]) for one in answered)
+        if json:
+            print_json({"asked": told["asked"], "done": done})
+        elif done is not None:
+            typer.echo("The event is edited, and sent as soon as the receiver allows.")
+        if done is None:
+            note("Asked for. " + _when(milonga))
+        _tell_state(milonga, destination)
+
+
 @app.command("export")
 def export_(
     destination: Destination,
     format_: FormatOption = "jsonl",
     account: OfAccount = None,
     user: OfUser = None,
-    key: Annotated[
-        str | None, typer.Option("--key", metavar="JSON", help="Behind this key alone, as `parked list` shows it.")
-    ] = None,
+    key: OneKey = None,
     data: DataOption = DATA,
 ) -> None:
     """
@@ -230,9 +267,13 @@ def _ask(
         if under_way:
             note(f"{many(under_way, 'event')} under way just now: skipped unless the receiver takes it.")
     if done is None:
-        when = "The server is busy and does it soon" if runs(milonga) else f"{NO_SERVER}: it is done at its start"
-        note(f"Asked for, for {many(keys, 'key')}. {when}.")
+        note(f"Asked for, for {many(keys, 'key')}. {_when(milonga)}")
     _tell_state(milonga, destination)
+
+
+def _when(milonga: Reach) -> str:
+    """When it is done, if nobody has said so yet."""
+    return f"{'The server is busy and does it soon' if runs(milonga) else f'{NO_SERVER}: it is done at its start'}."
 
 
 def _tell_state(milonga: Reach, destination: str) -> None:

@@ -62,5 +62,9 @@ def to_fix(
             return None
 
 
+def to_parked(destination: int, position: Position) -> str:
+    return f"/problems/parked/event/{destination}-{position.partition}-{position.offset}"
+
+
 def to_letter(destination: int, position: Position) -> str:
     return f"/problems/dead/letter/{destination}-{position.partition}-{position.offset}"

@@ -11,6 +11,7 @@ import msgspec
 from milonga.delivery.by_hand import KINDS, Done, Wish
 from milonga.delivery.editing import NotValid
 from milonga.delivery.letters import DISCARD, RESEND, EditWish, Letters, LetterWish, Refused
+from milonga.delivery.parked_editing import ParkedEditWish
 from milonga.delivery.recorder import Record, Recorder
 from milonga.delivery.replay_rows import Replay, ReplayState
 from milonga.delivery.runner import Runner
@@ -99,6 +100,9 @@ class Errands:
         match command.kind:
             case "edit":
                 self._letters.edit(msgspec.convert(command.args, EditWish), self._clock())
+                return {"done": 1}
+            case "parked_edit":
+                self._letters.edit_parked(msgspec.convert(command.args, ParkedEditWish))
                 return {"done": 1}
             case "replay":
                 return self._begin_replay(command)

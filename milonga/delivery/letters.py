@@ -1,6 +1,6 @@
 """
 What people ask of dead letters: to send them again, as they are or edited, or to throw them away. A slice at a time, so
-that many hold up nobody.
+that many hold up nobody. And what they edit of what is parked.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -13,8 +13,9 @@ from msgspec.structs import replace
 from milonga.delivery.by_hand import Done
 from milonga.delivery.editing import Edited, edited
 from milonga.delivery.letter_list import LetterFilter, letters
+from milonga.delivery.parked_editing import ParkedEditWish
 from milonga.delivery.recorder import Record, Recorder
-from milonga.delivery.rows import DeadLetter
+from milonga.delivery.rows import DeadLetter, event_of
 from milonga.delivery.runner import Runner
 from milonga.delivery.store import DeliveryStore
 from milonga.delivery.store_reader import DeliveryReader
@@ -107,6 +108,15 @@ class Letters:
         mended = replace(letter, event=event)
         if not runner.resend(mended, Edited(at=now, by=wish.by, event=event)):
             raise Refused(DELETED)
+
+    def edit_parked(self, wish: ParkedEditWish) -> None:
+        """Of an event that waits. Refused"""
+        runner = self._working(wish.destination, sends=False)
+        event = event_of(wish.stamp.encode(), wish.event.encode())
+        if self._suppressed(event.stamp.source, users_of_stamped(event)):
+            raise Refused(SUPPRESSED)
+        if why := runner.edit_parked(wish):
+            raise Refused(why)
 
     def _working(self, destination: int, *, sends: bool) -> Runner:
         runner = self._runner_of(destination)

@@ -145,16 +145,33 @@ class Parking:
         self.park_with(parked.keys)
         self.lines.join(parked, then=lambda: self.joining.discard(parked.position), failed=undone, also=also)
 
-    def give_back(self, entry: Entry, progress: Progress, attempts: Sequence[Attempt]) -> None:
-        """A parked event waits for its next try on disk, and so do those that were loaded behind it."""
+    def give_back(
+        self,
+        entry: Entry,
+        progress: Progress,
+        attempts: Sequence[Attempt],
+        *,
+        also: Callable[[DeliveryStore], None] | None = None,
+    ) -> None:
+        """
+        A parked event waits for its next try on disk, and so do those that were loaded behind it.
+
+        also  is done to the store in the same commit
+        """
         number, position = self._work.config.id, entry.position
         for other in self._work.line_up.connected(entry.keys):
             if other.loaded and other.stage in (Stage.waiting, Stage.loading):
                 self._put_down(other)
         entry.stage = Stage.recording
+
+        def before(store: DeliveryStore) -> None:
+            store.set_progress(number, position, progress)
+            if also is not None:
+                also(store)
+
         self._work.tools.recorder.record(
             Record(
-                before=lambda store: store.set_progress(number, position, progress),
+                before=before,
                 attempts=attempts,
                 then=partial(self._put_down, entry),
                 failed=lambda _: self._work.line_up.delay(entry, progress.due_at / 1000),  # in memory, then

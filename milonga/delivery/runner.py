@@ -25,6 +25,7 @@ from milonga.delivery.ending import USER_DELETED
 from milonga.delivery.entry import UNDER_WAY
 from milonga.delivery.flight import AT_ONCE, Flights
 from milonga.delivery.limits import Limits
+from milonga.delivery.parked_editing import ParkedEditWish, edit
 from milonga.delivery.parking import Parking
 from milonga.delivery.reading import Reading
 from milonga.delivery.recorder import Record
@@ -150,6 +151,10 @@ class Runner:
         """What somebody asks of parked keys; see milonga.delivery.by_hand."""
         hand = ByHand(self._work, self._parking, self._upkeep.end_parked, self._wake)
         return hand.carry_out(kind, wish, asked_at, done)
+
+    def edit_parked(self, wish: ParkedEditWish) -> str:
+        """See milonga.delivery.parked_editing."""
+        return edit(self._work, self._parking, wish)
 
     def go_on(self) -> None:
         """There is room on the disk again."""

@@ -46,6 +46,7 @@ from milonga.eventlog.folders import make_folder
 from milonga.eventlog.wal import tell_lost
 from milonga.outcomes.erasing import empty_wal
 from milonga.outcomes.files import PRAGMAS
+from milonga.spec.stored import Stamped
 from milonga.spec.text import well_formed
 
 SCHEMA_VERSION: Final = 1
@@ -293,6 +294,18 @@ class DeliveryStore:
             row = (destination, key_text(key), self._place, *parked.position)
             self._db.execute("INSERT INTO parked_lines VALUES(?,?,?,?,?)", row)
             self._db.execute("INSERT OR IGNORE INTO parked_due VALUES(?,?,?)", (*row[:2], NEVER))
+
+    def edit_parked(self, destination: int, position: Position, event: Stamped) -> None:
+        """This goes out instead, from the same place; it is tried as if it had just come, but for a Retry-After."""
+        at = (destination, *position)
+        where = "destination = ? AND partition = ? AND offset = ?"
+        self._db.execute(
+            f"UPDATE parked SET stamp = ?, body = ? WHERE {where}",  # noqa: S608 - three columns
+            (stamp_bytes(event), event.body, *at),
+        )
+        fresh = "next_at = 0, attempts = 0, code = '', reason = ''"
+        self._db.execute(f"UPDATE progress SET {fresh} WHERE {where}", at)  # noqa: S608
+        self._db.execute(f"DELETE FROM failing WHERE {where}", at)  # noqa: S608
 
     def mark_ending(self, destination: int, position: Position) -> None:
         """Its outcome is written next: after a crash, look whether it was."""

@@ -14,13 +14,16 @@ from milonga.delivery.by_hand import Wish as ParkedWish
 from milonga.delivery.editing import edited
 from milonga.delivery.letter_list import LetterFilter
 from milonga.delivery.letters import AGAIN, DISCARD, EDIT, GONE, OFF, RESEND, SUPPRESSED, EditWish, LetterWish
+from milonga.delivery.parked_editing import KIND as EDIT_PARKED
+from milonga.delivery.parked_editing import NOT_PARKED, ParkedEditWish, elsewhere
 from milonga.delivery.replay_rows import Replay, ReplayState
+from milonga.delivery.rows import Parked, stamp_bytes
 from milonga.delivery.selection import Selection
-from milonga.eventlog.api import Position
+from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
 from milonga.privacy.subject import users_of_stamped
 from milonga.spec.stored import Stamped
-from milonga.workspace.errors import UserError
+from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.model import DestinationState
 
 LINES: Final = 1_000  #: parked keys of one command
@@ -70,9 +73,7 @@ def check_edit(facts: Facts, place: Place, position: Position, text: str) -> Sta
         raise UserError(GONE)
     _takes(place)
     event = edited(letter.event, text)
-    for user in users_of_stamped(event):
-        if not facts.workspace.regulations.suppressed(user).keys().isdisjoint((event.stamp.source, None)):
-            raise UserError(SUPPRESSED)
+    _refuse_suppressed(facts, event)
     return event
 
 
@@ -89,6 +90,56 @@ def edit(facts: Facts, place: Place, position: Position, text: str, *, died_at: 
     at = (position.partition, position.offset)
     wish = EditWish(destination=place.config.id, position=at, event=text, died_at=died_at, by=by)
     return _ask(facts, EDIT, wish, by)
+
+
+def parked_event(facts: Facts, place: Place, position: Position) -> tuple[Parked, Stamped]:
+    """One that waits, and what goes out of it: what arrived, unless somebody has changed it. UserError"""
+    found = None if facts.delivery is None else facts.delivery.parked(place.config.id, position)
+    if found is None:
+        raise NotThere("This event is not parked any more: it went on, or was skipped.")
+    if found.event is not None:
+        return found, found.event
+    stored = facts.log.at(position)
+    if not isinstance(stored, Stored) or stored.event.stamp.is_erased:
+        raise NotThere("This event has left the log, or cannot be read: it cannot be edited.")
+    return found, stored.event
+
+
+def check_parked_edit(facts: Facts, place: Place, position: Position, text: str) -> tuple[Parked, Stamped]:
+    """
+    What would go out in its place, from its place. milonga.delivery.editing.NotValid if the text is no event; UserError
+    if it cannot be sent from there.
+    """
+    found, before = parked_event(facts, place, position)
+    _takes(place)
+    event = edited(before, text)
+    _refuse_suppressed(facts, event)
+    kind = facts.workspace.kinds.get(place.config.kind)
+    if kind is not None and (wrong := elsewhere(kind, place.config, event, found.keys, position)):
+        raise UserError(wrong)
+    return found, event
+
+
+def edit_parked(
+    facts: Facts, place: Place, position: Position, text: str, *, parked_at: int | None = None, by: str
+) -> int:
+    """
+    Sends the text in place of a parked event. Raises what `check_parked_edit` does.
+
+    parked_at  unix milliseconds, as whoever edited it saw it
+    """
+    found, event = check_parked_edit(facts, place, position, text)
+    if parked_at not in (None, found.parked_at):
+        raise UserError(NOT_PARKED)
+    wish = ParkedEditWish(
+        destination=place.config.id,
+        position=(position.partition, position.offset),
+        parked_at=found.parked_at,
+        stamp=stamp_bytes(event).decode(),
+        event=event.body.decode(),
+        by=by,
+    )
+    return _ask(facts, EDIT_PARKED, wish, by)
 
 
 def parked(
@@ -136,6 +187,12 @@ def set_replay(facts: Facts, number: int, state: ReplayState, *, by: str) -> int
 def begun(facts: Facts, destination: int) -> Replay | None:
     """The replay that goes on there: one at a time."""
     return None if facts.delivery is None else facts.delivery.replays.first_unfinished(destination)
+
+
+def _refuse_suppressed(facts: Facts, event: Stamped) -> None:
+    for user in users_of_stamped(event):
+        if not facts.workspace.regulations.suppressed(user).keys().isdisjoint((event.stamp.source, None)):
+            raise UserError(SUPPRESSED)
 
 
 def _takes(place: Place) -> None:

@@ -264,7 +264,7 @@ def told_of(args: Mapping[str, object]) -> Changes:
 
 
 OUR_WORDS: Final = frozenset({"state", "type", "code"})  #: arguments of commands whose texts no event makes up
-_NOT_TOLD: Final = frozenset({"destination", "source", "by", "event", "died_at"})
+_NOT_TOLD: Final = frozenset({"destination", "source", "by", "event", "stamp", "died_at", "parked_at"})
 _COUNTED: Final = {"positions": "events", "lines": "keys"}
 _TIMES: Final = frozenset({"since", "until"})  #: unix milliseconds
 

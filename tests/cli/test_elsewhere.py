@@ -129,6 +129,20 @@ def test_what_is_parked_is_taken_away_from_elsewhere_as_it_is_from_here(there: S
         assert elsewhere(there, "parked", "export", "totango", *wrong.split())[0] == 2
 
 
+def test_what_is_parked_is_edited_from_elsewhere_if_it_stays_in_its_line(there: Served, tmp_path: Path) -> None:
+    file, command = tmp_path / "event.json", ("parked", "edit", "totango", "--key", '["acme","bob"]')
+    for said, code, words in (
+        ({"userId": "bob", "event": "Mended"}, 0, "Asked for."),
+        ({"userId": "eve", "event": "Mended"}, 1, "where it does not stand"),
+        ({"userId": "bob"}, 1, "Nothing was changed."),
+    ):
+        file.write_text(json.dumps({"type": "track", "context": {"groupId": "acme"}} | said))
+        told = elsewhere(there, *command, "--file", str(file))
+        assert (told[0], words in told[2]) == (code, True), told
+    assert elsewhere(there, *command[:3], "--account", "acme", "--file", str(file))[0] == 2
+    assert elsewhere(there, *command, "--file", str(file), role=Role.viewer)[0] == 1
+
+
 def test_set_up_names_the_address_of_the_server_that_was_asked(there: Served) -> None:
     for words in ("sources setup web", "sources snippet web", "sources snippet web --npm"):
         code, out, err = elsewhere(there, *words.split())

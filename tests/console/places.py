@@ -55,6 +55,7 @@ PAGES = {
     "problems-dead-none": "/problems/dead?destination=totango&account=none",
     "problems-letter": "/problems/dead/letter/1-0-91",
     "problems-parked": "/problems/parked",
+    "problems-parked-event": "/problems/parked/event/1-0-96",
     "replays": "/replays",
     "replay": "/replays/3",
     "replays-dry-run": "/replays/dry-runs/1",

@@ -391,6 +391,36 @@ def test_what_was_not_chosen_or_is_gone_is_told(console: Console) -> None:
     )
 
 
+def test_the_first_event_of_a_parked_key_is_edited_in_its_place(console: Console) -> None:
+    keys = console.get("/problems/parked?destination=paused", EDITOR)
+    to = unescape(re.findall(r'href="(/problems/parked/event/[^"]*)"', keys.text)[0])
+    page = console.get(to, EDITOR)
+    assert "It waits behind" not in words(page.text)
+    assert "Waits behind acme, ada" in words(page.text)
+    assert 'textarea class="code"' not in console.get(to).text, "a viewer edits nothing"
+    parked_at = re.search(r'name="parked_at" value="([0-9]+)"', page.text)
+    assert parked_at is not None
+    event = {"type": "track", "event": "Mended", "userId": "ada", "context": {"groupId": "acme"}}
+    for wrong, says in (
+        ("{", "Expected JSON"),
+        (json.dumps(event | {"userId": "eve"}), "where it does not stand"),
+        (json.dumps(event | {"messageId": "another"}), "it stays the same event"),
+    ):
+        form = {"event": wrong, "parked_at": parked_at[1]}
+        assert says in words(console.post(f"{to}/check", form, EDITOR).text)
+        refused = console.post(f"{to}/edit", form, EDITOR)
+        assert (refused.status, says in words(refused.text)) == (422, True)
+    form = {"event": json.dumps(event), "parked_at": parked_at[1]}
+    assert "It would become 1 request." in words(console.post(f"{to}/check", form, EDITOR).text)
+    assert said(console, f"{to}/edit", **form) == "1 event edited, and sent as soon as the receiver allows."
+    assert "It was edited by the-editor" in words(console.get(to).text)
+    line = console.get("/problems/parked/export?destination=paused&account=acme").text.splitlines()[0]
+    assert json.loads(line)["event"]["event"] == "Mended"
+    assert console.post("/problems/parked/event/1-0-1/edit", form, EDITOR).status == 404, "that is not parked"
+    for nothing in ("x", "9-0-1", "2-0", "2-0-99999"):
+        assert console.get(f"/problems/parked/event/{nothing}").status == 404
+
+
 def test_a_parked_key_is_skipped_by_its_first_event_or_as_a_whole_line(console: Console) -> None:
     page = console.get("/problems/parked?destination=paused", EDITOR)
     assert f"{WAITING}" in text(page)

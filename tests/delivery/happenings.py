@@ -6,14 +6,19 @@ import json
 import msgspec
 
 from milonga.delivery.editing import Edited, edited
+from milonga.delivery.parked_editing import ParkedEditWish
+from milonga.delivery.parked_list import parked_keys
 from milonga.delivery.replay_rows import Replay, ReplayState
+from milonga.delivery.rows import stamp_bytes
 from milonga.delivery.selection import Selection
+from milonga.eventlog.api import Damaged
 from milonga.workspace.model import DestinationState
 from tests.delivery import paper
 from tests.delivery.world import World
 
 ALWAYS = {
-    "restart": 3, "mood": 3, "account": 4, "state": 2, "off_on": 1, "settings": 1, "delivery": 2, "resend": 3, "disk": 1
+    "restart": 3, "mood": 3, "account": 4, "state": 2, "off_on": 1, "settings": 1, "delivery": 2, "resend": 3,
+    "edit": 3, "disk": 1,
 }  # fmt: skip
 """What may happen in every world, and how often."""
 
@@ -47,6 +52,8 @@ async def things_happen(world: World) -> None:
                 world.new_delivery()
             case "resend":
                 _resend(world, dice.randrange(1, 6))
+            case "edit":
+                _edit(world, dice.randrange(1, 6))
             case "replay":
                 _replay(world)
             case "clock":
@@ -68,6 +75,26 @@ def _resend(world: World, limit: int) -> None:
         if world.runner.resend(letter, mended):
             world.resent.add(n)
             world.poison.pop(n, None)
+
+
+def _edit(world: World, most: int) -> None:
+    """What is first in some parked lines: somebody adds what no request repeats."""
+    reader, number = world.reader, world.config.id
+    for one in parked_keys(reader, number, limit=most):
+        parked = reader.parked(number, one.first)
+        item = world.log.events[one.first.partition][one.first.offset - 1]
+        if parked is None or isinstance(item, Damaged) or item.event.stamp.user_id is None:
+            continue
+        event = parked.event or item.event
+        event = edited(event, json.dumps(json.loads(event.body) | {"mended": True}))
+        wish = ParkedEditWish(
+            destination=number,
+            position=(one.first.partition, one.first.offset),
+            parked_at=parked.parked_at,
+            stamp=stamp_bytes(event).decode(),
+            event=event.body.decode(),
+        )
+        world.edited += not world.runner.edit_parked(wish)
 
 
 def _replay(world: World) -> None:

@@ -93,7 +93,7 @@ class World:
         on = paper.change(DestinationState.on, at=self.now())
         self.config = msgspec.structs.replace(paper.config(on), delivery=self.invariants.deliveries[-1])
         self.disk_full = False
-        self.restarts = self.asked = 0
+        self.restarts = self.asked = self.edited = 0
         self.clocks = 2 if seed % 2 else 0
         self.replays = 2 if seed % 5 < 2 else 0
         self.booted = "at first"

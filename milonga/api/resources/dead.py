@@ -142,7 +142,7 @@ def edit(asked: Asked[NoQuery, EditedLetter]) -> dict[str, Any]:
     facts, body = asked.facts, asked.body
     place = Place(facts.workspace.destination(body.destination))
     text = body.event if isinstance(body.event, str) else encoded(body.event).decode()
-    died_at = None if body.died_at is None else _moment(body.died_at)
+    died_at = None if body.died_at is None else moment_of(body.died_at, "$.diedAt")
     position = Position(body.partition, body.offset)
     if facts.delivery is None or facts.delivery.dead(place.config.id, position) is None:
         raise NotThere("There is no such dead letter any more: it was resent or discarded.")
@@ -180,11 +180,12 @@ def _chosen(facts: Facts, body: Letters) -> list[Chosen]:
     return [Chosen(place, len(positions), at=positions) for place, positions in at if positions]
 
 
-def _moment(text: str) -> int:
+def moment_of(text: str, field: str) -> int:
+    """Unix milliseconds. A Problem, of this field of the body"""
     try:
         return moment(text, milliseconds())
     except (ValueError, OverflowError) as error:
-        raise Problem(422, "invalid_body", str(error), field="$.diedAt") from None
+        raise Problem(422, "invalid_body", str(error), field=field) from None
 
 
 def _at(facts: Facts, letters: Sequence[LetterAt]) -> list[Chosen]:

@@ -8,10 +8,13 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from milonga.api import paging, shapes
+from milonga.api.encoding import encoded
 from milonga.api.problem import Problem
 from milonga.api.reading import query_json
+from milonga.api.resources.dead import moment_of
 from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery, Route
 from milonga.delivery.by_hand import RELEASE, RETRY, SKIP
+from milonga.delivery.editing import NotValid
 from milonga.delivery.parked_events import LineMark, parked_events
 from milonga.delivery.parked_list import ParkedKey, count_keys, parked_key, parked_keys
 from milonga.delivery.rows import key_text
@@ -52,6 +55,19 @@ class ParkedEventsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     account: str | None = None
     key: str | None = None
     events: bool = False
+
+
+class EditedParked(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """
+    Of which parked event, and the event that is to go out in its place, as JSON or as its text. parked_at: as it was
+    seen; if it was parked anew since, nothing is done.
+    """
+
+    destination: str
+    partition: Annotated[int, Meta(ge=0, le=2**53)]
+    offset: Annotated[int, Meta(ge=0, le=2**53)]
+    event: dict[str, Any] | str
+    parked_at: Annotated[str, Meta(max_length=50)] | None = None
 
 
 class ParkedCountsQuery(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,6 +155,19 @@ def release(asked: Asked[NoQuery, Lines]) -> dict[str, Any]:
 
 def skip(asked: Asked[NoQuery, LinesToSkip]) -> dict[str, Any]:
     return _ask(asked, SKIP, whole=asked.body.whole)
+
+
+def edit(asked: Asked[NoQuery, EditedParked]) -> dict[str, Any]:
+    facts, body = asked.facts, asked.body
+    place = Place(facts.workspace.destination(body.destination))
+    text = body.event if isinstance(body.event, str) else encoded(body.event).decode()
+    parked_at = None if body.parked_at is None else moment_of(body.parked_at, "$.parkedAt")
+    position = Position(body.partition, body.offset)
+    try:
+        command = wishes.edit_parked(facts, place, position, text, parked_at=parked_at, by=asked.caller.name)
+    except NotValid as error:
+        raise Problem(422, "invalid_body", f"{error}. Nothing was changed.", field="$.event") from None
+    return {"asked": 1, "commands": [command]}
 
 
 def _key(text: str) -> tuple[str, ...]:
@@ -267,5 +296,17 @@ ROUTES: Final = (
         answer=shapes.AskedFor,
         status=202,
         handle=skip,
+    ),
+    Route(
+        method="POST",
+        path="/parked-events/edit",
+        role=Role.editor,
+        name="editParkedEvent",
+        summary="Send an edited event in place of a parked one, from its place in its lines.",
+        body=EditedParked,
+        answer=shapes.AskedFor,
+        status=202,
+        handle=edit,
+        tag="parked-keys",
     ),
 )

@@ -54,6 +54,7 @@ DEEDS: Final = {
     "command.replay": "Replay asked for",
     "command.set_replay": "Replay held, resumed or ended",
     "command.edit": "Dead letter edited and resent",
+    "command.parked_edit": "Parked event edited",
     "command.parked_retry": "Parked events tried at once",
     "command.parked_skip": "Parked events skipped",
     "command.parked_release": "Parked events released",

@@ -192,13 +192,13 @@ def check(visit: Visit) -> Response:
         try:
             event = wishes.check_edit(facts, place, letter.position, text)
         except (NotValid, UserError) as error:
-            wrong = _sentence(error)
+            wrong = sentence(error)
         else:
-            skip, requests = _becomes(facts, place, event)
+            skip, requests = becomes(facts, place, event)
     return visit.page("problems/becomes.html", {"wrong": wrong, "skip": skip, "requests": requests})
 
 
-def _becomes(facts: Facts, place: Place, event: Stamped) -> tuple[Skip | None, list[dict[str, Any]]]:
+def becomes(facts: Facts, place: Place, event: Stamped) -> tuple[Skip | None, list[dict[str, Any]]]:
     """With *** for secrets."""
     config, kind = place.config, facts.workspace.kinds.get(place.config.kind)
     if kind is None:
@@ -210,7 +210,7 @@ def _becomes(facts: Facts, place: Place, event: Stamped) -> tuple[Skip | None, l
     return None, [shown(request) for request in result or ()]
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     text = str(error)
     return text if text.endswith(".") else f"{text}."
 
@@ -277,7 +277,7 @@ def edit(visit: Visit) -> Response:
             seen = int(died_at) if is_number(died_at) else None
             asked = wishes.edit(facts, place, letter.position, text, died_at=seen, by=visit.by)
         except (NotValid, UserError) as error:
-            return _one(visit, facts, letter, text=text, wrong=_sentence(error))
+            return _one(visit, facts, letter, text=text, wrong=sentence(error))
         to = address("/problems/dead", destination=place.config.name)
     return visit.go(to, wait(visit, [asked]).says("edited and resent", "dead letter"))
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from milonga.console.asked import wait
 from milonga.console.lines import DELIVERY
+from milonga.console.links import to_parked
 from milonga.console.pages.problems import chosen, frame, is_number, places_of
 from milonga.console.table import changes, shows
 from milonga.console.visit import Visit, address
@@ -66,7 +67,8 @@ def _count(facts: Facts, place: Place) -> int:
 
 def _row(place: Place, one: ParkedKey) -> dict[str, Any]:
     line = address("/problems/parked/export", destination=place.config.name, key=one.text, format="jsonl")
-    return {**as_row(one), "value": _value(one), "text": one.text, "export": line}
+    to = to_parked(place.config.id, one.first)
+    return {**as_row(one), "value": _value(one), "text": one.text, "export": line, "to": to}
 
 
 def _exports(destination: str, account: str) -> list[tuple[str, str]]:
