@@ -174,18 +174,19 @@ def test_parked_keys_are_counted_by_the_last_failure_of_their_first_event(data: 
 # Files
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "\uff1d1"])
-def test_a_cell_that_would_be_a_formula_is_text(text: str) -> None:
-    assert defused(text) == f"'{text}"
+@pytest.mark.parametrize("blank", ["", "\t", " ", "\r", "\0", "\ufeff", "a;", "a; \n", "a\t", "a\r\n", "a\n\n"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\uff1d1"])
+def test_a_cell_that_would_be_a_formula_is_text_also_where_semicolons_part_cells(blank: str, text: str) -> None:
+    assert defused(f"{blank}{text}") == f"{blank}'{text}"
 
 
-@pytest.mark.parametrize("text", ["", "acme", "1-1", "a=b", "'quoted", None])
+@pytest.mark.parametrize("text", ["", "acme", "1-1", "a=b", "'quoted", "a;b", "a; b=c", None])
 def test_any_other_cell_stays_as_it_is(text: str | None) -> None:
     assert defused(text) == (text or "")
 
 
 def test_files_have_every_letter_a_page_at_a_time(data: Path, facts: Facts) -> None:
-    hostile = '=cmd|"/c calc"!A1\r\n","x'
+    hostile = '=cmd|"/c calc"!A1;=1\r\n","x'
     kept = [letter(n) for n in range(1, AT_ONCE + 51)]
     keep(data, *kept, letter(999, event=hostile), replace(letter(1_000), destination=77))
     parts = list(export(facts))
@@ -195,8 +196,9 @@ def test_files_have_every_letter_a_page_at_a_time(data: Path, facts: Facts) -> N
     assert lines[-1]["event"]["event"] == hostile
     rows = list(csv.DictReader(io.StringIO(b"".join(export(facts, format_="csv")).decode(), newline="")))
     assert len(rows) == len(lines)
-    assert rows[-1]["name"] == f"'{hostile}"
+    assert rows[-1]["name"] == "'" + hostile.replace(";", ";'")
     assert json.loads(rows[-1]["event"])["event"] == hostile
+    assert ";" not in rows[-1]["event"]
     assert len(list(export(facts, LetterFilter(code="none")))) == 0
 
 
