@@ -58,22 +58,30 @@ def check_held(totango: Receiving, account: str, expected: list[dict[str, str]])
 
 def check_held_as_sent(totango: Receiving, account: str, expected: list[dict[str, str]], gate: Gate) -> None:
     """The same for SDKs that may swap calls among themselves: the order is that in which they came through the gate."""
-    found = check_held_in_any_order(totango, account, expected)
+    found = check_held_in_any_order(totango, account, expected, gate)
     tracks = [event["event"] for event in events_of(gate) if event["type"] == "track"]
     assert [one["sdr_a"] for one in found if one.get("sdr_a") in tracks] == tracks
 
 
-def check_held_in_any_order(totango: Receiving, account: str, expected: list[dict[str, str]]) -> list[dict[str, str]]:
+def check_held_in_any_order(
+    totango: Receiving, account: str, expected: list[dict[str, str]], gate: Gate | None = None
+) -> list[dict[str, str]]:
     """The same for SDKs that send each call by itself, several at once: which comes first is nobody's to say."""
-    found = all_held(totango, account, expected)
+    found = all_held(totango, account, expected, gate)
     assert by_name(found) == by_name(expected)
     return found
 
 
-def all_held(totango: Receiving, account: str, expected: list[dict[str, str]]) -> list[dict[str, str]]:
+def all_held(
+    totango: Receiving, account: str, expected: list[dict[str, str]], gate: Gate | None = None
+) -> list[dict[str, str]]:
+    """gate  through which they came: what fails says what did"""
     eventually(
         lambda: len(held(totango, account)) >= len(expected),
-        lambda: f"all of {account} delivered; missing: {missing(expected, held(totango, account))}",
+        lambda: (
+            f"all of {account} delivered; missing: {missing(expected, held(totango, account))}"
+            + ("" if gate is None else f"; through the gate came: {came(gate)}")
+        ),
     )
     assert not overlaps(seen for seen in totango.requests() if seen.params["sdr_o"] == account)
     return held(totango, account)
@@ -81,6 +89,11 @@ def all_held(totango: Receiving, account: str, expected: list[dict[str, str]]) -
 
 def missing(expected: list[dict[str, str]], found: list[dict[str, str]]) -> list[dict[str, str]]:
     return [one for one in expected if one not in found]
+
+
+def came(gate: Gate) -> list[tuple[int, list[str]]]:
+    """Of each request with events the status, and what its events are."""
+    return [(one.status, [str(event.get("event", event["type"])) for event in one.events]) for one in gate.posts]
 
 
 def by_name(params: Iterable[dict[str, str]]) -> list[list[tuple[str, str]]]:

@@ -19,6 +19,8 @@ import kotlin.Unit;
  * On a busy machine the SDK loses calls while it starts, and may even never start: its StartupQueue holds calls back
  * until there are settings, but news of that overtake one another, and what comes while the queue is emptied is lost. So
  * here the settings are waited for, and nothing is held back.
+ *
+ * What is called right after identify may overtake it, and then goes without a user id: so that is waited for, too.
  */
 public class Session {
   public static void main(String[] words) throws IOException, InterruptedException {
@@ -34,6 +36,9 @@ public class Session {
     settled.await();
     analytics.remove(analytics.find(StartupQueue.class));
     analytics.identify("ada", Map.of("name", "Ada"));
+    while (!"ada".equals(analytics.userId())) {
+      Thread.sleep(1);
+    }
     analytics.group(words[2], Map.of("name", "Acme", "plan", "Paying"));
     analytics.screen("Index", Map.of(), "Docs");
     analytics.track("Report exported", Map.of("category", "Reports"));
