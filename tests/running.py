@@ -256,9 +256,9 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self._close()
 
-    def send(self, events: list[dict[str, Any]]) -> None:
-        """Return when the batch is acknowledged."""
-        body = json.dumps({"writeKey": self._key, "batch": events})
+    def send(self, events: list[dict[str, Any]], **shared: Any) -> None:
+        """Return when the batch is acknowledged. shared: what it says for all its events."""
+        body = json.dumps({"writeKey": self._key, **shared, "batch": events})
         deadline = time.monotonic() + self._patience
         while not self._once(body):
             assert time.monotonic() < deadline, "never acknowledged"

@@ -11,6 +11,7 @@ from milonga.cli.summing import tell
 from milonga.cli.terminal import clean, folded, json_text, print_json, terminal_width
 
 VALUE: Final = " " * 7
+LONG: Final = 300  #: characters of what a batch says
 
 
 def command(
@@ -101,6 +102,8 @@ def lines(story: dict[str, Any]) -> list[str]:
         f"  received {story['receivedAt']} from source {story['source']}, log offset {offset}",
         f"  user {story['userId'] or '-'}, anonymous {story['anonymousId'] or '-'}, {whose}",
     ]
+    for name, value in (story["batch"] or {}).items():
+        told.append(f"  its batch says for all its events: {name} {_short(value)}")
     if story["erased"] is not None:
         erased = story["erased"]
         told[1:] = [
@@ -113,6 +116,12 @@ def lines(story: dict[str, Any]) -> list[str]:
     if not story["destinations"]:
         told.append("  No destination is connected to this source: `milonga destinations add KIND --source NAME`.")
     return told
+
+
+def _short(value: object) -> str:
+    """--json has the whole of it."""
+    text = json_text(value, indent=0)
+    return text if len(text) <= LONG else f"{text[:LONG]}…"
 
 
 def _took(ms: int) -> str:

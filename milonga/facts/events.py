@@ -9,7 +9,7 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts
 from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import instant
-from milonga.spec.read import read_stamped
+from milonga.spec.read import read_stamped, said_for_all
 
 
 def as_row(facts: Facts, stored: Stored) -> dict[str, Any]:
@@ -29,8 +29,10 @@ def as_row(facts: Facts, stored: Stored) -> dict[str, Any]:
 
 
 def as_received(facts: Facts, stored: Stored) -> dict[str, Any]:
-    """A row, with the event as it arrived and its sender's address."""
-    return as_row(facts, stored) | {"sender": stored.event.stamp.ip, "event": read_stamped(stored.event).received}
+    """A row, with the event as it arrived, what its batch said for all, and its sender's address."""
+    stamp = stored.event.stamp
+    arrived = {"sender": stamp.ip, "event": read_stamped(stored.event).received, "batch": said_for_all(stamp)}
+    return as_row(facts, stored) | arrived
 
 
 def discarded(facts: Facts) -> list[dict[str, Any]]:

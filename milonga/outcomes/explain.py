@@ -21,7 +21,7 @@ from milonga.outcomes.waiting import Behind, Waits, causes
 from milonga.outcomes.where import Place, as_json, place_of
 from milonga.outcomes.words import PIPELINE, instant, named, sentence, typed, why_skipped
 from milonga.spec.event import Account, Event, Page, Screen, Track
-from milonga.spec.read import read_stamped
+from milonga.spec.read import read_stamped, said_for_all
 from milonga.spec.stored import Stamp, Stamped
 from milonga.workspace.model import DestinationConfig, DestinationState
 
@@ -110,6 +110,7 @@ def story(stored: Stored, source: str, standings: Sequence[Standing]) -> dict[st
         "account": account,
         "erased": _erased(stamp),
         "event": event.received,
+        "batch": said_for_all(stamp),
         "destinations": [_at(event, standing) for standing in standings],
     }
 

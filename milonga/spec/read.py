@@ -22,7 +22,7 @@ from milonga.spec.event import (
     Track,
 )
 from milonga.spec.mend import loads
-from milonga.spec.stored import Stamped
+from milonga.spec.stored import Stamp, Stamped
 from milonga.spec.values import id_text, name_text
 
 EVENT_TYPES: Final[frozenset[str]] = frozenset(get_args(EventType))
@@ -67,6 +67,12 @@ def read_stamped(stamped: Stamped) -> Event:
         received=received,
         source=stamp.source,
     )
+
+
+def said_for_all(stamp: Stamp) -> dict[str, JsonObject] | None:
+    """What the event's batch said for all its events, `context` and `integrations`; None if nothing."""
+    said = {"context": _over(stamp.batch_context, {}), "integrations": _over(stamp.batch_integrations, {})}
+    return {name: value for name, value in said.items() if value} or None
 
 
 def _over(batch: Raw | UnsetType, own: JsonObject) -> JsonObject:

@@ -1,5 +1,6 @@
 """Events are hostile input: whatever they hold, nothing of it runs in any page, and no page asks any other host."""
 
+import html
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -88,6 +89,23 @@ def test_nothing_of_it_runs(console: Console, browser: Browser, name: str) -> No
         assert page.url.startswith(console.url)
     assert dialogs == []
     assert [url for url in asked if not url.startswith((console.url, "data:"))] == []
+
+
+def test_what_a_batch_says_for_all_its_events_is_told_of_each(console: Console) -> None:
+    shared = {"context": {"groupId": "acme", "library": {"name": ATTACKS[0]}}, "integrations": {"All": False}}
+    with Client(console.milonga.port, KEY) as client:
+        client.send([{"type": "track", "userId": "ada", "event": "Shared", "messageId": "m-shared"}], **shared)
+    (shown,) = console.milonga.ask("events", "show", "m-shared")
+    assert shown["batch"] == shared
+    assert "context" not in shown["event"]
+    (story,) = console.milonga.ask("explain", "m-shared")
+    assert story["batch"] == shared
+    assert 'its batch says for all its events: integrations {"All":false}' in console.milonga.say("explain", "m-shared")
+    page = console.get(f"/events/0-{shown['position']['offset']}").text
+    assert "Its batch says for all its events" in page
+    assert ATTACKS[0] not in page
+    assert html.escape(ATTACKS[0]) in page
+    assert "Its batch says" not in console.get("/events/0-3").text
 
 
 def test_nothing_of_it_runs_in_rows_that_come_by_themselves_or_beside_them(console: Console, browser: Browser) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec import Raw
 from msgspec.structs import replace
 
 from milonga.destinations.registry import kind
@@ -75,6 +76,15 @@ def test_a_fix_names_the_destination_it_is_for() -> None:
     assert at["why"] == "The destination has no Service ID."
     assert "milonga destinations set prod --set serviceId" in at["fix"]
     assert "NAME" not in at["fix"]
+
+
+def test_what_a_batch_says_for_all_its_events_is_told_with_each() -> None:
+    alone = stored()
+    assert story(alone, "web", [])["batch"] is None
+    for context, said in ((b'{"a":1}', {"context": {"a": 1}}), (b"{}", None), (b"null", None)):
+        stamp = replace(alone.event.stamp, batch_context=Raw(context))
+        shared = replace(alone, event=replace(alone.event, stamp=stamp))
+        assert story(shared, "web", [])["batch"] == said
 
 
 def test_a_translation_that_fails_keeps_nothing_else_from_being_told() -> None:

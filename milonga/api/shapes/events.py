@@ -58,6 +58,7 @@ class ReceivedEvent(Struct, frozen=True, kw_only=True, rename="camel"):
     account: str | None
     sender: str | None
     event: dict[str, Any]
+    batch: dict[str, Any] | None
 
 
 class Story(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -76,6 +77,7 @@ class Story(Struct, frozen=True, kw_only=True, rename="camel"):
     account: dict[str, Any] | None
     erased: dict[str, Any] | None
     event: dict[str, Any]
+    batch: dict[str, Any] | None
     destinations: list[dict[str, Any]]
 
 
