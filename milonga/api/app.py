@@ -31,6 +31,7 @@ from milonga.api.reading import read_body, read_query
 from milonga.api.route import Caller, Route
 from milonga.api.table import DESCRIPTION, PREFIX, find
 from milonga.facts.keys import without_keys
+from milonga.workspace.people import digest
 from milonga.workspace.roles import Role
 
 log = structlog.get_logger("milonga.api")
@@ -46,6 +47,7 @@ SLOW_THREADS: Final = 2  #: and of those that may take seconds
 WAITING: Final = 64  #: requests under way, waiting ones included
 OF_ONE: Final = 16  #: of one token
 UNKNOWN: Final = 32  #: of those whose token is being looked up: strangers leave room to those who are let in
+LET_IN: Final = 1_000  #: tokens that are remembered to have let somebody in: they need no room among strangers
 NOBODY: Final = ""  #: the name of these
 JSON_TYPES: Final = ("application/json", "application/merge-patch+json")
 HEADERS: Final = {
@@ -78,6 +80,7 @@ class Api:
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
         self._under_way: Counter[str] = Counter()
+        self._let_in: dict[bytes, str] = {}  # digest of a token -> whose it was; each request looks it up all the same
         self._description = encoded(description())
 
     @property
@@ -104,8 +107,9 @@ class Api:
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        async with self._room(NOBODY):
-            caller = await self._caller(request)
+        token = _token(request)
+        async with self._room(self._let_in.get(digest(token), NOBODY)):
+            caller = await self._caller(request, token)
         parts = _parts(request.scope)
         if parts == [DESCRIPTION]:
             return self._describe(request)
@@ -132,15 +136,17 @@ class Api:
             raise Problem(405, "method_not_allowed", "Use GET here.", headers={"Allow": "GET"})
         return _json(200, self._description)
 
-    async def _caller(self, request: Request) -> Caller:
-        kind, _, token = request.headers.get("authorization", "").partition(" ")
-        token = token.strip()
-        if kind.lower() != "bearer" or not token:
+    async def _caller(self, request: Request, token: str) -> Caller:
+        if not token:
             raise UNAUTHENTICATED
         loop = asyncio.get_running_loop()
         caller = await loop.run_in_executor(self._threads, self._look_up, request, token)
         if caller is None:
+            self._let_in.pop(digest(token), None)
             raise UNKNOWN_TOKEN
+        if len(self._let_in) >= LET_IN:
+            self._let_in.clear()  # who comes again and again is soon back
+        self._let_in[digest(token)] = caller.name
         return caller
 
     def _look_up(self, request: Request, token: str) -> Caller | None:
@@ -193,6 +199,12 @@ class ApiRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._api(scope, receive, send)
+
+
+def _token(request: Request) -> str:
+    """ "" if it shows none."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if kind.lower() == "bearer" else ""
 
 
 def _parts(scope: Scope) -> list[str]:

@@ -16,6 +16,7 @@ from milonga.api.problem import Problem
 from milonga.api.route import MOST
 from milonga.api.table import PREFIX, ROUTES
 from milonga.workspace.roles import Role
+from milonga.workspace.store import Workspace
 from tests.api.serving import Served, problem
 from tests.cli.filled import EVENTS, HUSH
 
@@ -206,6 +207,24 @@ def test_requests_beyond_what_one_token_may_have_under_way_are_told_to_wait(
 def test_strangers_leave_room_to_those_who_are_let_in(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
     monkeypatch.setattr(app, "UNKNOWN", 0)
     problem(api.ask("GET", "/sources", role=None), 429, "busy")
+
+
+def test_strangers_who_fill_their_room_keep_out_nobody_who_was_let_in_before(
+    monkeypatch: pytest.MonkeyPatch, api: Served
+) -> None:
+    with Workspace.open(api.data) as workspace:
+        _, token = workspace.tokens.create("soon-revoked", Role.viewer)
+    headers = {"Authorization": f"Bearer {token}"}
+    assert api.ask("GET", "/sources", role=None, headers=headers).status == 200
+    assert api.ask("GET", "/sources", role=Role.viewer).status == 200
+    monkeypatch.setattr(app, "UNKNOWN", 0)
+    problem(api.ask("GET", "/sources", role=None, headers={"Authorization": "Bearer nonsense"}), 429, "busy")
+    assert api.ask("GET", "/sources", role=Role.viewer).status == 200
+    assert api.ask("GET", "/sources", role=None, headers=headers).status == 200
+    with Workspace.open(api.data) as workspace:
+        workspace.tokens.revoke("soon-revoked")
+    problem(api.ask("GET", "/sources", role=None, headers=headers), 401, "unknown_token")
+    problem(api.ask("GET", "/sources", role=None, headers=headers), 429, "busy")
 
 
 def test_an_answer_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch, api: Served) -> None:
