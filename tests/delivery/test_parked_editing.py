@@ -12,6 +12,7 @@ from milonga.delivery.entry import Stage
 from milonga.delivery.limits import Limits
 from milonga.delivery.parked_editing import BUSY, DELETED, NOT_PARKED, OFF, ParkedEditWish
 from milonga.delivery.rows import stamp_bytes
+from milonga.delivery.store_reader import EDITED, PARKED
 from milonga.eventlog.api import Position, Stored
 from milonga.outcomes.model import State
 from milonga.privacy.regulation import Deletion, Doomed
@@ -82,6 +83,8 @@ def test_what_is_edited_is_there_after_a_restart_and_edited_once_more(tmp_path: 
         road.answer = lambda n: answer(503) if n <= MENDED else OK
         assert road.runner.edit_parked(wish(road)) == ""
         await road.until(lambda: MENDED in road.sent, 5)
+        assert {kept for _, kept in road.reader.copies_of(["ada"])} == {PARKED, EDITED}, "a deletion finds them"
+        assert road.reader.oldest_parked(0) == 2, "the log may let what arrived go"
         await road.stop()
         again = Road(folder, loop, lambda n: answer(503) if n <= MENDED else OK, FEW, log=road.log)
         await again.until(lambda: again.sent == [MENDED] and not again.work.line_up.everything())
