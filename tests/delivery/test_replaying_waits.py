@@ -9,6 +9,7 @@ from milonga.delivery import replaying
 from milonga.delivery.limits import Limits
 from milonga.outcomes.model import State
 from milonga.privacy.regulation import Deletion, Doomed
+from milonga.workspace.model import DestinationState
 from tests.delivery.replays import done, live, replay
 from tests.delivery.road import OK, Road, answer, states
 
@@ -31,6 +32,30 @@ def test_none_of_it_joins_while_the_receiver_is_down(tmp_path: Path) -> None:
         assert sorted(n for n in road.sent[40:] if n < 40) == list(range(40))
 
     live(tmp_path, story, limits=Limits(blocked=3_600.0))
+
+
+def test_where_nothing_else_waits_one_of_it_finds_out_whether_the_receiver_is_back(tmp_path: Path) -> None:
+    async def story(road: Road) -> None:
+        for n in range(20):
+            road.add(n, account=f"a{n}")
+        await road.until(lambda: states(road) == [State.delivered] * 20)
+        road.answer = lambda n: answer(503)
+        for n in range(100, 115):
+            road.add(n, account=f"b{n}")
+        await road.until(lambda: not road.work.breaker.is_closed)
+        road.change(DestinationState.off)
+        road.change(DestinationState.on)
+        await road.until(lambda: states(road) == [State.delivered] * 20 + [State.skipped] * 15)
+        assert not road.work.breaker.is_closed, "nobody is left to find out"
+        road.runner.replaying.begin(replay())
+        await road.until(lambda: len(road.work.replayed) == 1)
+        await asyncio.sleep(600)
+        assert len(road.work.replayed) == 1, "the others do not join while it is down"
+        road.answer = lambda n: OK
+        await done(road)
+        assert road.reader.replays.counts(1) == {("delivered", ""): 35}
+
+    live(tmp_path, story)
 
 
 def test_no_more_of_it_than_so_many_stand_in_lines_that_do_not_move(
