@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import UnsetType
 
 from milonga.api.problem import Problem
 from milonga.api.route import Listed
@@ -69,11 +70,17 @@ def whole(events: Iterable[Stamped | None]) -> int:
     """How many of these one page tells as a whole: one at least, if there is one. None: it is not there any more."""
     size = n = 0
     for one in events:
-        size += 0 if one is None else len(one.body)
+        size += 0 if one is None else _size(one)
         if n and size > EVENTS:
             break
         n += 1
     return n
+
+
+def _size(one: Stamped) -> int:
+    """What its batch says for all is told of each."""
+    said = (one.stamp.batch_context, one.stamp.batch_integrations)
+    return len(one.body) + sum(len(bytes(part)) for part in said if not isinstance(part, UnsetType))
 
 
 def of_all(

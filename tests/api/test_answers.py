@@ -10,15 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
+from msgspec.structs import replace
 
 from milonga.api import app, paging
 from milonga.api.problem import Problem
 from milonga.api.route import MOST
 from milonga.api.table import PREFIX, ROUTES
+from milonga.spec.stored import Stamped
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.api.serving import Served, problem
 from tests.cli.filled import EVENTS, HUSH
+from tests.delivery import paper
 
 
 def test_a_stranger_is_told_how_to_get_a_token(api: Served) -> None:
@@ -103,6 +107,15 @@ def test_a_body_that_is_no_json_is_told_what_to_say(api: Served) -> None:
 def test_a_body_that_is_too_large_is_refused(api: Served) -> None:
     body = b'{"name": "' + b"x" * app.MOST_BODY + b'"}'
     problem(api.ask("POST", "/sources", raw=body), 413, "body_too_large")
+
+
+def test_what_a_batch_says_for_all_its_events_counts_for_each() -> None:
+    small = paper.event(1)
+    large = Stamped(replace(small.stamp, batch_context=Raw(b'{"a":"%b"}' % (b"x" * (paging.EVENTS // 2)))), b"{}")
+    assert paging.whole([small] * 9) == 9
+    assert paging.whole([large, small, None]) == 3
+    assert paging.whole([large, large, small]) == 1
+    assert paging.whole([]) == 0
 
 
 def test_what_is_taken_already_is_a_conflict(api: Served) -> None:
