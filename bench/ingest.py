@@ -22,7 +22,7 @@ BATCH = 100
 CONNECTIONS_OF_BATCHES = 16
 WARM = 3.0  #: seconds of load that do not count: what a start leaves to do, `start` measures
 TARGET = 50_000  #: events a second on one core
-OF_BARE = 0.45  #: of what bare uvicorn takes; why: docs/decisions/0030-two-numbers-set-anew.md
+OF_BARE = 0.40  #: of what bare uvicorn takes; why: docs/decisions/0030-two-numbers-set-anew.md
 
 
 def single(run: Run) -> Found:
