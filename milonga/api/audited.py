@@ -1,5 +1,5 @@
 """
-What the audit log tells of the API besides changes: tokens that let nobody in, and events that were taken away.
+What the audit log tells of the API besides changes: tokens that let nobody in, and events that were exported or read.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What commands share that write events to stdout to be taken away: the format, and the pages of a server elsewhere."""
+"""What commands share that export events to stdout: the format, and the pages of a server elsewhere."""
 
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, TypeAlias, cast

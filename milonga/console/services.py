@@ -20,7 +20,7 @@ class Services:
     """
     config   see there
     attempts  of logging in
-    gathering  what failed, and what was taken away, on its way to the audit log
+    gathering  what failed, and what was exported or read, on its way to the audit log
     index    of the log; may be asked from any thread
     dry_runs  of replays
     downloads  under way

@@ -1,5 +1,5 @@
 """
-Dead letters, what was skipped, and what is parked, as files to take away: JSON lines, or CSV for a spreadsheet. Made
+Dead letters, what was skipped, and what is parked, as files: JSON lines, or CSV for a spreadsheet. Made
 while it is read, a page at a time, so that memory does not grow with how many there are.
 """
 

@@ -1,7 +1,7 @@
 """
-The audit log: who changed what, from which value to which, who came in and went, or failed to, and who took events
-away. Each row is written in the transaction of its change; what happens as often as somebody else likes is gathered
-(milonga.workspace.gathering).
+The audit log: who changed what, from which value to which, who came in and went, or failed to, and who exported
+or read events. Each row is written in the transaction of its change; what happens as often as somebody else likes is
+gathered (milonga.workspace.gathering).
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ PIPELINE: Final = ("settings", "probe")  #: who writes those
 MOST_SESSIONS: Final = 20_000  #: rows of logging in and out
 MOST_FAILED: Final = 2_000  #: rows of attempts that failed: whoever guesses pushes out nothing else
 MOST_REFUSED: Final = 2_000  #: and of tokens that let nobody in
-MOST_TAKEN: Final = 20_000  #: rows of events that were taken away
+MOST_TAKEN: Final = 20_000  #: rows of events that were exported or read
 BEGUN, ENDED, FAILED = "session.begun", "session.ended", "session.failed"
 REFUSED: Final = "token.refused"
 TAKEN: Final = "export"  #: the thing; the deed says which events
@@ -202,7 +202,7 @@ def bound(
 ) -> None:
     """
     No more rows than these, of each: what people did, the pipeline, coming and going, failing to, failing to with a
-    token, what was taken away; the oldest go.
+    token, what was exported or read; the oldest go.
     """
     kinds = {
         "by IN ('settings', 'probe')": most_own,

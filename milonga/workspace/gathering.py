@@ -1,7 +1,7 @@
 """
 What happens as often as somebody else likes, on its way to the audit log: attempts to come in that failed, and events
-that were taken away. The first is written at once; those that follow are gathered and written once in EVERY seconds, so
-that nobody has the disk written to as often as he likes.
+that were exported or read. The first is written at once; those that follow are gathered and written once in EVERY
+seconds, so that nobody has the disk written to as often as he likes.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""What the audit log tells of the API besides changes: tokens that let nobody in, and events that were taken away."""
+"""What the audit log tells of the API besides changes: refused tokens, and events that were exported or read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_tokens_that_let_nobody_in_are_told_without_the_token(mine: Served) -> N
     assert not [token for token in (wrong, revoked, over, "a-password") if token in everything]
 
 
-def test_events_that_are_taken_away_are_told_and_what_holds_none_is_not(mine: Served) -> None:
+def test_events_that_are_read_are_told_and_what_holds_none_is_not(mine: Served) -> None:
     token = "token:test-viewer"
     for path in (
         *("/dead-letters", "/dead-letters?events=true", "/dead-letters?events=true&destination=totango"),

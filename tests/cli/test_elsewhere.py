@@ -102,7 +102,7 @@ def as_data(text: str) -> list[Any]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_dead_letters_are_taken_away_from_elsewhere_as_they_are_from_here(there: Served) -> None:
+def test_dead_letters_are_exported_from_elsewhere_as_they_are_from_here(there: Served) -> None:
     for words in ("", "--code http_400 --destination totango", "--account nobody", "--destination nobody"):
         given = ["dead", "export", *words.split()]
         code, out, err = milonga(*given, "--data", str(there.data))
@@ -116,7 +116,7 @@ def test_dead_letters_are_taken_away_from_elsewhere_as_they_are_from_here(there:
     assert [json.loads(row["event"])["n"] for row in rows] == [EVENTS - 1, EVENTS]
 
 
-def test_what_is_parked_is_taken_away_from_elsewhere_as_it_is_from_here(there: Served) -> None:
+def test_what_is_parked_is_exported_from_elsewhere_as_it_is_from_here(there: Served) -> None:
     for words in ("totango", "totango --account acme --user bob", "totango --account nobody", "nobody"):
         given = ["parked", "export", *words.split()]
         code, out, err = milonga(*given, "--data", str(there.data))

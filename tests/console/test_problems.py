@@ -97,7 +97,7 @@ def letters(console: Console) -> list[str]:
     return re.findall(r"/problems/dead/letter/([0-9-]+)", console.get("/problems/dead").text)
 
 
-def taken_away(console: Console, what: str) -> list[tuple[str, int]]:
+def exported(console: Console, what: str) -> list[tuple[str, int]]:
     """Of which destination, how many files."""
     with Workspace.open(console.data) as workspace:
         rows = workspace.audit.page(what=what)
@@ -162,7 +162,7 @@ def test_skipped_events_are_found_by_what_they_are_about(console: Console) -> No
     assert 'value="soon"' in wrong.text, "what was typed is still there"
 
 
-def test_skipped_events_are_taken_away_as_a_file(console: Console) -> None:
+def test_skipped_events_are_exported(console: Console) -> None:
     lines = console.get(f"{OF_EXCLUDED.replace('skips?', 'skips/export?')}&format=jsonl").text.splitlines()
     assert {json.loads(line)["messageId"] for line in lines} == {"m-501", "m-502"}
     assert json.loads(lines[0])["event"]["integrations"] == {"All": False}
@@ -196,7 +196,7 @@ def test_dead_letters_are_found_by_what_they_are_about(console: Console) -> None
     assert REFUSED not in one.text
 
 
-def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
+def test_dead_letters_are_exported(console: Console) -> None:
     every = letters(console)
     lines = console.get("/problems/dead/export?format=jsonl&destination=totango")
     assert len(lines.text.splitlines()) == len(every)
@@ -207,7 +207,7 @@ def test_dead_letters_are_taken_away_as_a_file(console: Console) -> None:
     assert console.get("/problems/dead/export?destination=nobody").status == 404
 
 
-def test_what_waits_behind_parked_keys_is_taken_away_as_a_file(console: Console) -> None:
+def test_what_waits_behind_parked_keys_is_exported(console: Console) -> None:
     page = console.get("/problems/parked?destination=paused")
     to = [unescape(one) for one in re.findall(r'href="(/problems/parked/export[^"]*)"', page.text)]
     assert len(to) == 3, "all of it in two forms, and the one line"
@@ -218,7 +218,7 @@ def test_what_waits_behind_parked_keys_is_taken_away_as_a_file(console: Console)
     assert "parked-events.csv" in csv_.headers["content-disposition"]
     assert {row["key"] for row in csv.DictReader(io.StringIO(csv_.text))} == {'["acme","ada"]'}
     assert console.get("/problems/parked/export?destination=paused&account=nobody").text == ""
-    eventually(lambda: taken_away(console, "export.parked") == [("paused", 4)], "the audit log tells of each file")
+    eventually(lambda: exported(console, "export.parked") == [("paused", 4)], "the audit log tells of each file")
     for wrong in ("destination=nobody", "account=acme", "destination=paused&key=acme"):
         assert console.get(f"/problems/parked/export?{wrong}").status == 404, wrong
 

@@ -1,4 +1,4 @@
-"""Dead letters that are edited and resent, and taken away as a file."""
+"""Dead letters that are edited and resent, and exported."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ def edit(milonga: Milonga, tmp_path: Path, **said: Any) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_dead_letters_are_taken_away_as_a_file_and_mended_and_thrown_away(
+def test_dead_letters_are_exported_and_mended_and_thrown_away(
     milonga: Milonga, totango: Receiving, tmp_path: Path
 ) -> None:
     refused(milonga, totango)

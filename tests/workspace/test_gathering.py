@@ -82,7 +82,7 @@ def test_of_a_flood_from_everywhere_so_many_are_told_apart(
     assert sum(n for _, _, n in rows) == 50
 
 
-def test_files_that_are_taken_away_and_tokens_that_are_refused_are_counted_by_who_what_and_from_where(
+def test_files_that_are_exported_and_tokens_that_are_refused_are_counted_by_who_what_and_from_where(
     data: Path, gathering: Gathering
 ) -> None:
     letters = taken("token:ci", "dead_letters", "totango", HERE, "events")

@@ -1,6 +1,6 @@
 """
-The audit log: who changed what, from which value to which, who came in and who failed to, who took events away. For
-administrators.
+The audit log: who changed what, from which value to which, who came in and who failed to, who exported or read events.
+For administrators.
 """
 
 from collections.abc import Sequence
@@ -44,11 +44,11 @@ DEEDS: Final = {
     "token.created": "API token created",
     "token.revoked": "API token revoked",
     "token.refused": "API token refused",
-    "export.dead_letters": "Dead letters taken away",
-    "export.skipped": "Skipped events taken away",
-    "export.parked": "Parked events taken away",
-    "export.events": "Events taken away",
-    "export.discarded": "Discarded events taken away",
+    "export.dead_letters": "Dead letters exported",
+    "export.skipped": "Skipped events exported",
+    "export.parked": "Parked events exported",
+    "export.events": "Events read",
+    "export.discarded": "Discarded events read",
     "command.resend": "Dead letters resent",
     "command.discard": "Dead letters discarded",
     "command.replay": "Replay asked for",

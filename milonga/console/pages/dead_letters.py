@@ -1,4 +1,4 @@
-"""Dead letters: found, looked at, resent, edited, thrown away, taken away as a file."""
+"""Dead letters: found, looked at, resent, edited, thrown away, exported."""
 
 from collections.abc import Iterator
 from typing import Any, Final, cast
