@@ -2,17 +2,20 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, MutableMapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import structlog
 
 from milonga.eventlog.api import Damaged, Offset, Stored
-from milonga.eventlog.segment import DRAFT_OF_SALVAGED, path_of
+from milonga.eventlog.record import insert, record
+from milonga.eventlog.segment import DRAFT_OF_SALVAGED, create, open_to_write, path_of
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.wal import FRAME, HEADER
+from milonga.spec.stored import Stamped
 
 from .parts import Clock, Events, offsets, read_all
 
@@ -20,27 +23,54 @@ CLOCK = Clock()
 BATCH, BATCHES = 25, 12
 PAGE = 16384
 STEP = FRAME.size + PAGE
-A_PAGE = 40  #: more events of these than a page holds
+A_PAGE = 25  #: more events of these than a page holds
 
 Spoil = Callable[[bytearray, int], None]
 
 
+class Killed(NamedTuple):
+    """A folder, its write-ahead log, and what was committed."""
+
+    folder: Path
+    wal: bytes
+    everything: dict[Offset, Stamped]
+
+    def spoiled(self, to: Path, spoil: Spoil, frame: int) -> bytes:
+        """A copy with another write-ahead log, which is returned."""
+        shutil.copytree(self.folder, to)
+        content = bytearray(self.wal)
+        spoil(content, frame)
+        wal_of(to).write_bytes(content)
+        return bytes(content)
+
+    @property
+    def frames(self) -> list[int]:
+        """Where they begin."""
+        return list(range(HEADER.size, len(self.wal) - STEP + 1, STEP))
+
+    @property
+    def commits(self) -> list[int]:
+        """Where the last frame of each begins."""
+        return [frame for frame in self.frames if FRAME.unpack_from(self.wal, frame)[1]]
+
+
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Stored | Damaged]]:
-    """What a log whose process was killed leaves, and what is in it."""
-    both = tmp_path_factory.mktemp("killed")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
+    """A log of one segment whose process was killed: each batch is one commit, and all are in its write-ahead log."""
+    both, make = tmp_path_factory.mktemp("killed"), Events(CLOCK)
     folder, copy = both / "log", both / "copy"
-
-    async def run() -> list[Stored | Damaged]:
-        log, make = await SqliteLog.open(folder, clock=CLOCK), Events(CLOCK)
-        for _ in range(BATCHES):
-            await log.append(make.some(BATCH, body=b'{"type":"track","filler":"%s"}' % (b"x" * 400)))
+    folder.mkdir()
+    create(folder, 1, CLOCK())
+    everything = {}
+    with closing(open_to_write(path_of(folder, 1))) as connection:
+        for number in range(BATCHES):
+            events = make.some(BATCH, body=b'{"type":"track","filler":"%s"}' % (b"x" * 400))
+            with connection:
+                for offset, event in enumerate(events, 1 + number * BATCH):
+                    connection.execute(insert(1), (offset, *record(event)))
+                    everything[offset] = event
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*-shm"))
-        found = await read_all(log)
-        await log.close()
-        return found
-
-    return copy, asyncio.run(run())
+    return Killed(copy, wal_of(copy).read_bytes(), everything)
 
 
 def a_bit(found: bytearray, frame: int) -> None:
@@ -91,36 +121,57 @@ def opened(folder: Path) -> tuple[list[Stored | Damaged], list[MutableMapping[st
     return found, [line for line in logs if line["event"].startswith("wal_")]
 
 
-def stored(found: list[Stored | Damaged]) -> dict[Offset, Stored]:
-    return {one.position.offset: one for one in found if isinstance(one, Stored)}
-
-
-def frames_of(wal: bytes) -> Iterator[int]:
-    return iter(range(HEADER.size, len(wal) - STEP + 1, STEP))
+def events_in(found: list[Stored | Damaged]) -> dict[Offset, Stamped]:
+    return {one.position.offset: one.event for one in found if isinstance(one, Stored)}
 
 
 @pytest.mark.parametrize("spoil", WAYS)
 def test_wherever_it_is_damaged_all_but_a_page_of_events_is_put_back_at_its_offset(
-    killed: tuple[Path, list[Stored | Damaged]], tmp_path: Path, spoil: Spoil
+    killed: Killed, tmp_path: Path, spoil: Spoil
 ) -> None:
-    original, before = killed
-    everything = stored(before)
+    everything = killed.everything
     assert len(everything) == BATCH * BATCHES
-    sound = wal_of(original).read_bytes()
-    frames = list(frames_of(sound))
-    for number in range(1, len(frames), 5):
-        folder = tmp_path / str(number)
-        shutil.copytree(original, folder)
-        content = bytearray(sound)
-        spoil(content, frames[number])
-        wal_of(folder).write_bytes(content)
+    for frame in [frame for frame in killed.frames if frame <= killed.commits[-3]][1::4]:
+        folder = tmp_path / str(frame)
+        content = killed.spoiled(folder, spoil, frame)
         found, said = opened(folder)
-        kept = stored(found)
+        kept = events_in(found)
         assert kept.items() <= everything.items()
-        assert len(kept) >= len(everything) - 2 * A_PAGE, (number, offsets(found))
-        assert offsets(found) == list(range(1, max(kept) + 1)), "what is missing is named"
-        assert said[0]["event"] == "wal_damaged"
-        assert wal_of(folder).with_name(said[0]["kept"]).read_bytes() == content
+        assert len(kept) >= len(everything) - A_PAGE, (frame, offsets(found))
+        assert offsets(found) == list(range(1, max(everything) + 1)), "what is missing is named"
+        damaged, salvaged = said
+        assert (damaged["event"], salvaged["event"]) == ("wal_damaged", "wal_salvaged")
+        assert salvaged["missing"] == len(found) - len(kept)
+        assert wal_of(folder).with_name(damaged["kept"]).read_bytes() == content
         assert not (folder / DRAFT_OF_SALVAGED).exists()
         assert opened(folder) == (found, []), "once"
         shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("spoil", WAYS)
+def test_of_a_single_commit_which_may_never_have_been_finished_only_what_follows_without_a_gap_is_put_back(
+    killed: Killed, tmp_path: Path, spoil: Spoil
+) -> None:
+    before = BATCH * (BATCHES - 1)
+    put_back = set()
+    for frame in [frame for frame in killed.frames if killed.commits[-2] < frame < killed.commits[-1]]:
+        folder = tmp_path / str(frame)
+        killed.spoiled(folder, spoil, frame)
+        found, _ = opened(folder)
+        kept = events_in(found)
+        assert offsets(found) == list(kept) == list(range(1, len(found) + 1))
+        assert kept.items() <= killed.everything.items()
+        put_back.add(len(kept) - before)
+    assert put_back & set(range(1, BATCH)), "some of them, up to the gap"
+
+
+def test_without_room_for_a_copy_nothing_is_put_back_and_that_is_told(
+    killed: Killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("milonga.eventlog.salvage.ROOM", 10**9)
+    folder = tmp_path / "log"
+    killed.spoiled(folder, a_bit, killed.frames[5])
+    found, said = opened(folder)
+    assert [line["event"] for line in said] == ["wal_damaged", "wal_not_salvaged"]
+    assert 0 < len(found) < BATCH * BATCHES
+    assert not (folder / DRAFT_OF_SALVAGED).exists()
