@@ -93,6 +93,9 @@ def _checked(data: Path) -> tuple[Report, int]:
     with ExitStack() as stack:
         configs: Sequence[DestinationConfig] = ()
         delivery = None
+        if any(one.file == f"{NAME}-wal" for one in report.problems):
+            usable = False  # whoever opens it moves the write-ahead log into it, up to the damaged place
+            report.notes.append(f"Not compared with the log: {NAME}-wal is left as it is, to be looked at.")
         if usable:
             try:
                 configs = stack.enter_context(Workspace.open(data)).destinations()

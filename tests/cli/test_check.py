@@ -247,3 +247,19 @@ def test_commits_behind_a_damaged_place_of_a_write_ahead_log_are_told(data: Path
     assert code == 1
     (problem,) = [one for one in said["problems"] if one["file"] == "delivery.db-wal"]
     assert problem["what"] == "has 3 commits behind a damaged place, where nothing is read"
+
+
+def test_a_damaged_write_ahead_log_of_the_workspace_is_left_as_it_is(data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    with contextlib.closing(apsw.Connection(str(data / "workspace.db"))) as db:
+        for n in range(3):
+            db.execute("UPDATE source SET name = ?", (f"apps {n}",))
+        shutil.copytree(data, copy)
+    wal = copy / "workspace.db-wal"
+    found = bytearray(wal.read_bytes())
+    found[100] ^= 1
+    wal.write_bytes(found)
+    code, said = check(copy)
+    assert (code, [one["file"] for one in said["problems"]]) == (1, ["workspace.db-wal"])
+    assert any("Not compared" in note for note in said["notes"])
+    assert wal.read_bytes() == bytes(found)
