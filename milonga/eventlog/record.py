@@ -24,7 +24,7 @@ CREATE TABLE events (
   user_id     TEXT,
   account     TEXT,
   stamp       TEXT NOT NULL,     -- what the collector found out: JSON
-  body        BLOB NOT NULL,     -- the event as it arrived: JSON
+  body        BLOB NOT NULL,     -- the event as it arrived, mended where it was no JSON
   crc         INTEGER NOT NULL   -- CRC-32 of stamp and body
 );
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;

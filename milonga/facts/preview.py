@@ -5,7 +5,8 @@ Trying out: what an event would become at a destination with settings that are n
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import Struct, to_builtins
+import msgspec
+from msgspec import Struct, UnsetType, to_builtins
 
 from milonga.collector.stamp import stamp
 from milonga.destinations.contract import Destination, Notice, Skip
@@ -32,6 +33,10 @@ from milonga.workspace.settings import MASK, by_names, changed, forced
 from milonga.workspace.store import Workspace
 
 MOST_PASTED: Final = 128 * 1024  #: bytes; an event has 32 KB at most, a batch may be pasted for its first
+MENDED: Final = (
+    "It was mended, as what arrives is: NaN, infinities and numbers out of range are null, half a surrogate pair is "
+    "U+FFFD, control characters and unknown escapes in text are escaped."
+)
 OWN_ID: Final = "milonga-preview"  #: message id of an event that comes without
 
 
@@ -39,10 +44,12 @@ class Pasted(Struct, frozen=True):
     """
     stamped  the first event
     others   how many more there are, good and bad
+    mended   whether it, or what its batch says for all, was no JSON as it was pasted (milonga.spec.mend)
     """
 
     stamped: Stamped
     others: int
+    mended: bool
 
 
 def pasted(text: str, source: int, now: int) -> Pasted:
@@ -66,7 +73,19 @@ def pasted(text: str, source: int, now: int) -> Pasted:
     if not decoded.events:
         raise UserError(_why_not(decoded.rejected))
     (first,) = stamp(decoded.events[:1], source, now, lambda: OWN_ID)
-    return Pasted(first, _others(decoded))
+    return Pasted(first, _others(decoded), not _is_as_pasted(first, body))
+
+
+def _is_as_pasted(first: Stamped, body: bytes) -> bool:
+    """What was not mended stands in the text as it is, and a strict reader takes it."""
+    said = (first.stamp.batch_context, first.stamp.batch_integrations)
+    parts = (first.body, *(bytes(one) for one in said if not isinstance(one, UnsetType)))
+    try:
+        for part in parts:
+            msgspec.json.decode(part)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return all(part in body for part in parts)
 
 
 def _others(decoded: Decoded) -> int:

@@ -92,7 +92,7 @@ class Event(Struct, frozen=True, kw_only=True):
     timestamp     when it happened by our clock, unix milliseconds; None outside the pipeline
     received_at   when it arrived, unix milliseconds; None outside the pipeline
     source        id of the source it came from; None outside the pipeline
-    received      the whole object as the sender wrote it, fields unknown to us included
+    received      the whole object as the sender wrote it (mended where it was no JSON), fields unknown to us included
     """
 
     type: EventType

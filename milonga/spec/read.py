@@ -33,7 +33,7 @@ class NotAnEvent(ValueError):
 
 
 def read_object(body: bytes) -> JsonObject:
-    """The object as the sender wrote it. NotAnEvent if it is none, even after mending (milonga.spec.mend)."""
+    """The object, mended where it is no JSON (milonga.spec.mend). NotAnEvent if it is none even so."""
     try:
         value = msgspec.json.decode(body)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -58,7 +58,7 @@ class Stamp(Struct, frozen=True, kw_only=True, gc=False):
 class Stamped(Struct, frozen=True, gc=False):
     """
     stamp  see Stamp
-    body   one JSON object in UTF-8: the event exactly as it arrived (mended where it was broken)
+    body   one JSON object in UTF-8: the event as it arrived, mended where it was no JSON (milonga.spec.mend)
     """
 
     stamp: Stamp

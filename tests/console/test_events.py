@@ -103,7 +103,7 @@ def test_a_delivered_event_is_said_to_be_answered_200(console: Console) -> None:
     assert "A group call names its account itself, in groupId." in said
 
 
-def test_an_event_stands_there_as_it_was_received(console: Console) -> None:
+def test_an_event_stands_there_as_it_was_kept(console: Console) -> None:
     assert '"event": "Refused Purchase",\n' in html.unescape(console.get(REFUSED).text)
     assert '"event": "Refused Purchase", "context": {' in html.unescape(console.get(f"{REFUSED}?view=raw").text)
 
@@ -135,5 +135,5 @@ def test_of_an_erased_event_the_page_says_when_and_by_what(console: Console) -> 
         eventually(ended, "the user is deleted")
     said = text_of(console, "/events/0-33")
     assert f"by regulation {made.id}" in said
-    assert "As received" not in said
+    assert "As it was kept" not in said
     assert "initech" not in said

@@ -93,6 +93,12 @@ def test_a_secret_is_neither_shown_nor_given_back(console: Console) -> None:
     assert "typed-just-now" not in answer.text + whole.text
 
 
+def test_what_was_pasted_and_is_no_json_is_said_to_be_mended(console: Console) -> None:
+    text = json.dumps({**TRACK, "properties": {"n": float("nan")}})
+    assert "What was pasted is no JSON It was mended, as what arrives is: NaN" in said(tried(console, text))
+    assert "mended" not in said(tried(console, TRACK))
+
+
 def test_another_destination_brings_its_settings(console: Console) -> None:
     answer = tried(console, TRACK, **{"p.destination": "warehouse", "serviceId": "SP-77-01"})
     assert 'id="settings" class="stack" hx-swap-oob="true"' in answer.text
@@ -167,7 +173,9 @@ def test_a_person_finds_an_event_reads_it_and_tries_it_again(console: Console, b
         command = page.get_by_text("--data-urlencode 'sdr_a=Refused Purchase'").first
         expect(command).to_be_visible(timeout=PATIENCE)
         page.get_by_role("link", name="Raw", exact=True).click()
-        expect(page.get_by_text("Byte for byte as the sender wrote it")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("As the sender wrote it. What is no JSON was mended on arrival")).to_be_visible(
+            timeout=PATIENCE
+        )
         page.get_by_role("link", name="Try it with other settings", exact=True).click()
         expect(page.get_by_text("Picked: the event at 0-91")).to_be_visible(timeout=PATIENCE)
         expect(page.locator("#result").get_by_text("1 request", exact=True)).to_be_visible(timeout=PATIENCE)

@@ -117,6 +117,23 @@ def test_the_first_of_a_batch_is_tried_with_what_the_batch_says_for_all() -> Non
     assert (one.stamped.stamp.account, one.others) == ("initech", 2)
 
 
+@pytest.mark.parametrize(
+    ("text", "mended"),
+    [
+        ('{"type": "track", "userId": "a", "event": "é", "properties": {"n": 1e3}}', False),
+        ('{"batch": [{"type": "page", "userId": "a"}, {"n": NaN}], "context": {"os": 1}}', False),  # not the first
+        ('\ufeff {"type": "page", "userId": "a"} ', False),
+        ('{"type": "page", "userId": "a", "properties": {"n": NaN}}', True),
+        ('{"type": "page", "userId": "a", "properties": {"n": 1e999}}', True),
+        (r'{"type": "page", "userId": "a", "name": "\ud83d"}', True),
+        ('{"type": "page", "userId": "a", "name": "a\tb"}', True),
+        ('{"batch": [{"type": "page", "userId": "a"}], "context": {"n": -Infinity}}', True),
+    ],
+)
+def test_what_was_mended_is_told_from_what_was_json(text: str, mended: bool) -> None:
+    assert pasted(text, 1, AT).mended is mended
+
+
 def test_what_is_told_of_an_event_is_told_of_it_as_the_filters_leave_it(workspace: Workspace) -> None:
     long = json.dumps({**TRACK, "event": "x" * 200, "timestamp": "yesterday"})
     assert [one["code"] for one in tried(workspace, "prod", {}, long)["notices"]] == ["odd_timestamp", "cut"]

@@ -11,7 +11,7 @@ from milonga.api.problem import Problem, not_found
 from milonga.api.route import Asked, NoQuery, Route, Told
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.explain import at
-from milonga.facts.preview import draft, pasted, preview
+from milonga.facts.preview import MENDED, draft, pasted, preview
 from milonga.spec.read import read_stamped
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.delivery_settings import DeliverySettings
@@ -50,6 +50,7 @@ def try_out(asked: Asked[NoQuery, NewPreview]) -> Told:
         given = pasted(text, config.source, milliseconds())
         event = read_stamped(given.stamped)
         notes = [f"It is the first of {given.others + 1:,} events."] if given.others else []
+        notes += [f"What was sent is no JSON. {MENDED}"] if given.mended else []
     changes = merged(body.settings, of.settings) | merged(body.delivery, DeliverySettings)
     return Told(preview(event, draft(workspace, config, changes), config.name), notes)
 

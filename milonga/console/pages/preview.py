@@ -18,7 +18,7 @@ from milonga.facts import explain
 from milonga.facts.curl import curl
 from milonga.facts.destinations import masked
 from milonga.facts.facts import Facts
-from milonga.facts.preview import MOST_PASTED, draft, pasted, preview
+from milonga.facts.preview import MENDED, MOST_PASTED, draft, pasted, preview
 from milonga.spec.event import Event
 from milonga.spec.read import read_stamped
 from milonga.workspace.commands import milliseconds
@@ -71,6 +71,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     found    as milonga.facts.preview has it; None if there is no event yet, or trouble
     trouble  what is wrong, in words; ""
     others   events that were pasted with it, and are not looked at
+    mended   that it was no JSON as it was pasted, in words; ""
     """
 
     text: str
@@ -82,6 +83,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     found: Mapping[str, Any] | None = None
     trouble: str = ""
     others: int = 0
+    mended: str = ""
 
 
 def page(visit: Visit) -> Response:
@@ -159,10 +161,10 @@ def _tried(
     shared_changes, shared = read(posted, config.delivery, OTHERS) if posted else ({}, form_of(config.delivery, OTHERS))
     changed = {**own_changes, **shared_changes}
     labels = {one.name: one.label for one in (*own.controls, *shared.controls)}
-    found, trouble, others = None, "", 0
+    found, trouble, others, mended = None, "", 0, ""
     try:
         if text.strip():
-            event, others = _event(facts, text, place, config)
+            event, others, mended = _event(facts, text, place, config)
             found = preview(event, draft(facts.workspace, config, changed), config.name)
     except UserError as error:
         trouble = str(error)
@@ -176,16 +178,17 @@ def _tried(
         found=found,
         trouble=trouble,
         others=others,
+        mended=mended,
     )
 
 
-def _event(facts: Facts, text: str, place: str, config: DestinationConfig) -> tuple[Event, int]:
-    """One that was picked and not edited is as it was stamped, with all that its batch said. UserError."""
+def _event(facts: Facts, text: str, place: str, config: DestinationConfig) -> tuple[Event, int, str]:
+    """With it, `others` and `mended`. One that was picked and not edited is as it was stamped. UserError."""
     stored = _stored(facts, place)
     if stored is not None and pretty(stored.event.body).strip() == text.strip():
-        return read_stamped(stored.event), 0
+        return read_stamped(stored.event), 0, ""
     given = pasted(text, config.source, milliseconds())
-    return read_stamped(given.stamped), given.others
+    return read_stamped(given.stamped), given.others, MENDED if given.mended else ""
 
 
 PAGES = [shows("/preview", page), changes("/preview", tried, Role.viewer)]

@@ -157,7 +157,7 @@ def _encoded(value: object) -> str:
 
 
 def _json(stored: Stored) -> str:
-    """As it was received, indented if that can be."""
+    """As it was kept, indented if that can be."""
     try:
         return msgspec.json.format(stored.event.body, indent=2).decode(errors="replace")
     except (msgspec.MsgspecError, ValueError, RecursionError):
