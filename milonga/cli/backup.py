@@ -53,7 +53,9 @@ def backup(
     """Copy the data directory as of one moment, also beside a running server. The key for secrets is not in it."""
     with told(), _disk_told():
         if not exists(data):
-            raise UserError(f"There is no workspace in {data}. Is that the right directory (--data, MILONGA_DATA)?")
+            raise UserError(
+                f"There is no workspace in {data.absolute()}. Is that the right directory (--data, MILONGA_DATA)?"
+            )
         check_target(target, data)
         _check_room(data, target.resolve().parent)
         keys = KeyProvider(data)

@@ -37,7 +37,9 @@ def command(data: DataOption = DATA, json: JsonOption = False) -> None:
     """Look through every file, also beside a running server. Exit 1 if anything is damaged, missing or lost."""
     with told():
         if not data.is_dir() or not (exists(data) or any(data.glob("log/*.db")) or any(data.glob("*.db*"))):
-            raise UserError(f"There is no workspace in {data}. Is that the right directory (--data, MILONGA_DATA)?")
+            raise UserError(
+                f"There is no workspace in {data.absolute()}. Is that the right directory (--data, MILONGA_DATA)?"
+            )
         report, events = _checked(data)
     size = sum(file.bytes for file in report.files)
     if json:

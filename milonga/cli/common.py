@@ -120,7 +120,10 @@ def nothing_yet(data: Path) -> bool:
     with told():
         there = exists(data)
     if not there:
-        note(f"There is no workspace in {data} yet. Make one with: milonga sources add NAME")
+        note(
+            f"There is no workspace in {data.absolute()} yet. Is yours elsewhere? Name it with --data or MILONGA_DATA. "
+            "A new one is made in this place by: milonga sources add NAME"
+        )
     return not there
 
 

@@ -15,7 +15,7 @@ from milonga.api.remote import Server, server_at
 from milonga.cli.choosing import Choice, chosen
 from milonga.cli.common import DATA, data_typed, fail, note, nothing_yet, told
 from milonga.cli.terminal import clean, print_json
-from milonga.facts.directory import must_exist
+from milonga.facts.directory import exists, must_exist
 from milonga.facts.rehearsal import Told
 from milonga.workspace.store import Workspace
 
@@ -62,7 +62,7 @@ def reached(
                 yield there
                 return
             if data is not None and create:
-                Workspace.open(data).close()
+                _make(data)
             elif data is not None:
                 must_exist(data)
             yield Local(data or DATA, tell=tell, allow_private=allow_private)
@@ -101,6 +101,14 @@ def say(answer: Answer) -> None:
     """What is worth knowing besides."""
     for one in answer.notes:
         note("\n".join(map(clean, one.splitlines())))
+
+
+def _make(data: Path) -> None:
+    """A workspace, if there is none. Where a new one is, is told: by default that depends on the folder one is in."""
+    new = not exists(data)
+    Workspace.open(data).close()
+    if new:
+        note(f"New workspace: {data.absolute()}. From other folders, name it with --data or MILONGA_DATA.")
 
 
 def _token(choice: Choice) -> str:

@@ -178,7 +178,7 @@ class Serving(Struct, frozen=True, kw_only=True):
         url: "asyncio.Future[str]",
     ) -> None:
         def listening(events_url: str) -> None:
-            typer.echo(f"Milonga takes events at {events_url} (data: {self.data}). Ctrl-C stops it.")
+            typer.echo(f"Milonga takes events at {events_url} (data: {self.data.absolute()}). Ctrl-C stops it.")
             if self.shows is not None and listener is not None:
                 typer.echo(invitation(self.data, self.shows.address(listener)))
             url.set_result(self.listen.public_url or events_url)

@@ -27,8 +27,8 @@ def must_exist(data: Path) -> None:
     """UserError if there is no workspace, so that a mistyped directory is noticed."""
     if not exists(data):
         raise UserError(
-            f"There is no workspace in {data}. Is that the right directory (--data, MILONGA_DATA)? "
-            "The first one is made by: milonga sources add NAME"
+            f"There is no workspace in {data.absolute()}. Is that the right directory (--data, MILONGA_DATA)? "
+            "A new one is made in this place by: milonga sources add NAME"
         )
 
 

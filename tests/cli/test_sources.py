@@ -19,7 +19,8 @@ ROOT = Path(__file__).parents[2]
 def test_a_source_is_added_listed_and_removed(tmp_path: Path) -> None:
     data = ("--data", str(tmp_path / "data"))
     done = in_a_process("sources", "add", "web", *data)
-    assert (done.returncode, done.stderr) == (0, "")
+    where = f"New workspace: {tmp_path}/data. From other folders, name it with --data or MILONGA_DATA.\n"
+    assert (done.returncode, done.stderr) == (0, where)
     (listed,) = asked("sources", "list", *data)
     assert listed["name"] == "web"
     (key,) = listed["writeKeys"]
@@ -80,7 +81,8 @@ def test_listing_where_nothing_is_says_so_and_makes_nothing(tmp_path: Path) -> N
     for noun in ("sources", "destinations"):
         done = milonga(noun, "list", "--json", "--data", str(tmp_path / "data"))
         assert (done.returncode, json.loads(done.stdout)) == (0, [])
-        assert "There is no workspace" in done.stderr
+        assert f"There is no workspace in {tmp_path}/data yet" in done.stderr
+        assert "--data or MILONGA_DATA" in done.stderr
     done = milonga("sources", "remove", "web", "--data", str(tmp_path / "data"))
     assert done.returncode == 1
     assert "--data" in done.stderr
