@@ -6,6 +6,7 @@ finds too many before it is told to come again.
 """
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,11 +27,22 @@ from milonga.api.callers import was_of, who
 from milonga.api.encoding import encoded
 from milonga.api.openapi import description
 from milonga.api.performing import check_role, perform, reading
-from milonga.api.problem import TOO_LARGE, TYPE, UNAUTHENTICATED, UNKNOWN_TOKEN, VERSION, Problem, busy, trouble
+from milonga.api.problem import (
+    TOO_LARGE,
+    TYPE,
+    UNAUTHENTICATED,
+    UNKNOWN_TOKEN,
+    VERSION,
+    Problem,
+    busy,
+    trouble,
+    unavailable,
+)
 from milonga.api.reading import read_body, read_query
 from milonga.api.route import Caller, Route
 from milonga.api.table import DESCRIPTION, PREFIX, find
 from milonga.facts.keys import without_keys
+from milonga.workspace.errors import UserError
 from milonga.workspace.people import digest
 from milonga.workspace.roles import Role
 
@@ -49,6 +61,7 @@ OF_ONE: Final = 16  #: of one token
 UNKNOWN: Final = 32  #: of those whose token is being looked up: strangers leave room to those who are let in
 LET_IN: Final = 1_000  #: tokens that are remembered to have let somebody in: they need no room among strangers
 NOBODY: Final = ""  #: the name of these
+TOLD_EVERY: Final = 60.0  #: seconds
 JSON_TYPES: Final = ("application/json", "application/merge-patch+json")
 HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -79,6 +92,7 @@ class Api:
         self._audited = audited
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="api")
         self._slow = ThreadPoolExecutor(SLOW_THREADS, thread_name_prefix="api-slow")
+        self._told_at: float | None = None  # that tokens cannot be looked up
         self._under_way: Counter[str] = Counter()
         self._let_in: dict[bytes, str] = {}  # digest of a token -> whose it was; each request looks it up all the same
         self._description = encoded(description())
@@ -98,18 +112,19 @@ class Api:
         try:
             answer = await self._answer(request)
         except Problem as problem:
-            answer = _told(problem)
+            answer = _told(problem, request)
         except ClientDisconnect:
             return
         except Exception:
             log.exception("api.trouble", method=request.method, what="Please report this.")
-            answer = _told(trouble())
+            answer = _told(trouble(), request)
         await answer(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         token = _token(request)
         async with self._room(self._let_in.get(digest(token), NOBODY)):
             caller = await self._caller(request, token)
+        request.state.caller = caller
         parts = _parts(request.scope)
         if parts == [DESCRIPTION]:
             return self._describe(request)
@@ -150,10 +165,21 @@ class Api:
         return caller
 
     def _look_up(self, request: Request, token: str) -> Caller | None:
-        caller = self._who(self._data, token)
-        if caller is None and self._audited is not None:
-            self._audited.refused(request, was_of(self._data, token))
+        try:
+            caller = self._who(self._data, token)
+            if caller is None and self._audited is not None:
+                self._audited.refused(request, was_of(self._data, token))
+        except UserError as error:
+            self._tell_unreadable(error)
+            raise unavailable() from None
         return caller
+
+    def _tell_unreadable(self, error: UserError) -> None:
+        """Once in a while: strangers decide how often it happens."""
+        now = time.monotonic()
+        if self._told_at is None or now - self._told_at >= TOLD_EVERY:
+            self._told_at = now
+            log.error("api.cannot_look_up_tokens", error=str(error))
 
     async def _run(self, work: Callable[[], bytes], route: Route) -> bytes:
         """In a thread. What takes too long is not begun any more, or goes on there and its answer is thrown away."""
@@ -247,8 +273,8 @@ def _json(status: int, body: bytes) -> Response:
     return Response(body, status, HEADERS, "application/json")
 
 
-def _told(problem: Problem) -> Response:
+def _told(problem: Problem, request: Request) -> Response:
     headers = {**HEADERS, **problem.headers}
-    if problem in (UNAUTHENTICATED, UNKNOWN_TOKEN):
+    if not hasattr(request.state, "caller"):
         del headers[VERSION]  # what runs here is no stranger's business
     return Response(encoded(problem.details), problem.status, headers, TYPE)

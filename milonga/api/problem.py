@@ -119,6 +119,16 @@ def busy(what: str, wait: int = 1) -> Problem:
     )
 
 
+def unavailable() -> Problem:
+    """To somebody who may be a stranger: what is wrong stands in the log."""
+    return Problem(
+        503,
+        "unavailable",
+        "Tokens cannot be looked up just now, so nobody is let in. The server's log says why, and what to do.",
+        headers={"Retry-After": "10"},
+    )
+
+
 def trouble() -> Problem:
     return Problem(
         500, "trouble", "Something went wrong here, not with the request. The server's log says what. Please report it."

@@ -14,7 +14,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from milonga.api import app, paging
-from milonga.api.problem import Problem
+from milonga.api.problem import VERSION, Problem
 from milonga.api.route import MOST
 from milonga.api.table import PREFIX, ROUTES
 from milonga.spec.stored import Stamped
@@ -231,7 +231,9 @@ def test_strangers_who_fill_their_room_keep_out_nobody_who_was_let_in_before(
     assert api.ask("GET", "/sources", role=None, headers=headers).status == 200
     assert api.ask("GET", "/sources", role=Role.viewer).status == 200
     monkeypatch.setattr(app, "UNKNOWN", 0)
-    problem(api.ask("GET", "/sources", role=None, headers={"Authorization": "Bearer nonsense"}), 429, "busy")
+    stranger = api.ask("GET", "/sources", role=None, headers={"Authorization": "Bearer nonsense"})
+    problem(stranger, 429, "busy")
+    assert VERSION.lower() not in stranger.headers
     assert api.ask("GET", "/sources", role=Role.viewer).status == 200
     assert api.ask("GET", "/sources", role=None, headers=headers).status == 200
     with Workspace.open(api.data) as workspace:

@@ -1,14 +1,20 @@
 """Whatever is sent, the answer says what is wrong with it, and is never a 500."""
 
+import asyncio
 import json
 import string
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 
+from milonga.api import app
+from milonga.api.problem import Problem
 from milonga.api.route import Route
 from milonga.api.table import PREFIX, ROUTES
 from milonga.workspace.roles import Role
@@ -82,3 +88,22 @@ def test_no_path_is_answered_with_a_500(api: Served, path: str, method: str) -> 
 
 def test_the_prefix_is_what_clients_are_told() -> None:
     assert PREFIX == "/api/v1"
+
+
+def test_a_workspace_that_cannot_be_read_lets_strangers_fill_no_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "workspace.db").write_bytes(b"no database " * 1_000)
+    api = app.Api(tmp_path)
+    lines = [b"authorization", b"Bearer mlg_" + b"x" * 43]
+    try:
+        for _ in range(3):
+            with pytest.raises(Problem) as told:
+                asyncio.run(api._answer(Request({"type": "http", "method": "GET", "headers": [lines]})))
+            assert (told.value.status, told.value.code) == (503, "unavailable")
+            assert str(tmp_path) not in told.value.detail
+    finally:
+        api.close()
+    said = capsys.readouterr().out
+    assert said.count("api.cannot_look_up_tokens") == said.count("A damaged workspace") == 1
+    assert "Traceback" not in said
