@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from milonga import __version__
 from milonga.console.built import asset
 from milonga.console.instead import page_for
+from milonga.outcomes.words import person
 
 _IN: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z)")
 NONE: Final = "\N{EN DASH}"  #: where there is no value
@@ -66,23 +67,6 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 def number(value: float | None) -> str:
     """1,234; a dash if there is none."""
     return NONE if value is None else f"{value:,.0f}" if isinstance(value, int) else f"{value:,.1f}"
-
-
-def person(by: str) -> str:
-    """Who did something, as an audit row has it, in words: `user:ada` is ada."""
-    match by.partition(":"):
-        case ("cli", _, _):
-            return "command line"
-        case ("settings" | "probe" | "workspace", _, _):
-            return "the pipeline"
-        case ("stranger", _, _):
-            return "somebody"
-        case ("user", _, name):
-            return name
-        case ("token", _, name):
-            return f"token {name}"
-        case _:
-            return by
 
 
 def coded(text: str) -> Markup:

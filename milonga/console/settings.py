@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping
 from msgspec import Struct
 
 from milonga.console.forms import Form, form_of, read
-from milonga.console.rendering import person
 from milonga.console.visit import Visit
 from milonga.facts.destinations import masked
 from milonga.facts.directory import log_end
+from milonga.outcomes.words import person
 from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.model import DestinationConfig, DestinationState
 from milonga.workspace.store import Workspace

@@ -13,6 +13,7 @@ from msgspec import Struct
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
 from milonga.facts.filed import Found
+from milonga.facts.stopped import stopped
 from milonga.facts.summary import HOUR, Ended, refused
 from milonga.index.accounts import Account
 from milonga.index.index import EventIndex
@@ -65,7 +66,7 @@ def standings(
         for place, end in ends[stored.position]:
             number = place.config.id
             places[number] = place
-            counts.setdefault(number, Counter())[end] += 1
+            counts.setdefault(number, Counter())[_held_back(place, end)] += 1
             if end[0] == "delivered":
                 delivered.setdefault(number, stored)
     return [
@@ -78,6 +79,12 @@ def standings(
     ]
 
 
+def _held_back(place: Place, end: Ended) -> Ended:
+    """What failed is not tried again while its destination is paused."""
+    paused = place.removed_at is None and place.config.state is DestinationState.paused
+    return ("waiting", end[1]) if paused and end[0] == "retrying" else end
+
+
 def _why(state: str, code: str) -> str:
     if code in PIPELINE:
         return PIPELINE[code][0]
@@ -88,6 +95,8 @@ def _why(state: str, code: str) -> str:
             return "It came before the destination was added, or while it was off."
         case "unknown":
             return "What became of it is not kept any more."
+        case "waiting" if code:
+            return "The destination did not take it, and is paused now: it waits."
         case "retrying":
             return "The destination did not take it; it is tried again."
         case "dead":
@@ -102,6 +111,7 @@ class Finding(Struct, frozen=True):
     letters      its dead letters are the next step
     user         whose events are the next step; "" without
     replay       number of the one that tells more; 0 without
+    stops        nothing at all goes out because of it, so that it comes before anything else
     """
 
     title: str
@@ -111,6 +121,7 @@ class Finding(Struct, frozen=True):
     letters: bool = False
     user: str = ""
     replay: int = 0
+    stops: bool = False
 
 
 def gone_astray(index: EventIndex, account: Account) -> list[str]:
@@ -130,7 +141,7 @@ def findings(
     facts: Facts, account: Account, newest: Found, stand: Sequence[Standing], astray: Sequence[str], now: int
 ) -> list[Finding]:
     """
-    What a person should know first, the worst first.
+    What a person should know: first what stops everything, then the worst first.
 
     newest  of its events
     stand   of these
@@ -140,10 +151,10 @@ def findings(
     found = [*_silence(facts, account, now), *_astray(account, astray), *_filed(newest)]
     for one in stand:
         if one.place.removed_at is None:
-            found += _at(one)
+            found += _at(facts, one)
     found += _naming(account, now)
     order = {"bad": 0, "warn": 1, "": 2, "good": 3}
-    return sorted(found, key=lambda one: order[one.tone])
+    return sorted(found, key=lambda one: (not one.stops, order[one.tone]))
 
 
 def _silence(facts: Facts, account: Account, now: int) -> Iterator[Finding]:
@@ -183,18 +194,15 @@ def _filed(newest: Found) -> Iterator[Finding]:
     yield Finding(title, words, replay=replay)
 
 
-def _at(one: Standing) -> Iterator[Finding]:
-    name, state = one.place.config.name, one.place.config.state
+def _at(facts: Facts, one: Standing) -> Iterator[Finding]:
+    name = one.place.config.name
     total = sum(end.events for end in one.ends)
     delivered = sum(end.events for end in one.ends if end.state == "delivered")
     waiting = sum(end.events for end in one.ends if end.state in ("waiting", "retrying"))
-    if state is DestinationState.off:
-        yield Finding(
-            f"{name} is off", "Nothing is sent there, and what arrives meanwhile is not kept for it.", "warn", name
-        )
-    elif state is DestinationState.paused:
-        words = f"What arrives waits for it: {waiting:,} of the events looked at."
-        yield Finding(f"{name} is paused", words, "warn", name)
+    waits = f"{_events(waiting)} of this account {'waits' if waiting == 1 else 'wait'}"
+    stop = stopped(facts, one.place.config, waits if waiting else "What arrives waits")
+    if stop is not None:
+        yield Finding(stop.title, stop.words, stop.tone, name, stops=True)
     elif waiting and any(end.state == "retrying" for end in one.ends):
         yield Finding(
             f"{name} does not take all of it just now", f"{waiting:,} events wait or are tried again.", "warn", name

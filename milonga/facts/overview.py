@@ -41,6 +41,7 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     }
     attention = [
         *_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)),
+        *(said for one in destinations for said in _stopped(one)),
         *_of_nobody(refused.get(UNKNOWN_KEY, 0), total(found["sources"], "accepted")),
         *_attention(found, now),
     ]
@@ -111,7 +112,7 @@ def _attention(found: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
     for one in found["sources"]:
         yield from _of_source(one, now)
     for one in found["destinations"]:
-        yield from of_destination(one, now)
+        yield from _besides(one, now)
 
 
 def _of_disk(disk: Disk | None) -> Iterator[dict[str, str]]:
@@ -142,8 +143,13 @@ def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
 
 def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
     """What of it needs somebody."""
-    name, at, hour = one["name"], f"/destinations/{one['name']}", one["hour"]
-    state = one["state"]
+    yield from _stopped(one)
+    yield from _besides(one, now)
+
+
+def _stopped(one: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """What keeps it from sending anything; nothing of one that is off, for that somebody wanted."""
+    name, at, state = one["name"], f"/destinations/{one['name']}", one["state"]
     if state == DestinationState.off.value:
         return
     if one["missing"]:
@@ -156,7 +162,14 @@ def of_destination(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]
         yield _one("warn" if by_hand else "bad", f"{name} is paused", words, to, "Look into it")
     elif said := [words for words in notes(one) if one["breaker"] not in ("closed", None)]:
         yield _one("bad", f"{name} does not answer", " ".join(said), at, "Look into it")
-    elif one["oldestWaitingAt"] is not None and one["oldestWaitingAt"] < instant(now - OLD):
+
+
+def _besides(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:
+    name, at, hour = one["name"], f"/destinations/{one['name']}", one["hour"]
+    if one["state"] == DestinationState.off.value:
+        return
+    late = one["oldestWaitingAt"] is not None and one["oldestWaitingAt"] < instant(now - OLD)
+    if late and not any(_stopped(one)):
         words = f"{one['waiting']:,} events wait; the oldest arrived {one['oldestWaitingAt']}."
         yield _one("warn", f"{name} is behind", words, at, "Look into it")
     if one["deadLetters"]:

@@ -86,7 +86,7 @@ def _causes(waits: Waits) -> Iterator[Cause]:
         yield Cause("off", "The destination was switched off: it ends as skipped (destination_off).")
         return
     if waits.change.state is DestinationState.paused:
-        yield _paused(waits)
+        yield paused(waits.destination, waits.change, waits.failed_code or waits.code)
     if waits.breaker != "closed":
         yield _breaker(waits)
     if waits.resent:
@@ -100,17 +100,20 @@ def _causes(waits: Waits) -> Iterator[Cause]:
         yield Cause("time", f"Its next try {tense} {instant(waits.next_at)}.")
 
 
-def _paused(waits: Waits) -> Cause:
-    change = waits.change
+def paused(name: str, change: StateChange, code: str) -> Cause:
+    """
+    name  of the destination
+    code  of its last failure; "" if it is not known
+    """
     why = f"The destination is paused since {instant(change.at)}: {sentence(change.reason or 'by hand')}"
     match change.by:
         case "settings":
-            fix = REFUSED_ALL.get(waits.failed_code or waits.code, OF_SETTINGS)
-            return Cause("paused", why, fix.format(name=waits.destination))
+            fix = REFUSED_ALL.get(code, OF_SETTINGS)
+            return Cause("paused", why, fix.format(name=name))
         case "workspace":
             return Cause("paused", why)  # its reason says what to do
         case _:
-            return Cause("paused", why, f"`milonga destinations resume {waits.destination}` lets it go on.")
+            return Cause("paused", why, f"`milonga destinations resume {name}` lets it go on.")
 
 
 def _breaker(waits: Waits) -> Cause:

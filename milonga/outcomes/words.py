@@ -107,6 +107,23 @@ def sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
+def person(by: str) -> str:
+    """Who did something, as an audit row has it, in words: `user:ada` is ada."""
+    match by.partition(":"):
+        case ("cli", _, _):
+            return "command line"
+        case ("settings" | "probe" | "workspace", _, _):
+            return "the pipeline"
+        case ("stranger", _, _):
+            return "somebody"
+        case ("user", _, name):
+            return name
+        case ("token", _, name):
+            return f"token {name}"
+        case _:
+            return by
+
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -58,7 +58,8 @@ def test_an_account_says_what_is_wrong_and_what_became_of_its_events(console: Co
     for words in (
         "Acme Corporation acme, as events call it",
         "1 event did not reach totango",
-        "totango-emea is paused",
+        "totango-emea is paused waits for their go-ahead. Paused at the command line since",
+        "of this account wait; nothing is lost",
         "What became of its newest 19 events",
         "Viewed Billing Page",
         "acme-user-2",

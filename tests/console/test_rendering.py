@@ -2,7 +2,8 @@
 
 import pytest
 
-from milonga.console.rendering import NONE, duration, person
+from milonga.console.rendering import NONE, duration
+from milonga.outcomes.words import person
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,13 @@ import pytest
 from msgspec.structs import replace
 
 from milonga.eventlog.api import Position, Stored
-from milonga.facts.accounts import Finding, finding_row, findings, standings
+from milonga.facts.accounts import End, Finding, finding_row, findings, standings
 from milonga.facts.facts import Facts, open_facts
 from milonga.facts.filed import Found, Under
 from milonga.facts.summary import Ended
 from milonga.index.accounts import Account, Usage
 from milonga.index.news import DAY, HOUR
+from milonga.outcomes.words import instant
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
@@ -100,6 +101,39 @@ def test_what_was_refused_comes_first_and_leads_to_the_dead_letters(facts: Facts
         ("1 event did not reach on", True),
         ("No group call has named it", False),
     ]
+
+
+@pytest.mark.parametrize(
+    ("by", "reason", "tone", "whose", "fix"),
+    [
+        (
+            "settings",
+            "Totango answered 403 Forbidden. Check the settings that identify you there",
+            "bad",
+            "Milonga",
+            "Mend it with `milonga destinations set on ...`: it goes on.",
+        ),
+        ("user:ada", "contract under review", "warn", "ada", "`milonga destinations resume on` lets it go on."),
+    ],
+)
+def test_a_pause_comes_first_and_says_why_whose_it_is_and_what_lets_it_go_on(
+    by: str, reason: str, tone: str, whose: str, fix: str, tmp_path: Path, facts: Facts
+) -> None:
+    with Workspace.open(tmp_path) as workspace:
+        workspace.change_state("on", DestinationState.paused, by, reason, {0: 9})
+    with open_facts(tmp_path) as now:
+        place = next(one for one in now.places if one.config.name == "on")
+        first, second = told(now, FRESH, [("retrying", "http_403"), ("waiting", ""), ("dead", "http_400")])
+        events = [Stored(Position(0, 1), Stamped(stamp_of(), b"{}"))]
+        (at,) = standings(now, events, {Position(0, 1): [(place, ("retrying", "http_403"))]})
+    assert (first.title, first.tone) == ("on is paused", tone)
+    assert first.words == (
+        f"{reason}. Paused by {whose} since {instant(place.config.changes[-1].at)}. 2 events of this account wait; "
+        f"nothing is lost: what waits is kept for 7 days. {fix}"
+    )
+    assert second.title == "1 event did not reach on"
+    words = "The destination did not take it, and is paused now: it waits."
+    assert at.ends == [End("waiting", "http_403", 1, words)]
 
 
 @pytest.mark.parametrize(("at", "title"), [("paused", "paused is paused"), ("off", "off is off")])

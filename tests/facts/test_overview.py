@@ -188,6 +188,16 @@ def test_what_is_bad_comes_before_what_is_only_odd(data: Path, now: int) -> None
     assert set(tones) == {"bad", "warn"}
 
 
+def test_a_destination_that_somebody_paused_comes_before_whatever_else_is_only_odd(data: Path, now: int) -> None:
+    arrived(data, now, (5, f"{REFUSED}unknown_write_key", 10), source=0)
+    arrived(data, now, (5, f"{DISCARDED}no_event", 90))
+    with Workspace.open(data) as workspace:
+        workspace.change_state("totango", DestinationState.paused, "cli", "they move house", {})
+    odd = [one["title"] for one in found(data, now)["attention"] if one["tone"] == "warn"]
+    assert len(odd) == 3
+    assert odd[0] == "totango is paused"
+
+
 def test_a_pause_is_told_with_its_reason_and_whose_it_is(data: Path, now: int) -> None:
     for by, tone in (("cli", "warn"), ("settings", "bad")):
         with Workspace.open(data) as workspace:

@@ -9,9 +9,9 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from milonga.console.recorded import Declared, told
-from milonga.console.rendering import person
 from milonga.console.table import shows
 from milonga.console.visit import Visit, address
+from milonga.outcomes.words import person
 from milonga.workspace.audit import KEPT, Entry
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
