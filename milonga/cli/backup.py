@@ -23,6 +23,7 @@ from milonga.cli.archive import (
     sync,
     take_out,
 )
+from milonga.cli.choosing import say_it_is_here
 from milonga.cli.common import DATA, DataOption, JsonOption, note, told
 from milonga.cli.copying import copy
 from milonga.cli.returning import Returned, later_state, regulate, remove_draft
@@ -51,6 +52,7 @@ def backup(
     json: JsonOption = False,
 ) -> None:
     """Copy the data directory as of one moment, also beside a running server. The key for secrets is not in it."""
+    say_it_is_here("backup", data)
     with told(), _disk_told():
         if not exists(data):
             raise UserError(
@@ -99,6 +101,7 @@ def restore(
     json: JsonOption = False,
 ) -> None:
     """Put a backup into a data directory that is empty or not there yet."""
+    say_it_is_here("restore", data)
     with told(), _disk_told(), opened_backup(source) as found:
         _check_formats(found.manifest, source)
         _check_empty(data)

@@ -20,6 +20,7 @@ from milonga.cli.checking import (
     check_set_aside,
     check_workspace,
 )
+from milonga.cli.choosing import say_it_is_here
 from milonga.cli.common import DATA, DataOption, JsonOption, told
 from milonga.cli.terminal import clean, print_json
 from milonga.delivery.store_reader import DeliveryReader
@@ -35,6 +36,7 @@ MB: Final = 1024 * 1024
 
 def command(data: DataOption = DATA, json: JsonOption = False) -> None:
     """Look through every file, also beside a running server. Exit 1 if anything is damaged, missing or lost."""
+    say_it_is_here("check", data)
     with told():
         if not data.is_dir() or not (exists(data) or any(data.glob("log/*.db")) or any(data.glob("*.db*"))):
             raise UserError(

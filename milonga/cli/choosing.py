@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 import typer
 from msgspec import Struct
 
-from milonga.cli.common import fail
+from milonga.cli.common import data_typed, fail, note
 
 ServerOption: TypeAlias = Annotated[
     str,
@@ -58,3 +58,9 @@ def only_here(command: str) -> None:
     choice = chosen.get()
     if choice is not None and choice.typed:
         fail(f"`milonga {command}` works on a data directory of this machine: leave --server out, or run it there.")
+
+
+def say_it_is_here(command: str, data: Path) -> None:
+    """If the environment names a server elsewhere, and nobody named the directory here that the command works on."""
+    if chosen.get() is not None and not data_typed.get():
+        note(f"MILONGA_URL is set, but `milonga {command}` works on this machine only: on {data.absolute()}.")

@@ -10,6 +10,7 @@ import typer
 import uvloop
 
 from milonga.cli import logs
+from milonga.cli.choosing import say_it_is_here
 from milonga.cli.common import DATA, DataOption, fail, told
 from milonga.cli.console import ConsoleOptions
 from milonga.cli.disk import an_amount
@@ -149,6 +150,8 @@ def command(
 ) -> None:
     """Take events from SDKs and deliver them, until Ctrl-C."""
     logs.configure()
+    if role is Role.all:
+        say_it_is_here("serve", data)
     days = Keep(events=keep_events, outcomes=keep_outcomes, counts=keep_counts, dead=keep_dead)
     if (tls_cert is None) != (tls_key is None):
         raise typer.BadParameter("--tls-cert and --tls-key go together.")

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -221,6 +224,28 @@ def test_what_is_done_here_only_is_told_kindly(words: str) -> None:
     code, _, err = milonga("--server", "https://milonga.example", *words.split())
     assert code == 1
     assert "leave --server out" in err
+
+
+@pytest.mark.parametrize("words", ["check", "backup nowhere", "restore nothing"])
+def test_a_server_that_only_the_environment_names_is_not_asked_and_that_is_told(words: str, tmp_path: Path) -> None:
+    env: dict[str, str | None] = {"MILONGA_URL": "https://milonga.example", "MILONGA_DATA": str(tmp_path / "here")}
+    said = f"MILONGA_URL is set, but `milonga {words.split()[0]}` works on this machine only: on {tmp_path}/here."
+    assert said in milonga(*words.split(), env=env)[2]
+    assert "MILONGA_URL" not in milonga(*words.split(), "--data", str(tmp_path / "here"), env=env)[2]
+
+
+def test_a_server_is_not_started_here_without_a_word_while_the_environment_names_one(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "milonga", "serve", "--tls-cert", "without-its-key"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+        env={**os.environ, "MILONGA_URL": "https://milonga.example", "MILONGA_DATA": "mine"},
+    )
+    assert done.returncode == 2
+    assert f"`milonga serve` works on this machine only: on {tmp_path}/mine." in done.stderr
 
 
 def test_a_server_that_is_not_there_is_told_in_words(there: Served) -> None:
