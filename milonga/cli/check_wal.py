@@ -7,7 +7,7 @@ from milonga.eventlog.segment import list_segments, path_of
 from milonga.eventlog.wal import lost_commits_at_rest
 from milonga.facts.formats import LOG, OUTCOMES
 
-NEWEST = "Start the server: it puts back every event behind that place whose checksum fits, and says how many. "
+SEGMENT = "Start the server: it puts back every event behind that place whose checksum fits, and says how many. "
 
 
 def check_wals(report: Report, data: Path) -> None:
@@ -17,12 +17,13 @@ def check_wals(report: Report, data: Path) -> None:
             path = wal.with_name(wal.name.removesuffix("-wal"))
             if commits := lost_commits_at_rest(path):
                 unfinished = "; if the machine has lost its power, nothing: it was not finished"
-                newest = folder.name == LOG and path in [path_of(folder, one) for one in list_segments(folder)[-1:]]
+                comes_back = folder.name == LOG and path in [path_of(folder, one) for one in list_segments(folder)]
                 report.problem(
                     wal.relative_to(data).as_posix(),
                     f"has {commits} commits behind a damaged place, where nothing is read",
                     lost="what they held" + (unfinished if commits == 1 else ""),
                     count=None,
-                    fix=(NEWEST if newest else "") + "Copy the directory before you start the server, if you want to"
+                    fix=(SEGMENT if comes_back else "")
+                    + "Copy the directory before you start the server, if you want to"
                     " have it looked at: the next commit writes over it.",
                 )

@@ -29,6 +29,7 @@ from milonga.eventlog.folders import sync_folder
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.room import Room
+from milonga.eventlog.salvage import tell_and_salvage
 from milonga.eventlog.segment import (
     Step,
     has_indexes,
@@ -200,6 +201,8 @@ class Keeper:
     def _finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         segment, path = self._segments[first], path_of(self._folder, first)
         with closing(open_to_write(path)) as connection:
+            if keys is None:  # sealed before a crash
+                tell_and_salvage(path, connection, first)
             roll(self._totals, first, counts_of(connection))
             self._on_step("rolled")
             if not has_indexes(connection):

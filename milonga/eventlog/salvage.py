@@ -1,5 +1,5 @@
 """
-What lies behind a damaged frame of the newest segment's write-ahead log. SQLite reads up to that frame and no further:
+What lies behind a damaged frame of a segment's write-ahead log. SQLite reads up to that frame and no further:
 one wrong bit would cost all that was acknowledged after it. But the pages behind it are whole, and each event has a
 checksum of its own. So the pages are put into a copy of the segment, the copy is read as far as it can be, and every
 event whose checksum fits goes back to its offset. What is missing between them is named by whoever reads the log.

@@ -1,4 +1,4 @@
-"""A damaged frame of the newest segment's write-ahead log costs what stands in it, not all that came after it."""
+"""A damaged frame of a segment's write-ahead log costs what stands in it, not all that came after it."""
 
 import asyncio
 import shutil
@@ -18,6 +18,7 @@ from milonga.eventlog.wal import FRAME, HEADER
 from milonga.spec.stored import Stamped
 
 from .parts import Clock, Events, offsets, read_all
+from .segments import settled
 
 CLOCK = Clock()
 BATCH, BATCHES = 25, 12
@@ -163,6 +164,26 @@ def test_of_a_single_commit_which_may_never_have_been_finished_only_what_follows
         assert kept.items() <= killed.everything.items()
         put_back.add(len(kept) - before)
     assert put_back & set(range(1, BATCH)), "some of them, up to the gap"
+
+
+def test_the_same_is_done_for_a_segment_that_was_sealed_just_before(killed: Killed, tmp_path: Path) -> None:
+    folder = tmp_path / "log"
+    killed.spoiled(folder, a_bit, killed.frames[2])
+    create(folder, max(killed.everything) + 1, CLOCK())
+
+    async def run() -> list[Stored | Damaged]:
+        log = await SqliteLog.open(folder, clock=CLOCK)
+        try:
+            await settled(folder)
+            return await read_all(log)
+        finally:
+            await log.close()
+
+    found = asyncio.run(run())
+    kept = events_in(found)
+    assert kept.items() <= killed.everything.items()
+    assert len(kept) >= len(killed.everything) - A_PAGE
+    assert offsets(found) == list(killed.everything)
 
 
 def test_without_room_for_a_copy_nothing_is_put_back_and_that_is_told(
