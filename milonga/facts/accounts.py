@@ -4,7 +4,7 @@ person who looks after the account, not the pipeline.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -19,7 +19,8 @@ from milonga.index.accounts import Account
 from milonga.index.index import EventIndex
 from milonga.index.search import Query
 from milonga.index.terms import seen_in
-from milonga.outcomes.words import PIPELINE, why_skipped
+from milonga.outcomes.model import State
+from milonga.outcomes.words import PIPELINE, instant, why_skipped
 from milonga.workspace.model import DestinationState
 
 NEWEST: Final = 200  #: events that are looked at
@@ -43,11 +44,14 @@ class Standing(Struct, frozen=True):
 
     ends          the most frequent first
     delivered     the newest of them that was delivered; None if none was
+    delivered_at  when one of them was delivered last, by whatever way, unix milliseconds; None if none was. After an
+                  outage that is long after the newest arrived
     """
 
     place: Place
     ends: list[End]
     delivered: Stored | None
+    delivered_at: int | None
 
     @property
     def problems(self) -> int:
@@ -61,6 +65,9 @@ def standings(
     events  newest first
     ends    of them (milonga.facts.summary.ends_of)
     """
+    delivered_at = _delivered_at(
+        facts, {(at, place.config.id) for at, found in ends.items() for place, end in found if end[0] == "delivered"}
+    )
     counts, delivered, places = dict[int, Counter[Ended]](), dict[int, Stored](), dict[int, Place]()
     for stored in events:
         for place, end in ends[stored.position]:
@@ -74,6 +81,7 @@ def standings(
             places[number],
             [End(state, code, n, _why(state, code)) for (state, code), n in counted.most_common()],
             delivered.get(number),
+            delivered_at.get(number),
         )
         for number, counted in sorted(counts.items())
     ]
@@ -83,6 +91,20 @@ def _held_back(place: Place, end: Ended) -> Ended:
     """What failed is not tried again while its destination is paused."""
     paused = place.removed_at is None and place.config.state is DestinationState.paused
     return ("waiting", end[1]) if paused and end[0] == "retrying" else end
+
+
+def _delivered_at(facts: Facts, delivered: Set[tuple[Position, int]]) -> dict[int, int]:
+    """
+    Destination -> when it took one of these events last, unix milliseconds.
+
+    delivered  events, each with the id of a destination
+    """
+    found: dict[int, int] = {}
+    for at, outcomes in facts.outcomes.of_many(list({position for position, _ in delivered})).items():
+        for one in outcomes:
+            if one.state is State.delivered and (at, one.destination) in delivered:
+                found[one.destination] = max(one.ended_at, found.get(one.destination, 0))
+    return found
 
 
 def _why(state: str, code: str) -> str:
@@ -272,7 +294,8 @@ def standing_row(one: Standing) -> dict[str, Any]:
         "destination": one.place.called,
         "ends": [{"state": end.state, "code": end.code, "events": end.events, "why": end.why} for end in one.ends],
         "problems": one.problems,
-        "lastDelivered": None
+        "lastDeliveredAt": None if one.delivered_at is None else instant(one.delivered_at),
+        "newestDelivered": None
         if last is None
         else {"partition": last.position.partition, "offset": last.position.offset},
     }

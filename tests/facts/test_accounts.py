@@ -7,13 +7,15 @@ import pytest
 from msgspec.structs import replace
 
 from milonga.eventlog.api import Position, Stored
-from milonga.facts.accounts import End, Finding, finding_row, findings, standings
+from milonga.facts.accounts import End, Finding, finding_row, findings, standing_row, standings
 from milonga.facts.facts import Facts, open_facts
 from milonga.facts.filed import Found, Under
 from milonga.facts.summary import Ended
 from milonga.index.accounts import Account, Usage
 from milonga.index.news import DAY, HOUR
+from milonga.outcomes.model import Outcome, State
 from milonga.outcomes.words import instant
+from milonga.outcomes.writer import OutcomeWriter
 from milonga.spec.stored import Stamped
 from milonga.workspace.model import DestinationState
 from milonga.workspace.store import Workspace
@@ -37,6 +39,17 @@ def facts(tmp_path: Path) -> Iterator[Facts]:
                 workspace.change_state(state.value, state, "cli", "", {0: 0})
     with open_facts(tmp_path) as found:
         yield found
+
+
+def outcome(destination: int, offset: int, ended_at: int) -> Outcome:
+    return Outcome(
+        destination=destination,
+        position=Position(0, offset),
+        state=State.delivered,
+        received_at=NOW,
+        ended_at=ended_at,
+        settings_version=1,
+    )
 
 
 def told(facts: Facts, account: Account, ends: list[Ended], at: str = "on") -> list[Finding]:
@@ -148,3 +161,18 @@ def test_outcomes_are_counted_and_the_newest_delivered_one_is_known(facts: Facts
     (one,) = standings(facts, events, {event.position: [(place, end)] for event, end in zip(events, ends, strict=True)})
     assert [(end.state, end.events) for end in one.ends] == [("delivered", 2), ("waiting", 1), ("skipped", 1)]
     assert one.delivered is events[1]
+    assert one.delivered_at is None, "nothing is kept of when"
+
+
+def test_last_delivered_is_when_it_was_delivered_not_when_it_arrived(facts: Facts) -> None:
+    """Two wait out an outage of an hour; the older one goes out last, for it was refused and resent."""
+    on, off = facts.places[0], facts.places[1]
+    writer = OutcomeWriter(facts.data / "outcomes", lambda: NOW / 1000)
+    writer.write([outcome(on.config.id, at, ended) for at, ended in ((8, NOW + HOUR + 9), (9, NOW + HOUR + 4))])
+    writer.write([outcome(off.config.id, 9, NOW + 2 * HOUR)])  # as nobody's: at this place it is not of the account
+    writer.close()
+    events = [Stored(Position(0, n), Stamped(stamp_of(received_at=NOW), b"{}")) for n in (9, 8)]
+    (one,) = standings(facts, events, {event.position: [(on, ("delivered", ""))] for event in events})
+    assert (one.delivered, one.delivered_at) == (events[0], NOW + HOUR + 9)
+    row = standing_row(one)
+    assert (row["lastDeliveredAt"], row["newestDelivered"]["offset"]) == (instant(NOW + HOUR + 9), 9)

@@ -60,12 +60,16 @@ class AccountEnd(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AccountAt(Struct, frozen=True, kw_only=True, rename="camel"):
-    """How its newest events stand at one destination. lastDelivered: null if none of them was."""
+    """
+    How its newest events stand at one destination. lastDeliveredAt: when it took one of them last, which may be long
+    after that arrived; newestDelivered: where the newest of those lies. Null if none was delivered.
+    """
 
     destination: str
     ends: list[AccountEnd]
     problems: int
-    last_delivered: Position | None
+    last_delivered_at: Moment | None
+    newest_delivered: Position | None
 
 
 class AccountStanding(Struct, frozen=True, kw_only=True, rename="camel"):
