@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from html import unescape
-from re import sub
+from re import findall, sub
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -68,6 +68,17 @@ def test_an_account_says_what_is_wrong_and_what_became_of_its_events(console: Co
         assert words in said
     assert "hooli" not in said
     assert 'href="/problems/dead?destination=totango&amp;account=acme"' in console.get("/account?id=acme").text
+
+
+def test_the_part_of_each_user_is_of_all_events_of_the_account(console: Console) -> None:
+    """Not of the largest: of which there is one in each list, and each would be whole."""
+    page = console.get("/account?id=acme").text
+    rows = page.split('aria-label="User of this account"')[1].split("</table>")[0]
+    parts = [float(one) for one in findall(r'class="bar" width="([0-9.]+)"', rows)]
+    events = [int(one) for one in findall(r'<td class="num">([0-9]+)</td>', rows)]
+    assert sum(events) == 19
+    assert parts == [round(100 * one / 19, 1) for one in events]
+    assert f"{parts[0]} %" in rows
 
 
 def test_an_account_says_that_what_its_users_do_names_it_no_longer(console: Console) -> None:
