@@ -137,8 +137,9 @@ class Audit:
         """How often what happened."""
         now = self._now()
         with self._database.write() as db:
+            recent = _recent(db, now - GATHERED, {one.what for one in counts})
             for one, n in counts.items():
-                _count(db, now, _as_told(db, one), n)
+                _count(db, now, _as_told(db, one), n, recent)
 
     def who(self) -> tuple[str, ...]:
         """All that a row is by, to choose from."""
@@ -159,27 +160,40 @@ def record(db: apsw.Connection, at: int, by: str, what: str, name: str, changes:
         bound(db, MOST, MOST_OWN, MOST_SESSIONS, MOST_FAILED, MOST_REFUSED, MOST_TAKEN)
 
 
-def _count(db: apsw.Connection, at: int, one: Often, n: int) -> None:
+def _recent(db: apsw.Connection, since: int, whats: Iterable[str]) -> dict[Often, tuple[int, int]]:
+    """
+    Rows that may be added to: id, and how often so far. All at once, for a stranger may have made thousands of them,
+    and nobody else writes meanwhile.
+
+    since  unix milliseconds
+    """
+    found: dict[Often, tuple[int, int]] = {}
+    for row, by, what, name, changes in fetch(db, _RECENT, since, msgspec.json.encode(sorted(whats)).decode()):
+        told = _read_changes(changes)
+        address = str(told.pop("address", (None, ""))[1])
+        for unit, (_, n) in told.items():
+            if isinstance(n, int):
+                found[Often(by, what, name, address, unit)] = (row, n)
+    return found
+
+
+_RECENT: Final = """
+SELECT id, by, what, name, changes FROM audit
+WHERE at > ? AND what IN (SELECT value FROM json_each(?)) ORDER BY at, id
+"""
+_read_changes: Final = msgspec.json.Decoder(dict[str, tuple[Any, Any]]).decode
+
+
+def _count(db: apsw.Connection, at: int, one: Often, n: int, recent: dict[Often, tuple[int, int]]) -> None:
     """What follows within GATHERED is added to its row."""
-    field = f"$.{one.unit}[1]"
-    found = fetch(
-        db,
-        "SELECT id, changes ->> ? FROM audit WHERE at > ? AND by = ? AND what = ? AND name = ? "
-        "AND changes ->> '$.address[1]' = ? AND changes ->> ? IS NOT NULL ORDER BY at DESC, id DESC LIMIT 1",
-        field,
-        at - GATHERED,
-        one.by,
-        one.what,
-        one.name,
-        one.address,
-        field,
-    )
-    if found:
-        row, before = found[0]
-        total = int(before or 0) + n
-        db.execute("UPDATE audit SET changes = json_set(changes, ?, ?) WHERE id = ?", (field, total, row))
+    if one in recent:
+        row, before = recent[one]
+        n += before
+        db.execute("UPDATE audit SET changes = json_set(changes, ?, ?) WHERE id = ?", (f"$.{one.unit}[1]", n, row))
     else:
         record(db, at, one.by, one.what, one.name, added(**{"address": one.address, one.unit: n}))
+        row = db.last_insert_rowid()
+    recent[one] = (row, n)
 
 
 def _as_told(db: apsw.Connection, one: Often) -> Often:
