@@ -132,6 +132,8 @@ def command(
             return
         if kind["beforeReplay"]:
             note(kind["beforeReplay"])
+        if there["state"] == DestinationState.paused.value:
+            note(f"{destination} is paused: the replay waits until it goes on.")
         ask(f"Send them to {destination}?", yes=yes, for_good=True)
         asked = milonga.ask("startReplay", body=wanted).data
         number = asked["replay"]

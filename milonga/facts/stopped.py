@@ -1,5 +1,6 @@
 """A destination that sends nothing at all just now: why, by whom, since when, and what lets it go on. In words."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from msgspec import Struct
@@ -38,6 +39,16 @@ def stopped(facts: Facts, config: DestinationConfig, waits: str) -> Stopped | No
         case DestinationState.on if health.breaker != "closed":
             return _down(name, health, waits)
     return None
+
+
+def waits_there(configs: Iterable[DestinationConfig], what: str) -> str:
+    """
+    Of what was asked to go to these destinations just now; "" if none is paused.
+
+    what  the subject of a sentence, such as "What was resent"
+    """
+    names = sorted({config.name for config in configs if config.state is DestinationState.paused})
+    return f"{what} waits: {', '.join(names)} {'is' if len(names) == 1 else 'are'} paused." if names else ""
 
 
 def _paused(name: str, change: StateChange, health: Health, waits: str) -> Stopped:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser
@@ -81,7 +82,7 @@ def said(console: Console, path: str, **form: Any) -> str:
     assert cookie is not None
     with_words = console.ask("GET", answer.headers["location"], EDITOR, headers={})
     assert with_words.status == 200
-    return cookie[1].replace("%20", " ").replace("%2C", ",")
+    return unquote(cookie[1])
 
 
 def told(console: Console, message_id: str) -> Any:
@@ -367,6 +368,18 @@ def test_a_dead_letter_is_edited_and_resent(console: Console, totango: Receiving
     assert "is gone" in text(gone)
     with Workspace.open(console.data) as workspace:
         assert [row.by for row in workspace.audit.page(what="command.edit")] == ["user:the-editor"]
+
+
+def test_what_is_resent_to_a_paused_destination_is_said_to_wait(console: Console) -> None:
+    (at,) = re.findall(r"/problems/dead/letter/([0-9-]+)", console.get("/problems/dead?account=a-3").text)
+    with Workspace.open(console.data) as workspace:
+        workspace.change_state("totango", DestinationState.paused, "cli", "until Monday", {0: 999})
+        assert "What is resent waits: totango is paused." in text(console.get(f"/problems/dead/letter/{at}", EDITOR))
+        words = said(console, "/problems/dead/resend", letter=[at])
+        assert words.endswith(" What was resent waits: totango is paused.")
+        eventually(lambda: not workspace.commands.pending(), "delivery has come to it")
+        workspace.change_state("totango", DestinationState.on, "cli", "", {0: 999})
+    eventually(lambda: told(console, "m-3")["state"] == "dead", "refused once more")
 
 
 def test_a_dead_letter_is_thrown_away_only_after_a_question(console: Console, browser: Browser) -> None:

@@ -1,8 +1,10 @@
 """Replays from a form: first looked at, then begun, held and stopped; and what a dry run says."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from playwright.sync_api import Browser
@@ -103,6 +105,24 @@ def test_a_replay_is_held_and_stopped(console: Console) -> None:
     again = console.post(f"/replays/{number}/stop")
     assert again.status == 422
     assert "has ended already" in again.text
+
+
+def test_a_replay_to_a_paused_destination_says_before_and_after_that_it_waits(console: Console) -> None:
+    with Workspace.open(console.data) as workspace:
+        workspace.change_state("totango", DestinationState.paused, "cli", "until Monday", {0: EVENTS})
+    answer = console.post("/replays/look", {"destination": "totango", "from": "1h", "rate": "50"})
+    run = answer.headers["location"]
+    eventually(lambda: "Start the replay" in console.get(run, Role.editor).text, "the dry run is done")
+    assert "Once started, the replay waits: totango is paused." in text(console.get(run, Role.editor))
+    said = unquote(console.post(f"{run}/start").headers["set-cookie"])
+    assert "is asked for. It waits: totango is paused." in said
+    (number,) = re.findall(r"Replay ([0-9]+) to totango", said)
+    eventually(lambda: f"/replays/{number}/stop" in console.get("/replays", Role.editor).text, "delivery knows of it")
+    shown = text(console.get(f"/replays/{number}"))
+    assert "waiting" in shown
+    assert "running" not in shown
+    assert console.post(f"/replays/{number}/stop").status == 303
+    eventually(lambda: "stopped" in text(console.get(f"/replays/{number}")), "stopped")
 
 
 def wanted(destination: int) -> Wanted:

@@ -21,6 +21,7 @@ from milonga.facts import wishes
 from milonga.facts.dead import as_row
 from milonga.facts.exporting import MEDIA_TYPES, Format, export
 from milonga.facts.facts import Facts, Place
+from milonga.facts.stopped import waits_there
 from milonga.outcomes.explain import shown
 from milonga.outcomes.rules import apply
 from milonga.outcomes.words import instant
@@ -28,6 +29,7 @@ from milonga.spec.event import EventType
 from milonga.spec.read import EVENT_TYPES, read_stamped
 from milonga.spec.stored import Stamped
 from milonga.workspace.errors import NotThere, UserError
+from milonga.workspace.model import DestinationConfig
 
 ON_A_PAGE: Final = 50
 FIELDS: Final = ("code", "type", "account", "user", "messageId")  #: of the filter, by their names in an address
@@ -120,6 +122,7 @@ def page(visit: Visit) -> Response:
             "stopped": found is not None and found.stopped,
             "exports": [(one, address("/problems/dead/export", format=one, **asked_for(visit))) for one in MEDIA_TYPES],
             "off": sorted(_off(facts) & {row["destination"] for row in rows}),
+            "held": waits_there(_of_rows(facts, rows), "What is resent"),
             "server_runs": facts.server_runs,
         }
     return visit.page("problems/dead.html", values)
@@ -127,6 +130,11 @@ def page(visit: Visit) -> Response:
 
 def _off(facts: Facts) -> set[str]:
     return {one.config.name for one in places_of(facts) if one.config.state.value == "off"}
+
+
+def _of_rows(facts: Facts, rows: list[dict[str, Any]]) -> list[DestinationConfig]:
+    names = {row["destination"] for row in rows}
+    return [one.config for one in places_of(facts) if one.config.name in names]
 
 
 def _codes(facts: Facts, numbers: set[int]) -> dict[str, int]:
@@ -178,6 +186,7 @@ def _one(visit: Visit, facts: Facts, letter: DeadLetter, *, text: str = "", wron
         "answer": tries[-1].answer.decode(errors="replace") if tries else "",
         "to": to_fix({"page": "settings", "name": ""}, place.config, facts.source(place.config.source)),
         "is_off": place.config.state.value == "off",
+        "held": waits_there([place.config], "What is resent"),
     }
     return visit.page("problems/letter.html", values, status=422 if wrong else 200)
 
@@ -231,6 +240,7 @@ def _carry_out(visit: Visit, kind: str, what: str) -> Response:
     ask = wishes.resend if kind == "resend" else wishes.discard
     to = list_address(visit)
     asked: list[int] = []
+    at: list[DestinationConfig] = []
     refused: list[str] = []
     with visit.facts() as facts:
         if visit.text("scope") == "all":
@@ -241,6 +251,7 @@ def _carry_out(visit: Visit, kind: str, what: str) -> Response:
                     continue
                 try:
                     asked.append(ask(facts, one_, wanted=wanted, by=visit.by))
+                    at.append(one_.config)
                 except UserError as error:
                     refused.append(f"{one_.config.name}: {error}")
         else:
@@ -248,12 +259,16 @@ def _carry_out(visit: Visit, kind: str, what: str) -> Response:
                 one_ = place_of(facts, number)
                 try:
                     asked.append(ask(facts, one_, positions=positions, by=visit.by))
+                    at.append(one_.config)
                 except UserError as error:
                     refused.append(f"{one_.config.name}: {error}")
             if not asked and not refused:
                 return visit.go(to, "No dead letter was chosen.")
-    said = [wait(visit, asked).says(what, "dead letter")] if asked else []
-    return visit.go(to, " ".join([*said, *refused]))
+    found = wait(visit, asked) if asked else None
+    said = [] if found is None else [found.says(what, "dead letter")]
+    if found is not None and kind == "resend" and (found.done or found.waiting):
+        said.append(waits_there(at, "What was resent"))
+    return visit.go(to, " ".join(filter(None, [*said, *refused])))
 
 
 def _chosen(visit: Visit) -> dict[int, list[Position]]:
@@ -279,7 +294,9 @@ def edit(visit: Visit) -> Response:
         except (NotValid, UserError) as error:
             return _one(visit, facts, letter, text=text, wrong=sentence(error))
         to = address("/problems/dead", destination=place.config.name)
-    return visit.go(to, wait(visit, [asked]).says("edited and resent", "dead letter"))
+    found = wait(visit, [asked])
+    held = waits_there([place.config], "It") if found.done or found.waiting else ""
+    return visit.go(to, f"{found.says('edited and resent', 'dead letter')} {held}".strip())
 
 
 def download(visit: Visit) -> Response:

@@ -16,6 +16,7 @@ from milonga.delivery.selection import Selection
 from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
 from milonga.facts.replays import as_row
+from milonga.facts.stopped import waits_there
 from milonga.facts.when import moment
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
@@ -211,6 +212,7 @@ def dry_run(visit: Visit) -> Response:
             "note": "" if kind is None else kind.before_replay,
             "gone": place is None,
             "off": place is not None and place.config.state.value == "off",
+            "held": "" if place is None else waits_there([place.config], "Once started, the replay"),
             "kept_since": instant(kept) if kept is not None and run.wanted.selection.since < kept else None,
             "empty_log": kept is None,
             "busy": None if begun is None else begun.id,
@@ -304,7 +306,9 @@ def start(visit: Visit) -> Response:
     if found.errors:
         raise UserError(" ".join(found.errors))
     begun = "is asked for, and begins as soon as delivery comes to it" if found.waiting else "has begun"
-    return visit.go("/replays", f"Replay {asked} to {wanted.name} {begun}.")
+    if held := waits_there([place.config], "It"):
+        begun = "is asked for"
+    return visit.go("/replays", f"Replay {asked} to {wanted.name} {begun}. {held}".strip())
 
 
 PAGES = [
