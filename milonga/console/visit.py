@@ -173,6 +173,10 @@ class Visit:
             self.cookies.put(answer, SAID, quote(said[:LONGEST_SAID]), 60)
         return answer
 
+    def again(self) -> Response:
+        """To a page that renews a part of itself: all of it is to be read again."""
+        return Response(status_code=204, headers={"HX-Refresh": "true"})
+
     def log_in(self, to: str, session: str, said: str = "") -> Response:
         """On to another page of ours, from now on with this session."""
         answer = self.go(to, said)

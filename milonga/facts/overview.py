@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from milonga.eventlog.api import START
 from milonga.eventlog.levels import MB, SAYS, Level
 from milonga.eventlog.room import Disk
 from milonga.facts import sources
@@ -43,9 +44,16 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
         *_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)),
         *(said for one in destinations for said in _stopped(one)),
         *_of_nobody(refused.get(UNKNOWN_KEY, 0), total(found["sources"], "accepted")),
+        *(_of_the_first(found["sources"]) if nothing_arrived(facts, found["sources"]) else ()),
         *_attention(found, now),
     ]
     return found | {"attention": sorted(attention, key=lambda one: one["tone"] != "bad")}
+
+
+def nothing_arrived(facts: Facts, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether no event was ever kept, and none discarded lately. rows: of all sources, as above"""
+    heard = any(row["last"] is not None or row["discarded"] for row in rows)
+    return not heard and facts.log.first() <= START + 1 and facts.log.end() == START
 
 
 def standings(facts: Facts, places: Iterable[Place], now: int) -> list[dict[str, Any]]:
@@ -128,6 +136,15 @@ def _of_nobody(requests: int, accepted: int) -> Iterator[dict[str, str]]:
         verb = "request of the last hour has" if requests == 1 else "requests of the last hour have"
         words = "What they sent was not taken. The key is mistyped, was removed, or is another server's."
         yield _one("warn", f"{requests:,} {verb} a write key of no source", words, "/sources", "Look into it")
+
+
+def _of_the_first(rows: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, str]]:
+    """On a server that never kept an event: where the first one is waited for."""
+    waiting = [row["name"] for row in rows if row["enabled"]]
+    if waiting:
+        words = "The set-up of a source has what to paste for each SDK, and shows the first event as it comes."
+        to = f"/sources/{waiting[0]}/setup" if len(waiting) == 1 else "/sources"
+        yield _one("warn", "No event has arrived yet", words, to, "Set it up" if len(waiting) == 1 else "Your sources")
 
 
 def _of_source(one: Mapping[str, Any], now: int) -> Iterator[dict[str, str]]:

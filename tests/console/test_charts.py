@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from milonga.workspace.store import Workspace
 from tests.console.harness import Console, console_of
-from tests.running import eventually
+from tests.running import Client, eventually, track
 
 NOON = 1_700_000_400  #: unix seconds, at the beginning of a minute
 ARRIVALS: dict[str, Any] = {
@@ -38,7 +38,9 @@ UNKNOWN = {**BACKLOG, "series": [{"name": "waiting", "tone": "accent", "values":
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Console]:
     with console_of(tmp_path_factory.mktemp("charts")) as running:
         with Workspace.open(running.data) as workspace:
-            workspace.sources.add("web")
+            workspace.sources.add("web", "charts")
+        with Client(running.milonga.port, "charts") as client:
+            client.send([track(1, "ada", "acme")])  # before the first there are no charts
         yield running
 
 

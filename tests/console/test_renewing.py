@@ -67,7 +67,7 @@ def test_what_was_opened_in_a_preview_stays_open_while_settings_are_typed(consol
 def test_a_chart_is_drawn_anew_each_minute_and_keeps_no_session_going(console: Console, browser: Browser) -> None:
     with console.visiting(browser) as page:
         page.clock.install()
-        page.goto(console.url)
+        page.goto(f"{console.url}/sources/web")
         chart = page.get_by_role("region", name="What arrived")
         expect(chart).to_contain_text("Nothing arrived in this time.")
         with Client(console.milonga.port, KEY) as client:

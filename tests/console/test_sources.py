@@ -314,3 +314,11 @@ def test_an_event_is_shown_beside_the_rows_only_for_its_own_source(console: Cons
         workspace.sources.add("other")
     assert console.get("/sources/other/live/0-1", headers=part).status == 404
     assert console.get("/sources/web/live/0-1").headers["location"] == "/events/0-1"
+
+
+def test_an_overview_without_charts_is_read_again_once_there_is_something_to_draw(console: Console) -> None:
+    renews = {"HX-Request": "true"}
+    answer = console.get("/?empty=1", headers=renews)
+    assert (answer.status, answer.headers.get("hx-refresh")) == (204, "true")
+    assert console.get("/", headers=renews).status == 200
+    assert "No event has arrived yet" not in console.get("/").text

@@ -76,6 +76,10 @@ def creates_a_source(console: Console, page: Page) -> str:
     page.get_by_role("link", name="Create a source").first.click()
     page.get_by_label("Name").fill("web")
     page.get_by_role("button", name="Create it").click()
+    page.get_by_role("navigation").get_by_role("link", name="Overview").first.click()
+    expect(page.get_by_text("No event has arrived yet")).to_be_visible()
+    expect(page.get_by_role("heading", name="What arrived")).to_have_count(0)  # there is nothing to draw
+    page.get_by_role("link", name="Set it up").click()
     expect(page.get_by_text("Listening for the first event")).to_be_visible()
     return page.locator("#snippet").inner_text()
 

@@ -123,6 +123,16 @@ def test_a_source_that_has_fallen_silent_is_told_with_a_time_that_browsers_show_
     assert "web has fallen silent" not in titles(data, now)
 
 
+def test_where_no_event_ever_arrived_it_is_said_where_the_first_is_waited_for(data: Path, now: int) -> None:
+    (one,) = (one for one in found(data, now)["attention"] if one["title"] == "No event has arrived yet")
+    assert one["to"] == "/sources/web/setup"
+    with Workspace.open(data) as workspace:
+        workspace.sources.add("ios")
+    assert [one["to"] for one in found(data, now)["attention"] if "No event" in one["title"]] == ["/sources"]
+    arrived(data, now, (5, f"{DISCARDED}no_event", 1))
+    assert "No event has arrived yet" not in titles(data, now), "it is told of as discarded"
+
+
 def test_many_discarded_events_need_somebody_and_few_do_not(data: Path, now: int) -> None:
     arrived(data, now, (5, ACCEPTED, 990), (5, f"{DISCARDED}no_event", 10))
     assert not [title for title in titles(data, now) if "discarded" in title]

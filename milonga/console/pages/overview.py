@@ -7,7 +7,7 @@ from starlette.responses import Response
 from milonga.console.table import shows
 from milonga.console.visit import Visit
 from milonga.facts import over_time
-from milonga.facts.overview import overview, total
+from milonga.facts.overview import nothing_arrived, overview, total
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.errors import UserError
 
@@ -15,8 +15,11 @@ from milonga.workspace.errors import UserError
 def page(visit: Visit) -> Response:
     with visit.facts() as facts:
         found = overview(facts, milliseconds())
+        empty = nothing_arrived(facts, found["sources"])
+    if visit.fragment and visit.text("empty") and not empty:
+        return visit.again()  # there is something to draw now
     span = visit.text("range") if visit.text("range") in over_time.SPANS else "1h"
-    values: dict[str, Any] = {"found": found, "total": total, "span": span, "spans": over_time.SPANS}
+    values: dict[str, Any] = {"found": found, "total": total, "span": span, "spans": over_time.SPANS, "empty": empty}
     return visit.page("overview/figures.html" if visit.fragment else "overview/page.html", values)
 
 
