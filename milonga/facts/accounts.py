@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.facts import Facts, Place
+from milonga.facts.failing import failing
 from milonga.facts.filed import Found
 from milonga.facts.stopped import stopped
 from milonga.facts.summary import HOUR, Ended, refused
@@ -20,7 +21,7 @@ from milonga.index.index import EventIndex
 from milonga.index.search import Query
 from milonga.index.terms import seen_in
 from milonga.outcomes.model import State
-from milonga.outcomes.words import PIPELINE, instant, why_skipped
+from milonga.outcomes.words import PIPELINE, instant, sentence, why_skipped
 from milonga.workspace.model import DestinationState
 
 NEWEST: Final = 200  #: events that are looked at
@@ -46,12 +47,14 @@ class Standing(Struct, frozen=True):
     delivered     the newest of them that was delivered; None if none was
     delivered_at  when one of them was delivered last, by whatever way, unix milliseconds; None if none was. After an
                   outage that is long after the newest arrived
+    tried         the newest of them that failed and is tried again; None if none is
     """
 
     place: Place
     ends: list[End]
     delivered: Stored | None
     delivered_at: int | None
+    tried: Stored | None = None
 
     @property
     def problems(self) -> int:
@@ -68,7 +71,8 @@ def standings(
     delivered_at = _delivered_at(
         facts, {(at, place.config.id) for at, found in ends.items() for place, end in found if end[0] == "delivered"}
     )
-    counts, delivered, places = dict[int, Counter[Ended]](), dict[int, Stored](), dict[int, Place]()
+    counts, places = dict[int, Counter[Ended]](), dict[int, Place]()
+    delivered, tried = dict[int, Stored](), dict[int, Stored]()
     for stored in events:
         for place, end in ends[stored.position]:
             number = place.config.id
@@ -76,12 +80,15 @@ def standings(
             counts.setdefault(number, Counter())[_held_back(place, end)] += 1
             if end[0] == "delivered":
                 delivered.setdefault(number, stored)
+            elif end[0] == "retrying":
+                tried.setdefault(number, stored)
     return [
         Standing(
             places[number],
             [End(state, code, n, _why(state, code)) for (state, code), n in counted.most_common()],
             delivered.get(number),
             delivered_at.get(number),
+            tried.get(number),
         )
         for number, counted in sorted(counts.items())
     ]
@@ -131,6 +138,7 @@ class Finding(Struct, frozen=True):
     tone         bad, warn, good, or "" for what is only good to know
     destination  whose page has the next step; "" without
     letters      its dead letters are the next step
+    parked       its parked keys are the next step
     user         whose events are the next step; "" without
     replay       number of the one that tells more; 0 without
     stops        nothing at all goes out because of it, so that it comes before anything else
@@ -144,6 +152,7 @@ class Finding(Struct, frozen=True):
     user: str = ""
     replay: int = 0
     stops: bool = False
+    parked: bool = False
 
 
 def gone_astray(index: EventIndex, account: Account) -> list[str]:
@@ -173,7 +182,7 @@ def findings(
     found = [*_silence(facts, account, now), *_astray(account, astray), *_filed(newest)]
     for one in stand:
         if one.place.removed_at is None:
-            found += _at(facts, one)
+            found += _at(facts, account, one)
     found += _naming(account, now)
     order = {"bad": 0, "warn": 1, "": 2, "good": 3}
     return sorted(found, key=lambda one: (not one.stops, order[one.tone]))
@@ -216,7 +225,7 @@ def _filed(newest: Found) -> Iterator[Finding]:
     yield Finding(title, words, replay=replay)
 
 
-def _at(facts: Facts, one: Standing) -> Iterator[Finding]:
+def _at(facts: Facts, account: Account, one: Standing) -> Iterator[Finding]:
     name = one.place.config.name
     total = sum(end.events for end in one.ends)
     delivered = sum(end.events for end in one.ends if end.state == "delivered")
@@ -225,10 +234,8 @@ def _at(facts: Facts, one: Standing) -> Iterator[Finding]:
     stop = stopped(facts, one.place.config, waits if waiting else "What arrives waits")
     if stop is not None:
         yield Finding(stop.title, stop.words, stop.tone, name, stops=True)
-    elif waiting and any(end.state == "retrying" for end in one.ends):
-        yield Finding(
-            f"{name} does not take all of it just now", f"{waiting:,} events wait or are tried again.", "warn", name
-        )
+    elif waiting:
+        yield from _failing(facts, account, one, f"{waits} or {'is' if waiting == 1 else 'are'} tried again.")
     lost = [end for end in one.ends if end.state in ("dead", "expired")]
     if lost:
         n = sum(end.events for end in lost)
@@ -239,6 +246,20 @@ def _at(facts: Facts, one: Standing) -> Iterator[Finding]:
     if skipped and not delivered and not waiting and n * 2 > total:
         words = f"{_because(skipped[0])} Ended so: {_events(skipped[0].events)}."
         yield Finding(f"{name} gets nothing of this account", words, "bad", name)
+
+
+def _failing(facts: Facts, account: Account, one: Standing, waits: str) -> Iterator[Finding]:
+    """waits: how many of its events do, as a sentence"""
+    found = failing(facts, one.place.config.id, account.id, None if one.tried is None else one.tried.position)
+    if found is None and one.tried is None:
+        return
+    said = [waits]
+    if found is not None:
+        said.insert(0, sentence(found.reason))
+        if found.next_at is not None:
+            said.append(f"The next try is due {instant(found.next_at)}.")
+    name, parked = one.place.config.name, found is not None and found.parked
+    yield Finding(f"{name} does not take all of it just now", " ".join(said), "warn", name, parked=parked)
 
 
 def _naming(account: Account, now: int) -> Iterator[Finding]:
@@ -279,6 +300,8 @@ def finding_row(found: Finding, account: str) -> dict[str, Any]:
     page = None
     if found.letters:
         page = f"/problems/dead?{urlencode({'destination': found.destination, 'account': account})}"
+    elif found.parked:
+        page = f"/problems/parked?{urlencode({'destination': found.destination, 'account': account})}"
     elif found.user:
         page = f"/events?{urlencode({'user': found.user})}"
     elif found.replay:

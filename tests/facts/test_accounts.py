@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from milonga.delivery.rows import Parked, Progress
+from milonga.delivery.store import DeliveryStore
 from milonga.eventlog.api import Position, Stored
 from milonga.facts.accounts import End, Finding, finding_row, findings, standing_row, standings
 from milonga.facts.facts import Facts, open_facts
@@ -152,6 +154,33 @@ def test_a_pause_comes_first_and_says_why_whose_it_is_and_what_lets_it_go_on(
 @pytest.mark.parametrize(("at", "title"), [("paused", "paused is paused"), ("off", "off is off")])
 def test_a_destination_that_does_not_send(facts: Facts, at: str, title: str) -> None:
     assert [one.title for one in told(facts, FRESH, [("waiting", "")], at)] == [title]
+
+
+def test_what_fails_is_told_with_the_reason_and_the_next_try_and_leads_to_its_parked_key(
+    tmp_path: Path, facts: Facts
+) -> None:
+    number = next(one.config.id for one in facts.places if one.config.name == "on")
+    ends: list[Ended] = [("waiting", ""), ("retrying", "http_503")]
+    store = DeliveryStore(tmp_path / "delivery.db")
+    failed = Progress(attempts=3, code="http_503", reason="Totango answered 503", next_at=NOW + HOUR)
+    store.set_progress(number, Position(0, 2), failed)
+    with open_facts(tmp_path) as now:
+        (found,) = told(now, FRESH, ends)
+    assert found.title == "on does not take all of it just now"
+    due = f"The next try is due {instant(NOW + HOUR)}."
+    assert found.words == f"Totango answered 503. 2 events of this account wait or are tried again. {due}"
+    assert finding_row(found, "acme")["page"] == "/destinations/on"
+    keys = (("acme", "ada"),)
+    parked = Parked(position=Position(0, 2), parked_at=NOW, received_at=NOW, keys=keys, resent=False, event=None)
+    with store.transaction():
+        store.park(number, parked)
+    with open_facts(tmp_path) as now:
+        (found,) = told(now, FRESH, ends)
+        (of_newer,) = told(now, FRESH, [("waiting", "")])
+    store.close()
+    assert due in found.words
+    assert finding_row(found, "acme")["page"] == "/problems/parked?destination=on&account=acme"
+    assert of_newer.words.startswith("Totango answered 503. 1 event of this account waits or is tried again.")
 
 
 def test_outcomes_are_counted_and_the_newest_delivered_one_is_known(facts: Facts) -> None:

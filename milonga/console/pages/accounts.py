@@ -77,6 +77,7 @@ def _about(visit: Visit, facts: Facts, index: EventIndex, id_: str, found: Accou
         "to_event": to_event,
         "to_search": lambda **more: address("/events", account=id_, **more),
         "to_letters": lambda name: address("/problems/dead", destination=name, account=id_),
+        "to_parked": lambda name: address("/problems/parked", destination=name, account=id_),
         "to_user": lambda user: address("/events", user=user),
     }
 
