@@ -27,9 +27,10 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
     """
     now  unix milliseconds
 
-    `sources` as milonga.facts.sources.standing has them, `destinations` as below, `refused` (requests of the last hour
-    of which nobody can tell whose they were), `attention`: what needs somebody, worst first: `tone` ("bad", "warn"),
-    `title`, `words` (times as milonga.outcomes.words.instant has them), `to` and `link` (where to mend it).
+    `sources` as milonga.facts.sources.standing has them, `destinations` as below, `refused` and `refusedByCode`
+    (requests of the last hour that were refused and counted to no source, the most frequent first), `attention`: what
+    needs somebody, worst first: `tone` ("bad", "warn"), `title`, `words` (times as milonga.outcomes.words.instant has
+    them), `to` and `link` (where to mend it).
     """
     destinations = standings(facts, [place for place in facts.places if place.removed_at is None], now)
     refused = {one["code"]: one["requests"] for one in sources.refused_of_nobody(facts, now)}
@@ -39,6 +40,7 @@ def overview(facts: Facts, now: int) -> dict[str, Any]:
         "sources": sources.standings(facts, now),
         "destinations": destinations,
         "refused": sum(refused.values()),
+        "refusedByCode": refused,
     }
     attention = [
         *_of_disk(told_of(facts.data, facts.data / LOG_FOLDER)),

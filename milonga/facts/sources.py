@@ -55,7 +55,10 @@ def standing(facts: Facts, source: Source, now: int) -> dict[str, Any]:
 
 
 def refused_of_nobody(facts: Facts, now: int) -> list[dict[str, Any]]:
-    """Requests of the last hour of which nobody can tell whose they were: `code`, `requests`, `help`."""
+    """
+    Requests of the last hour that were refused and counted to no source, also some with a good write key, such as to a
+    wrong path: `code`, `requests`, `help`.
+    """
     return _refusals(_Counted(facts, now).of(0, REFUSED))
 
 
@@ -131,7 +134,8 @@ def _troubles(
             "warn", f"{row['discarded']:,} of {seen:,} events of the last hour were discarded", words, "discarded"
         )
     for refusal in _refusals(refused):
-        title = f"{refusal['requests']:,} requests of the last hour were refused: {refusal['code']}"
+        were = "request of the last hour was" if refusal["requests"] == 1 else "requests of the last hour were"
+        title = f"{refusal['requests']:,} {were} refused: {refusal['code']}"
         yield one("warn", title, refusal["help"], "keys" if refusal["code"] == "write_key_ended" else "settings")
 
 

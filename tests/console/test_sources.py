@@ -14,6 +14,7 @@ import pytest
 from milonga.workspace.roles import Role
 from milonga.workspace.store import Workspace
 from tests.console.harness import Console, console_of
+from tests.console.reading import words
 from tests.running import PATIENCE, Client, eventually, track
 
 KEY = "k-web"
@@ -205,9 +206,13 @@ def test_requests_that_name_no_source_are_shown_with_what_helps(console: Console
             basic = b64encode(f"{key}:".encode()).decode()
             sender.request("POST", "/v1/track", json.dumps({"userId": "a"}), {"Authorization": f"Basic {basic}"})
             assert sender.getresponse().read()
+        sender.request("POST", "/v2/track", "{}")
+        assert sender.getresponse().read()
     for path in ("/sources", "/sources/web"):
         eventually(lambda path=path: "unknown_write_key" in console.get(path).text, "told")  # type: ignore[misc]
         assert "No source has this write key" in console.get(path).text
+    said = "3 requests of the last hour were refused and counted to no source: 2 unknown_write_key , 1 not_found ."
+    eventually(lambda: said in words(console.get("/").text), "the overview names what was counted")
 
 
 def test_viewers_see_everything_and_change_nothing(console: Console) -> None:

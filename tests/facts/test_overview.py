@@ -156,6 +156,15 @@ def test_a_source_whose_requests_are_refused_or_whose_key_ends_in_use_needs_some
     assert not [title for title in titles(data, now) if title.startswith("web")]
 
 
+def test_what_was_refused_is_counted_by_its_code_and_one_request_is_one(data: Path, now: int) -> None:
+    arrived(data, now, (5, f"{REFUSED}rate_limited", 1))
+    arrived(data, now, (5, f"{REFUSED}not_found", 1), (4, f"{REFUSED}unknown_write_key", 3), source=0)
+    assert "web: 1 request of the last hour was refused: rate_limited" in titles(data, now)
+    with open_facts(data) as facts:
+        found = overview(facts, now)
+    assert (found["refused"], found["refusedByCode"]) == (4, {"unknown_write_key": 3, "not_found": 1})
+
+
 def test_requests_with_a_key_of_no_source_need_somebody_unless_they_are_few(data: Path, now: int) -> None:
     arrived(data, now, (5, f"{REFUSED}unknown_write_key", 10), source=0)
     title = "10 requests of the last hour have a write key of no source"

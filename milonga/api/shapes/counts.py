@@ -167,10 +167,11 @@ class DestinationStanding(Destination, frozen=True, kw_only=True, rename="camel"
 
 
 class Overview(Struct, frozen=True, kw_only=True, rename="camel"):
-    """refused: requests of the last hour of which nobody can tell whose they were."""
+    """refused: requests of the last hour that were refused and counted to no source."""
 
     at: Moment
     server_running: bool
     sources: list[SourceStanding]
     destinations: list[DestinationStanding]
     refused: int
+    refused_by_code: dict[str, int]
