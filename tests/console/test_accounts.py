@@ -7,6 +7,7 @@ from re import findall, sub
 import pytest
 from playwright.sync_api import Browser, expect
 
+from milonga.api.client import Local
 from milonga.workspace.roles import Role
 from tests.console.furnished import furnished
 from tests.console.harness import Console, console_of
@@ -99,6 +100,16 @@ def test_an_unknown_account_is_told_with_those_that_are_alike(console: Console) 
     said = text_of(console, "/account?id=ACME", 404)
     assert "Perhaps you mean one of these: acme Acme Corporation" in said
     assert "No event has named such an account" in text_of(console, "/account?id=%3Cb%3Enobody", 404)
+
+
+def test_who_searches_events_by_an_accounts_name_is_led_to_its_id(console: Console) -> None:
+    said = text_of(console, "/events?account=Umbrella+%26+Sons")
+    assert "Nothing fits" in said
+    assert "Perhaps you mean one of these: umbrella Umbrella & Sons" in said
+    assert 'href="/events?account=umbrella"' in console.get("/events?account=Umbrella+%26+Sons").text
+    assert "Perhaps you mean" not in text_of(console, "/events?account=umbrella&name=Nothing+like+it")
+    told = Local(console.data).ask("getSummary", query={"account": "Umbrella & Sons"})
+    assert "\nPerhaps you mean 'umbrella' (Umbrella & Sons)." in told.notes
 
 
 def test_the_catalogue_has_modules_and_activities_with_their_accounts(console: Console) -> None:

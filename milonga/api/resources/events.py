@@ -11,10 +11,12 @@ from milonga.api.route import MOST, USUAL, Asked, Count, Cursor, Listed, NoQuery
 from milonga.eventlog.api import Position, Stored
 from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts import events as rows
+from milonga.facts.alike import alike, perhaps
 from milonga.facts.explain import at as event_at
 from milonga.facts.explain import by_message_id, why_not_kept
 from milonga.facts.facts import Place
 from milonga.facts.filed import find_all, under_row
+from milonga.facts.indexed import index_of
 from milonga.facts.search import SCAN, Wanted
 from milonga.facts.summary import ends_of, summary, why_nothing, why_silent
 from milonga.index.index import EventIndex, made_here
@@ -164,8 +166,11 @@ def summarise(asked: Asked[SummaryQuery, None]) -> Told:
     wanted = Wanted(user=query.user, account=query.account)
     found = summary(facts, wanted, _index(asked))
     newest = found.newest
-    notes = why_nothing(facts, wanted) if newest is None else why_silent(facts, newest, milliseconds())
-    return Told(found.told, list(notes))
+    notes = list(why_nothing(facts, wanted) if newest is None else why_silent(facts, newest, milliseconds()))
+    if newest is None and wanted.account is not None:
+        with index_of(asked.reading.path) as index:
+            notes.append(perhaps(alike(index, wanted.account)))
+    return Told(found.told, [note for note in notes if note])
 
 
 def discards(asked: Asked[DiscardsQuery, None]) -> Listed:

@@ -12,6 +12,7 @@ from milonga.console.table import shows
 from milonga.console.visit import Visit
 from milonga.eventlog.api import Damaged, Position, Stored
 from milonga.facts import explain
+from milonga.facts.alike import alike
 from milonga.facts.curl import curl
 from milonga.facts.facts import Facts
 from milonga.outcomes.words import instant
@@ -34,6 +35,8 @@ def search(visit: Visit) -> Response:
         except UserError as error:
             trouble = str(error)
         values = _about(facts, wanted, found) | {"trouble": trouble}
+    nothing = wanted.account and not found.rows and not trouble
+    values["alike"] = alike(visit.services.index, wanted.account) if nothing else []
     return visit.page("events/search.html", values)
 
 
