@@ -10,6 +10,7 @@ from milonga.facts.facts import Facts
 from milonga.outcomes.latency import Latencies
 from milonga.outcomes.model import State
 
+Of: TypeAlias = Literal["counts", "most", "percentile"]
 SpanName: TypeAlias = Literal["1h", "24h", "14d"]
 
 
@@ -49,17 +50,15 @@ def line(
     return found if unit is None else found | {"unit": unit}
 
 
-def chart(
-    span: Span, now: int, lines: Iterable[dict[str, Any]], unit: str = "", *, gauge: bool = False
-) -> dict[str, Any]:
+def chart(span: Span, now: int, lines: Iterable[dict[str, Any]], unit: str = "", of: Of = "counts") -> dict[str, Any]:
     """
     As web/src/figures.ts reads it.
 
-    unit   "" for events, "ms" for how long something took
-    gauge  values are the highest, or a share, of their period; otherwise they are counts
+    unit  "" for events, "ms" for how long something took
+    of    what each value is of its period: a count, the most, or a percentile
     """
     return {
-        "gauge": gauge,
+        "of": of,
         "times": [period * span.length * 60 for period in span.periods(now)],
         "unit": unit,
         "every": span.length,
@@ -125,7 +124,7 @@ def latency(facts: Facts, span: Span, now: int, destinations: frozenset[int] | N
             found = Latencies(counts).percentile(share)
             values[period] = None if found is None else round(found, 1)
         lines.append(line(name, tone, span, now, values))
-    return chart(span, now, lines, "ms", gauge=True)
+    return chart(span, now, lines, "ms", "percentile")
 
 
 def backlog(facts: Facts, span: Span, now: int, destinations: frozenset[int] | None = None) -> dict[str, Any]:
@@ -142,4 +141,4 @@ def backlog(facts: Facts, span: Span, now: int, destinations: frozenset[int] | N
                 waiting[period] = (waiting.get(period) or 0) + n
                 ages[period] = max(ages.get(period) or 0, age)
     lines = [line("waiting", "accent", span, now, waiting), line("oldest", "warn", span, now, ages, "ms")]
-    return chart(span, now, lines, gauge=True)
+    return chart(span, now, lines, of="most")

@@ -15,6 +15,7 @@ ARRIVALS: dict[str, Any] = {
     "times": [NOON + 60 * minute for minute in range(4)],
     "unit": "",
     "every": 1,
+    "of": "counts",
     "series": [
         {"name": "accepted", "tone": "accent", "values": [3, 1_200, 40, 7]},
         {"name": "discarded", "tone": "bad", "values": [0, 0, 0, 0]},
@@ -24,7 +25,7 @@ BACKLOG: dict[str, Any] = {
     "times": ARRIVALS["times"],
     "unit": "",
     "every": 1,
-    "gauge": True,
+    "of": "most",
     "series": [
         {"name": "waiting", "tone": "accent", "values": [None, 5, 9, 2]},
         {"name": "oldest", "tone": "warn", "unit": "ms", "values": [None, 61_000, 7_300_000, 350]},
@@ -77,15 +78,16 @@ def test_what_is_drawn_is_told_in_words_and_may_be_read_as_a_table(console: Cons
     arrived = chart(page, "What arrived")
     expect(arrived).to_have_attribute("data-state", "drawn")
     expect(arrived.locator("[data-chart-summary]")).to_have_text(
-        "A chart from 22:20 to 22:23, a value for each minute. accepted: latest 40, highest 1,200 at 22:21."
+        "A chart from 22:20 to 22:23, a value for each minute. accepted: 1,250 in all, highest 1,200 at 22:21."
         " discarded: none."
     )
     waited = chart(page, "What waited, and for how long")
     expect(waited.locator("[data-chart-summary]")).to_have_text(
-        "A chart from 22:20 to 22:23, a value for each minute. waiting: latest 2, highest 9 at 22:22."
-        " oldest: latest 350 ms, highest 2 h at 22:22."
+        "A chart from 22:20 to 22:23, a value for each minute. waiting: 2 most in the latest minute, highest 9 at"
+        " 22:22. oldest: 350 ms most in the latest minute, highest 2 h at 22:22."
     )
-    expect(waited.locator("[data-chart-when]")).to_have_text("latest")
+    expect(waited.locator("[data-chart-when]")).to_have_text("most in the latest minute")
+    expect(arrived.locator("[data-chart-when]")).to_have_text("in all")
     table = arrived.locator("details")
     table.locator("summary").press("Enter")
     rows = table.locator("tbody tr")
@@ -100,7 +102,7 @@ def test_what_is_drawn_is_told_in_words_and_may_be_read_as_a_table(console: Cons
 def test_a_line_is_taken_out_and_put_back_by_its_name(console: Console, page: Page) -> None:
     answering(page, arrivals=ARRIVALS)
     page.goto(console.url)
-    accepted = chart(page, "What arrived").get_by_role("button", name="accepted 40")
+    accepted = chart(page, "What arrived").get_by_role("button", name="accepted 1,250")
     expect(accepted).to_have_attribute("aria-pressed", "true")
     accepted.press("Enter")
     expect(accepted).to_have_attribute("aria-pressed", "false")

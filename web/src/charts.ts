@@ -5,7 +5,7 @@
 
 import uPlot from 'uplot'
 
-import { asTable, drawn, durationOnAxis, inWords, isLong, isNothing, isUnknown, latest, moment, onAxis, period, told, unitOf } from './figures'
+import { asTable, drawn, durationOnAxis, inWords, isLong, isNothing, isUnknown, moment, onAxis, summed, summedOf, told, unitOf } from './figures'
 import type { Figures, Series } from './figures'
 
 const HEIGHT = 190 // pixels of the lines and their axes, as in parts.css
@@ -184,15 +184,14 @@ class Chart {
     return button
   }
 
-  /** The figures where the pointer is, or the latest. */
+  /** The figures where the pointer is, or what each line comes to. */
   private tell(place: number | null): void {
     const { figures } = this
     if (figures === null) return
-    const rest = figures.gauge === true ? 'latest' : `latest ${period(figures)}`
-    this.part('when').textContent = place === null ? rest : moment(figures, figures.times[place] ?? 0)
+    this.part('when').textContent = place === null ? summedOf(figures) : moment(figures, figures.times[place] ?? 0)
     for (const [number, element] of this.legend.querySelectorAll('.chart-value').entries()) {
       const one = figures.series[number]
-      if (one !== undefined) element.textContent = told(figures, one, place === null ? latest(figures, one) : one.values[place])
+      if (one !== undefined) element.textContent = told(figures, one, place === null ? summed(figures, one) : one.values[place])
     }
   }
 

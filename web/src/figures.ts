@@ -15,8 +15,8 @@ export interface Figures {
   unit: string
   /** Minutes of a period. */
   every: number
-  /** Each value is the highest, or a share, of its period; otherwise counts, and the last period still goes on. */
-  gauge?: boolean
+  /** What each value is of its period: a count (the last period still goes on), the most, or a percentile. */
+  of: 'counts' | 'most' | 'percentile'
   series: Series[]
 }
 
@@ -67,16 +67,32 @@ export function told(figures: Figures, series: Series, value: number | null | un
 /** A period that still goes on is drawn once it has as much as the last one: else each line would seem to end in a fall. */
 export function drawn(figures: Figures, { values }: Series): (number | null)[] {
   const [last, now] = [values.at(-2) ?? 0, values.at(-1) ?? 0]
-  return figures.gauge === true || now >= last ? values : [...values.slice(0, -1), null]
+  return figures.of !== 'counts' || now >= last ? values : [...values.slice(0, -1), null]
 }
 
-/** Of the newest period that is over, or of the newest that is known. */
-export function latest(figures: Figures, { values }: Series): number | null {
-  if (figures.gauge !== true && values.length > 1) return values.at(-2) ?? null
-  return values.filter((value) => value !== null).at(-1) ?? null
+/** The newest period of which anything is known; null if there is none. */
+function newest({ times, series }: Figures): number | null {
+  const known = times.map((_, place) => place).filter((place) => series.some(({ values }) => values[place] !== null))
+  return known.at(-1) ?? null
 }
 
-export function period({ every }: Figures): string {
+/** What a line comes to, in one figure: counts add up; of the rest it is where the line ends. */
+export function summed(figures: Figures, { values }: Series): number | null {
+  if (figures.of === 'counts') return values.reduce<number>((all, one) => all + (one ?? 0), 0)
+  const place = newest(figures)
+  return place === null ? null : (values[place] ?? null)
+}
+
+/** What that figure is of: `in all`, `latest minute`, `most in the latest hour`, `most at 22:15`. */
+export function summedOf(figures: Figures): string {
+  if (figures.of === 'counts') return 'in all'
+  const place = newest(figures)
+  if (place === null) return ''
+  if (place === figures.times.length - 1) return `${figures.of === 'most' ? 'most in the ' : ''}latest ${period(figures)}`
+  return `${figures.of === 'most' ? 'most ' : ''}at ${moment(figures, figures.times[place] ?? 0)}`
+}
+
+function period({ every }: Figures): string {
   if (every === 1) return 'minute'
   if (every < 60) return `${every.toString()} min`
   if (every === 60) return 'hour'
@@ -91,7 +107,7 @@ export function isUnknown({ series }: Figures): boolean {
   return series.every(({ values }) => values.every((value) => value === null))
 }
 
-/** What is drawn, where each line stands, and how high it went. */
+/** What is drawn, what each line comes to, and how high it went. */
 export function inWords(figures: Figures): string {
   const [first, last] = [figures.times[0] ?? 0, figures.times.at(-1) ?? 0]
   const lines = figures.series.map((series) => {
@@ -99,7 +115,7 @@ export function inWords(figures: Figures): string {
     const most = Math.max(...known, 0)
     if (most === 0) return `${series.name}: ${known.length > 0 ? 'none' : 'nothing known'}.`
     const at = figures.times[series.values.indexOf(most)] ?? first
-    return `${series.name}: latest ${told(figures, series, latest(figures, series))}, highest ${told(figures, series, most)} at ${moment(figures, at)}.`
+    return `${series.name}: ${told(figures, series, summed(figures, series))} ${summedOf(figures)}, highest ${told(figures, series, most)} at ${moment(figures, at)}.`
   })
   const span = `from ${moment(figures, first)} to ${moment(figures, last)}`
   return `A chart ${span}, a value for each ${period(figures)}. ${lines.join(' ')}`
@@ -123,7 +139,7 @@ export function asTable(figures: Figures): HTMLTableElement {
     time.dateTime = new Date(at * 1000).toISOString()
     time.textContent = `${day.format(at * 1000)} ${clock.format(at * 1000)}`
     time.title = `${time.dateTime.replace('T', ' ').slice(0, 16)} UTC`
-    row.insertCell().append(time, place === figures.times.length - 1 && figures.gauge !== true ? ' so far' : '')
+    row.insertCell().append(time, place === figures.times.length - 1 && figures.of === 'counts' ? ' so far' : '')
     for (const series of figures.series) {
       const cell = row.insertCell()
       cell.className = 'num'
