@@ -29,7 +29,7 @@ from milonga.eventlog.folders import sync_folder
 from milonga.eventlog.known import DAY, KnownIds
 from milonga.eventlog.record import INDEXES, UnknownFormat
 from milonga.eventlog.room import Room
-from milonga.eventlog.salvage import tell_and_salvage
+from milonga.eventlog.salvage import salvage_sealed
 from milonga.eventlog.segment import (
     Step,
     has_indexes,
@@ -104,15 +104,18 @@ class Keeper:
     def take_over(self, segments: list[Sealed]) -> None:
         """
         At the start, before the threads: what a former process left. Only segments under a day old matter to
-        duplicates; those without indexes are few, one or two of a crash, and are made good first.
+        duplicates; those without indexes are few, one or two of a crash, and are made good first. So is what a damaged
+        write-ahead log hides.
         """
         in_memory = 0
         for segment in reversed(segments):
             self._segments[segment.first] = segment
         young = True
         for segment in reversed(segments):
+            path = path_of(self._folder, segment.first)
             try:
-                with closing(open_sealed(path_of(self._folder, segment.first))) as connection:
+                salvage_sealed(path, segment.first, segment.last)
+                with closing(open_sealed(path)) as connection:
                     indexed = has_indexes(connection)
                     segment.newest_at = _newest_at(connection)
                     young = young and self._clock() - (segment.newest_at or 0) < DAY
@@ -201,8 +204,6 @@ class Keeper:
     def _finish(self, first: Offset, keys: "FilterKeys | None") -> None:
         segment, path = self._segments[first], path_of(self._folder, first)
         with closing(open_to_write(path)) as connection:
-            if keys is None:  # sealed before a crash
-                tell_and_salvage(path, connection, first)
             roll(self._totals, first, counts_of(connection))
             self._on_step("rolled")
             if not has_indexes(connection):

@@ -16,9 +16,9 @@ import apsw
 import structlog
 
 from milonga.eventlog.api import Offset, Stored
-from milonga.eventlog.aside import UNREADABLE
+from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.record import RECORD, insert, record, stored
-from milonga.eventlog.segment import DRAFT_OF_SALVAGED, newest, remove
+from milonga.eventlog.segment import DRAFT_OF_SALVAGED, newest, open_to_write, remove
 from milonga.eventlog.wal import Frame, Lost, frames_behind, tell_lost
 from milonga.spec.stored import Stamped
 
@@ -37,13 +37,24 @@ COUNT = "SELECT count(*), max(offset) FROM events WHERE offset > ?"
 log = structlog.get_logger("milonga.eventlog")
 
 
-def tell_and_salvage(path: Path, connection: apsw.Connection, first: Offset) -> None:
+def salvage_sealed(path: Path, first: Offset, last: Offset) -> None:
+    """
+    The same for a segment that was sealed before a crash. Asked before anybody reads the log: to a reader, what is
+    missing in a sealed segment is gone for good. Raises what opening it does.
+    """
+    wal = with_companions(path)[1]
+    if wal.exists() and wal.stat().st_size:
+        with closing(open_to_write(path)) as connection:
+            tell_and_salvage(path, connection, first, last)
+
+
+def tell_and_salvage(path: Path, connection: apsw.Connection, first: Offset, last: Offset | None = None) -> None:
     """
     If anything lies behind a damaged frame: say so, keep a copy of the write-ahead log, and put back what can be. Asked
     when whoever writes the segment has had a first look into it, and before the first change. Raises nothing: what
     cannot be put back is lost, and told.
 
-    first  offset of the segment
+    first, last  offsets of the segment; the last if it is sealed
     """
     found = tell_lost(path, connection, "what `wal_salvaged` does not say was put back: it was answered with 200")
     if found is None:
@@ -53,16 +64,18 @@ def tell_and_salvage(path: Path, connection: apsw.Connection, first: Offset) -> 
     try:
         frames, after = frames_behind(found), newest(connection, first)
         beyond = after + len(frames) * (found.page // LEAST)
+        if last is not None:
+            beyond = min(beyond, last)
         _copy(connection, draft, len(frames) * found.page)
         with connection:  # one transaction
             for doubtful in (False, True):
                 _put_pages(draft, found, frames, doubtful=doubtful)
                 _put_back(connection, first, _whole(draft, after, beyond), without_gaps=found.commits == 1)
-            count, last = connection.execute(COUNT, (after,)).get
+            count, now_last = connection.execute(COUNT, (after,)).get
     except Exception as error:  # whatever it is, the server must start
         log.error("wal_not_salvaged", file=f"{path}-wal", error=f"{type(error).__name__}: {error}")
     else:
-        missing = last - after - count if count else 0
+        missing = now_last - after - count if count else 0
         log.warning("wal_salvaged", file=f"{path}-wal", events=count, missing=missing)
     finally:
         remove(draft)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 import structlog
 
-from milonga.eventlog.api import Damaged, Offset, Stored
+from milonga.eventlog.api import Damaged, Duplicate, Offset, Position, Stored
 from milonga.eventlog.record import insert, record
 from milonga.eventlog.segment import DRAFT_OF_SALVAGED, create, open_to_write, path_of
 from milonga.eventlog.sqlite import SqliteLog
@@ -166,24 +166,39 @@ def test_of_a_single_commit_which_may_never_have_been_finished_only_what_follows
     assert put_back & set(range(1, BATCH)), "some of them, up to the gap"
 
 
-def test_the_same_is_done_for_a_segment_that_was_sealed_just_before(killed: Killed, tmp_path: Path) -> None:
-    folder = tmp_path / "log"
+def test_a_segment_that_was_sealed_just_before_has_it_back_before_anybody_reads_it(
+    killed: Killed, tmp_path: Path
+) -> None:
+    folder, last = tmp_path / "log", max(killed.everything)
     killed.spoiled(folder, a_bit, killed.frames[2])
-    create(folder, max(killed.everything) + 1, CLOCK())
+    create(folder, last + 1, CLOCK())
 
-    async def run() -> list[Stored | Damaged]:
+    async def run() -> tuple[list[Stored | Damaged], list[Position | Duplicate]]:
         log = await SqliteLog.open(folder, clock=CLOCK)
         try:
+            found = await read_all(log)
+            again = await log.append([killed.everything[last]])
             await settled(folder)
-            return await read_all(log)
+            assert await read_all(log) == found, "it stays so"
+            return found, again
         finally:
             await log.close()
 
-    found = asyncio.run(run())
+    found, again = asyncio.run(run())
+    assert again == [Duplicate(Position(0, last))]
     kept = events_in(found)
     assert kept.items() <= killed.everything.items()
     assert len(kept) >= len(killed.everything) - A_PAGE
     assert offsets(found) == list(killed.everything)
+
+
+def test_nothing_is_put_into_a_sealed_segment_that_would_stand_in_the_next(killed: Killed, tmp_path: Path) -> None:
+    folder, after = tmp_path / "log", max(killed.everything) - BATCH
+    killed.spoiled(folder, a_bit, killed.frames[2])
+    create(folder, after + 1, CLOCK())
+    found, _ = opened(folder)
+    assert offsets(found) == list(range(1, after + 1))
+    assert len(events_in(found)) >= after - A_PAGE
 
 
 def test_without_room_for_a_copy_nothing_is_put_back_and_that_is_told(
