@@ -39,7 +39,7 @@ class DataDirectory:
         opened = self.__dict__.get("facts")
         unreadable = {} if opened is None else opened.outcomes.unreadable
         return [
-            f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage."
+            f"Outcomes are missing: outcomes/{name} cannot be read ({error}). `milonga check` tells more."
             for name, error in unreadable.items()
         ]
 

@@ -84,7 +84,7 @@ def _checked(data: Path) -> tuple[Report, int]:
             "is missing",
             lost="sources, destinations, settings: nothing is taken in or delivered",
             count=None,
-            fix='Put back a copy: docs/operate.md, "A damaged workspace".',
+            fix="Put back a copy while no server runs: every backup has one.",
         )
     if is_unfinished(data / NAME):
         return report, 0

@@ -23,9 +23,7 @@ PATIENCE: Final = 5_000  #: milliseconds to wait for another process's write
 CACHE: Final = 4_000  #: kibibytes of a file being read
 MOST_TOLD: Final = 5  #: faults of one kind that are named; the rest is counted
 
-ASIDE_FIX: Final = (
-    "Save what you need of it (docs/operate.md, `Damage and full disks`), then delete it: nothing else does."
-)
+ASIDE_FIX: Final = "Save what you need of it (sqlite3 FILE .recover), then delete it: nothing else does."
 INDEX_FIX: Final = "Stop the server, then: sqlite3 FILE 'REINDEX'. Until then what is looked up may not be found."
 
 
@@ -193,7 +191,7 @@ def check_workspace(report: Report, data: Path) -> bool:
         return False
     lost = "sources, destinations, settings: nothing is taken in or delivered before it is back; events stay"
     before = len(report.problems)
-    fix = 'Put back a copy, or save what is left: docs/operate.md, "A damaged workspace".'
+    fix = database.MEND
     with _looked_through(report, data, name, lost=lost, fix=fix) as db:
         if db is None or len(report.problems) > before:
             return False
@@ -223,7 +221,7 @@ def check_delivery(report: Report, data: Path) -> bool:
     """Whether it can be used, or there is none yet."""
     name = DELIVERY
     lost = "positions, dead letters, parked lines: what has an outcome is not sent again, the rest is"
-    fix = "Restart the server: it sets the file aside and begins a new one (docs/operate.md, `Damage and full disks`)."
+    fix = "Restart the server: it sets the file aside and begins a new one."
     with _looked_through(report, data, name, lost=lost, fix=fix) as db:
         if db is None:
             return not (data / name).exists()

@@ -15,7 +15,7 @@ ServerOption: TypeAlias = Annotated[
         "--server",
         envvar="MILONGA_URL",
         metavar="URL",
-        help="A server elsewhere, by the address of its console, instead of a data directory here (docs/api.md).",
+        help="A server elsewhere, by the address of its console, instead of a data directory here.",
     ),
 ]
 TokenOption: TypeAlias = Annotated[

@@ -112,7 +112,7 @@ def facts_of(data: Path) -> Iterator[Facts]:
             yield facts
         finally:
             for name, error in facts.outcomes.unreadable.items():
-                note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). See docs/operate.md, Damage.")
+                note(f"Outcomes are missing: outcomes/{name} cannot be read ({error}). `milonga check` tells more.")
 
 
 def nothing_yet(data: Path) -> bool:

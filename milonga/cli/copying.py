@@ -101,8 +101,8 @@ def _check_workspace(data: Path) -> None:
 
 def _no_workspace(data: Path, why: str) -> UserError:
     return UserError(
-        f"{data / database.NAME} cannot be read ({why}): without it a backup is worth nothing. docs/operate.md, "
-        '"A damaged workspace", says what to do. `milonga check` looks at the rest.'
+        f"{data / database.NAME} cannot be read ({why}): without it a backup is worth nothing. {database.MEND} "
+        "`milonga check` looks at the rest."
     )
 
 

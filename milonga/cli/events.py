@@ -171,7 +171,7 @@ def _help(codes: set[str]) -> None:
     """What to do about refused requests."""
     if not codes:
         return
-    said = [f"{code}: {HELP.get(code, 'see docs/tracking-api.md')}" for code in sorted(codes)]
+    said = [f"{code}: {HELP.get(code, 'nothing more is known of it here')}" for code in sorted(codes)]
     said.append(
         "Refused are requests, not events; none of their events is kept. The server's log names the latest (`refused`)."
     )

@@ -39,9 +39,7 @@ class _Named(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-app = typer.Typer(
-    cls=_Named, no_args_is_help=True, help="Which events a destination gets, and how much of them (docs/filters.md)."
-)
+app = typer.Typer(cls=_Named, no_args_is_help=True, help="Which events a destination gets, and how much of them.")
 
 NameOfOne = Annotated[str, typer.Argument(metavar="FILTER", help="Name of the filter.")]
 Fields = list[str] | None
@@ -52,7 +50,7 @@ def filters(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the destination.")],
 ) -> None:
-    """Which events a destination gets, and how much of them: NAME alone lists its filters. See docs/filters.md."""
+    """Which events a destination gets, and how much of them: NAME alone lists its filters."""
     context.obj = name
 
 

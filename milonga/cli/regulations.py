@@ -94,7 +94,7 @@ def delete(
     yes: YesOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Erase what is stored of these users, and send nothing more of it. Destinations are not told (docs/privacy.md)."""
+    """Erase what is stored of these users, and send nothing more of it. Destinations are not told."""
     kind = Kind.suppress_with_delete_internal if also_suppress else Kind.delete_internal
     _create(data, kind, users, (file, json_lines), source, wait, json=json, yes=yes)
 
@@ -171,7 +171,7 @@ def _create(
         for row in found:
             _tell(row, json=False)
     if kind.deletes:
-        note("Destinations keep what they were sent, and backups what is in them (docs/privacy.md).")
+        note("Destinations keep what they were sent, and backups what is in them: have it erased there, too.")
     if any(row["endedAt"] is None for row in found):
         when = (
             "it is under way; see `milonga regulations show ID`" if running else "it is done when `milonga serve` runs"

@@ -34,6 +34,7 @@ Host = Annotated[
 ]
 HERE: Final = ("localhost", "127.0.0.1", "[::1]", "0.0.0.0", "[::]")  # noqa: S104 - nothing is bound to it
 """Under these a server is reached from its own machine alone."""
+TLS: Final = "Serve it with `milonga serve --tls-cert FILE --tls-key FILE`, or by a proxy in front of it."
 
 
 @app.command()
@@ -169,7 +170,7 @@ def snippet(
     elif not _is_secure(found):
         note(
             "Segment's snippet loads by https only; this one says http in its place. Pages that are served by https "
-            "themselves load nothing by http, so a site in use needs TLS: docs/operate.md."
+            f"themselves load nothing by http, so a site in use needs TLS. {TLS}"
         )
 
 
@@ -191,7 +192,7 @@ def setup_(
             f"That is where the server listens. Do senders reach it elsewhere? milonga sources setup {name} --host URL"
         )
     if not secure:
-        note("Most phones, Ruby and PHP speak https only: docs/operate.md says how to serve it.")
+        note(f"Most phones, Ruby and PHP speak https only. {TLS}")
     typer.echo(setup.ACCOUNT)
 
 

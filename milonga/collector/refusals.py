@@ -49,7 +49,7 @@ HELP: Final[dict[str, str]] = {
     "headers_too_large": "Over 64 headers, or 16 KiB of them: look at what sender and proxies add, such as cookies.",
     "slow_body": "The body stopped arriving: look at the network, and at proxies. SDKs come again.",
     "busy": "Too many connections or bodies at once; SDKs come again. If it goes on, look for who sends so much.",
-    "log_full": "The disk is nearly full or cannot be written; SDKs come again. Free space: see docs/operate.md.",
+    "log_full": "The disk is nearly full or cannot be written; SDKs come again. Free space, or raise --log-size.",
 }
 """
 What helps, by the code of the answer. What is not here is no more than noise from the network (`invalid_http`), is no

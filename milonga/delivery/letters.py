@@ -33,7 +33,7 @@ KINDS: Final = (RESEND, DISCARD, EDIT)
 OFF: Final = "The destination is off, and takes no events. Switch it on, or pause it, and ask again."
 GONE: Final = "There is no such dead letter any more: it was resent or discarded."
 AGAIN: Final = "It was resent meanwhile, and refused once more. Look at it anew."
-SUPPRESSED: Final = "A regulation says that nothing is kept or sent of this user (docs/privacy.md)."
+SUPPRESSED: Final = "A regulation says that nothing is kept or sent of this user."
 DELETED: Final = "Its user is being deleted."
 
 

@@ -75,11 +75,21 @@ export const analytics = AnalyticsBrowser.load(
 
 ACCOUNT: Final = (
     'Every call but group needs context.groupId, its account: in Node context: { groupId: "acme" }, '
-    'in Python context={"groupId": "acme"}; others: docs/compatibility.md.'
+    'in Python context={"groupId": "acme"}. '
+    "The console's page of the source has the same for each SDK."
 )
 """What no set-up does by itself, and without which Totango gets nothing. One line."""
 
 
+PLUGIN: Final = """\
+class Account extends Plugin {                 // React Native; Kotlin, Swift, Flutter and C# have the like
+  type = PluginType.enrichment;
+  execute(event) {
+    return { ...event, context: { ...event.context, groupId: "acme" } };
+  }
+}
+client.add({ plugin: new Account() });"""
+"""What names the account on a phone, where calls have no argument for it."""
 Kind: TypeAlias = Literal["server", "phone", "other"]
 
 

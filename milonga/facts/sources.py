@@ -141,7 +141,7 @@ def _troubles(
 
 def _refusals(counts: Counter[str]) -> list[dict[str, Any]]:
     return [
-        {"code": code, "requests": n, "help": HELP.get(code, "See docs/tracking-api.md.")}
+        {"code": code, "requests": n, "help": HELP.get(code, "The server's log names the latest of them (`refused`).")}
         for code, n in counts.most_common()
         if n
     ]

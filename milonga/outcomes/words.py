@@ -41,7 +41,7 @@ PIPELINE: Final = {
         "Please report this with the log of the server, which tells more.",
     ),
     "user_deleted": (
-        "Its user was deleted before it could be sent (docs/privacy.md).",
+        "Its user was deleted before it could be sent: what waited of it was erased.",
         "",
     ),
     "damaged_record": (

@@ -12,6 +12,11 @@ from milonga.workspace.files import make_data_directory, make_private_file
 from milonga.workspace.migrate import migrate, switch_to_wal
 
 NAME = "workspace.db"
+MEND = (
+    "Put back a copy while no server runs: every backup has one. "
+    'Without one, save what can be read: sqlite3 OLD ".recover" | sqlite3 workspace.db.'
+)
+"""What to do about a damaged one. docs/operate.md has the steps."""
 PATIENCE = 5_000  #: milliseconds to wait for another process's write
 UNFINISHED = b"Milonga: a restore into this directory has not been finished.\n".ljust(4_096)
 """Stands in place of the file while a backup is restored, so that nobody begins with what is not complete."""
@@ -106,9 +111,8 @@ def _in_words(error: apsw.Error, path: Path) -> UserError:
             return UserError(f"{path} cannot be written: {error}. Is the disk full? Nothing was changed.")
         case apsw.NotADBError() | apsw.CorruptError():
             return UserError(
-                f"{path} is damaged or no Milonga workspace: {error}. Put back a copy of it, or save what is left: "
-                'docs/operate.md, "A damaged workspace", says how. Nothing else was touched: events that were taken in '
-                "stay where they are, and go out once the workspace is back."
+                f"{path} is damaged or no Milonga workspace: {error}. {MEND} Nothing else was touched: "
+                "events that were taken in stay where they are, and go out once the workspace is back."
             )
         case apsw.ReadOnlyError() | apsw.CantOpenError() | apsw.PermissionsError():
             return UserError(f"{path} cannot be written by this user: {error}.")

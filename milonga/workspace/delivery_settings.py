@@ -83,7 +83,7 @@ class DeliverySettings(Struct, frozen=True, kw_only=True, rename="camel", forbid
         Meta(
             title="Filters",
             description="Which events are sent, and how much of them: milonga destinations filters NAME lists, adds, "
-            "removes and tries them (docs/filters.md).",
+            "removes and tries them.",
             max_length=MOST_FILTERS,
         ),
     ] = ()

@@ -106,4 +106,4 @@ def test_a_workspace_that_cannot_be_read_lets_strangers_fill_no_log(tmp_path: Pa
         api.close()
     (one,) = said
     assert one["event"] == "api.cannot_look_up_tokens"
-    assert "A damaged workspace" in one["error"]
+    assert "Put back a copy" in one["error"]

@@ -172,7 +172,7 @@ def test_what_cannot_be_read_is_left_out_and_told(data: Path, tmp_path: Path) ->
     assert len(lookup.newest(1_000)) == EVENTS - SEGMENT
     (data / "workspace.db").write_bytes(b"no database " * 2_000)
     code, said = run("backup", tmp_path / "other", "--data", data)
-    assert (code, "A damaged workspace" in said) == (1, True), said
+    assert (code, "Put back a copy" in said) == (1, True), said
     assert not [path for path in tmp_path.iterdir() if path.name.startswith("other")]
 
 

@@ -83,7 +83,7 @@ Spoil = Callable[[Path], None]
 FIRST, MIDDLE, LAST = (f"log/{n:016d}.db" for n in (1, 51, 101))
 
 CASES: dict[str, tuple[str, Spoil, str, str, int | None]] = {
-    "the workspace is garbage": ("workspace.db", garbage, "cannot be read", "A damaged workspace", None),
+    "the workspace is garbage": ("workspace.db", garbage, "cannot be read", "Put back a copy", None),
     "the workspace is missing": ("workspace.db", Path.unlink, "is missing", "Put back a copy", None),
     "delivery.db is garbage": ("delivery.db", garbage, "cannot be read", "Restart the server", None),
     "an older file of outcomes is garbage": ("outcomes/00000001.db", garbage, "cannot be read", "delete it", None),

@@ -255,10 +255,11 @@ def test_every_sdk_of_servers_and_phones_is_set_up_in_one_line(data: tuple[str, 
         assert "8443" in one["text"], one
     done = milonga("sources", "setup", "web", *data)
     assert "Kotlin: analytics-kotlin (https only)" in done.stdout
-    assert "docs/operate.md" in done.stderr
+    assert "speak https only. Serve it with `milonga serve --tls-cert" in done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("Every call but group needs context.groupId")
     compared = (ROOT / "docs/compatibility.md").read_text()
+    assert setup.PLUGIN in compared
     for form in ('context: { groupId: "acme" }', 'context={"groupId": "acme"}'):
         assert form in last
         assert form in compared

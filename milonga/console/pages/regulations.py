@@ -42,7 +42,8 @@ _ERASED: Final = (
     "No undo, and no button, brings them back."
 )
 _BEYOND: Final = (
-    "Destinations keep what they were sent, and backups what is in them: Milonga erases neither (`docs/privacy.md`)."
+    "Destinations keep what they were sent, and backups what is in them: Milonga erases neither. "
+    "Have it erased there, too."
 )
 DEEDS: Final = {
     Kind.suppress_only: Deed(

@@ -36,6 +36,7 @@ def page(visit: Visit) -> Response:
         end = newest(facts)
     values: dict[str, Any] = {
         "kinds": KINDS,
+        "plugin": setup.PLUGIN,
         "last": last,
         "end": end,
         "wrong": "",
