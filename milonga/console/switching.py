@@ -56,10 +56,9 @@ def steps(config: DestinationConfig, waiting: int, *, exact: bool) -> tuple[Step
             )
             return pause, off
         case DestinationState.paused:
-            first = (
-                f"{_capital(held)} {'goes' if are == 'is' else 'go'} out first, in order" if held else "Nothing waits"
-            )
-            return Step(state=ON, label="Resume", words=f"{first}; then what arrives."), off
+            go = "goes" if are == "is" else "go"
+            words = f"{_capital(held)} {go} out first, in order; then what arrives."
+            return Step(state=ON, label="Resume", words=words if held else "Nothing waits. What arrives is sent."), off
         case DestinationState.off:
             return (Step(state=ON, label="Switch on", words=_BEGINS),)
 
