@@ -1,7 +1,7 @@
 """`milonga dead`: what destinations refused for good, and what to do with it."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, cast
 
 import typer
@@ -19,6 +19,7 @@ from milonga.delivery.letter_list import LetterFilter
 from milonga.facts.dead import MOST
 from milonga.facts.exporting import export, head, line
 from milonga.spec.event import EventType
+from milonga.workspace.model import DestinationState
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: events a destination refused for good.")
 
@@ -84,8 +85,9 @@ def resend(
 ) -> None:
     """Send again. Each joins at the end of its line: what came later and was delivered stays before it."""
     with reached(data) as milonga:
-        chosen, _ = _chosen(milonga, ids or [], all_, code, destination)
+        chosen, _, names = _chosen(milonga, ids or [], all_, code, destination)
         _tell(milonga, milonga.ask("resendDeadLetters", body=chosen).data, "resent", json=json)
+        _say_if_paused(milonga, names)
 
 
 @app.command()
@@ -113,6 +115,7 @@ def edit(
         (one,) = found
         body = {"destination": one["destination"], **one["position"], "event": text, "diedAt": one["diedAt"]}
         _tell(milonga, milonga.ask("editDeadLetter", body=body).data, "edited and resent", json=json)
+        _say_if_paused(milonga, {one["destination"]})
 
 
 @app.command()
@@ -127,7 +130,7 @@ def discard(
 ) -> None:
     """Throw away for good."""
     with reached(data) as milonga:
-        chosen, count = _chosen(milonga, ids or [], all_, code, destination)
+        chosen, count, _ = _chosen(milonga, ids or [], all_, code, destination)
         ask(f"Throw {many(count, 'dead letter')} away for good?", yes=yes, for_good=True)
         _tell(milonga, milonga.ask("discardDeadLetters", body=chosen).data, "discarded", json=json)
 
@@ -172,19 +175,28 @@ def _with_id(milonga: Reach, message_id: str, destination: str | None, *, events
 
 def _chosen(
     milonga: Reach, ids: Sequence[str], all_: bool, code: str | None, destination: str | None
-) -> tuple[dict[str, object], int]:
-    """Which are meant, as the API takes it; how many."""
+) -> tuple[dict[str, object], int, set[str]]:
+    """Which are meant, as the API takes it; how many; of which destinations."""
     if bool(ids) + (all_ or code is not None) != 1:
         raise typer.BadParameter("Name message ids, or --code, or --all.")
     if not ids:
         counts = milonga.ask("countDeadLetters", query={"destination": destination}).data
-        count = sum(one["count"] for one in counts if code in (None, one["code"]))
-        return {"all": code is None, "code": code, "destination": destination}, count
+        meant = [one for one in counts if code in (None, one["code"])]
+        body: dict[str, object] = {"all": code is None, "code": code, "destination": destination}
+        return body, sum(one["count"] for one in meant), {one["destination"] for one in meant}
     found = [one for id_ in dict.fromkeys(ids) for one in _with_id(milonga, id_, destination)]
     missing = set(ids) - {one["messageId"] for one in found}
     if missing:
         fail(_none(sorted(missing)))
-    return {"letters": [{"destination": one["destination"], **one["position"]} for one in found]}, len(found)
+    letters = [{"destination": one["destination"], **one["position"]} for one in found]
+    return {"letters": letters}, len(found), {one["destination"] for one in found}
+
+
+def _say_if_paused(milonga: Reach, names: Iterable[str]) -> None:
+    """Of what was resent to these destinations: it may wait there for long."""
+    for name in sorted(names):
+        if milonga.ask("getDestination", {"destination": name}).data["state"] == DestinationState.paused.value:
+            note(f"What was resent waits: {clean(name)} is paused. See `milonga destinations show {clean(name)}`.")
 
 
 def _tell(milonga: Reach, asked: dict[str, Any], what: str, *, json: bool) -> None:
