@@ -9,7 +9,7 @@ import errno
 import shutil
 import struct
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import apsw
@@ -20,6 +20,7 @@ from milonga.eventlog.aside import UNREADABLE, with_companions
 from milonga.eventlog.record import RECORD, insert, record, stored
 from milonga.eventlog.segment import DRAFT_OF_SALVAGED, newest, open_to_write, remove
 from milonga.eventlog.wal import Frame, Lost, frames_behind, tell_lost
+from milonga.identity.duplicates import key_of
 from milonga.spec.stored import Stamped
 
 STEP = 256  #: pages copied at once
@@ -28,6 +29,7 @@ LEAF, INTERIOR = 0x0D, b"\x05"  #: first bytes of pages of a table: https://www.
 LEAST = 200  #: bytes that an event takes, at least: its stamp alone has more
 NEAR = 1_000  #: offsets; who is further on is not believed to be next
 MOST_HOLES = 20_000  #: offsets one after the other that cannot be read, after which nothing more is looked for
+AGAIN = 4  #: times as many rows as there can be, after which no more are read: those of mixed up pages recur
 
 SCAN = f"SELECT {RECORD} FROM events WHERE offset >= ? ORDER BY offset"  # noqa: S608
 
@@ -134,10 +136,13 @@ def _whole(draft: Path, after: Offset, beyond: Offset) -> Iterator[tuple[Offset,
     """
     with closing(apsw.Connection(str(draft), flags=apsw.SQLITE_OPEN_READONLY)) as db:
         db.pragma("cell_size_check", True)
-        at, holes = after + 1, 0
+        at, holes, left = after + 1, 0, AGAIN * (beyond - after)
         while at <= beyond and holes < MOST_HOLES:
             try:
                 for row in db.execute(SCAN, (at,)):
+                    left -= 1
+                    if left < 0:
+                        return
                     if (
                         isinstance(row[0], int)
                         and after < row[0] <= beyond
@@ -157,14 +162,20 @@ def _put_back(
     connection: apsw.Connection, first: Offset, events: Iterator[tuple[Offset, Stamped]], *, without_gaps: bool
 ) -> None:
     """
-    Those that are not there yet.
+    Those that are not there yet, neither at their place nor at another: behind the last commit there may be what was
+    written of one that was refused, and its sender has sent that again.
 
     without_gaps  only what follows on the newest: a single commit may never have been finished, then whoever sent it
                   sends it again, and what came before must not come after
     """
-    due = newest(connection, first) + 1
+    due, ids = newest(connection, first) + 1, set[int]()
+    with suppress(*UNREADABLE):
+        for row in connection.execute("SELECT source, message_id FROM events"):
+            ids.add(key_of(*row))
     for offset, event in events:
-        if without_gaps and offset != due:
+        key = key_of(event.stamp.source, event.stamp.message_id)
+        if key in ids or (without_gaps and offset != due):
             continue
+        ids.add(key)
         connection.execute(PUT, (offset, *record(event)))
         due += 1

@@ -58,16 +58,22 @@ class Killed(NamedTuple):
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Killed:
     """A log of one segment whose process was killed: each batch is one commit, and all are in its write-ahead log."""
-    both, make = tmp_path_factory.mktemp("killed"), Events(CLOCK)
+    return made(tmp_path_factory.mktemp("killed"))
+
+
+def made(both: Path, twice: Offset | None = None) -> Killed:
+    """twice  here stands the first event once more"""
+    make = Events(CLOCK)
     folder, copy = both / "log", both / "copy"
     folder.mkdir()
     create(folder, 1, CLOCK())
-    everything = {}
+    everything: dict[Offset, Stamped] = {}
     with closing(open_to_write(path_of(folder, 1))) as connection:
         for number in range(BATCHES):
             events = make.some(BATCH, body=b'{"type":"track","filler":"%s"}' % (b"x" * 400))
             with connection:
                 for offset, event in enumerate(events, 1 + number * BATCH):
+                    event = everything[1] if offset == twice else event
                     connection.execute(insert(1), (offset, *record(event)))
                     everything[offset] = event
         shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("*-shm"))
@@ -199,6 +205,27 @@ def test_nothing_is_put_into_a_sealed_segment_that_would_stand_in_the_next(kille
     found, _ = opened(folder)
     assert offsets(found) == list(range(1, after + 1))
     assert len(events_in(found)) >= after - A_PAGE
+
+
+def test_what_is_there_already_is_not_put_back_at_another_place(tmp_path: Path) -> None:
+    """As of a commit that was written but refused, because it could not be made durable, and then sent again."""
+    twice = BATCH * (BATCHES - 1)
+    killed = made(tmp_path, twice)
+    folder = tmp_path / "spoiled"
+    killed.spoiled(folder, a_bit, next(frame for frame in killed.frames if frame > killed.commits[2]))
+    found, _ = opened(folder)
+    kept = events_in(found)
+    assert twice not in kept
+    assert {twice - 1, twice + 1} <= kept.keys()
+    assert isinstance(found[twice - 1], Damaged)
+
+
+def test_where_rows_recur_without_end_it_ends(killed: Killed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("milonga.eventlog.salvage.AGAIN", 0)
+    folder = tmp_path / "log"
+    killed.spoiled(folder, a_bit, killed.frames[5])
+    _, said = opened(folder)
+    assert [(line["event"], line.get("events")) for line in said] == [("wal_damaged", None), ("wal_salvaged", 0)]
 
 
 def test_without_room_for_a_copy_nothing_is_put_back_and_that_is_told(
