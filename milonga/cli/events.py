@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
@@ -22,6 +22,7 @@ from milonga.eventlog.reader import SqliteLogReader
 from milonga.facts.directory import LOG_FOLDER
 from milonga.facts.search import SCAN
 from milonga.outcomes.words import instant
+from milonga.spec.discards import FIX, MEANING
 from milonga.workspace.commands import milliseconds
 
 Query: TypeAlias = Mapping[str, object]
@@ -127,6 +128,8 @@ def discarded(limit: Limit = 20, data: DataOption = DATA, json: JsonOption = Fal
         Column("excerpt", 40),
     )
     print_table(columns, [[clean(str(row[c.name] or "-"), EXCERPT) for c in columns] for row in samples])
+    codes = dict.fromkeys(row["code"] for row in counts)
+    _say([f"{code}: {MEANING[code]} {FIX[code]}" for code in codes if code in FIX])
 
 
 @app.command()
@@ -175,8 +178,14 @@ def _help(codes: set[str]) -> None:
     said.append(
         "Refused are requests, not events; none of their events is kept. The server's log names the latest (`refused`)."
     )
-    typer.echo("")
-    for line in said:
+    _say(said)
+
+
+def _say(lines: Sequence[str]) -> None:
+    """Beneath a table."""
+    if lines:
+        typer.echo("")
+    for line in lines:
         for part in folded(line, terminal_width()):
             typer.echo(part)
 

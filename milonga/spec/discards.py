@@ -41,7 +41,7 @@ OwnCode: TypeAlias = Literal[
 
 Code: TypeAlias = SegmentCode | OwnCode
 
-MEANING: Final[dict[Code, str]] = {
+MEANING: Final[dict[str, str]] = {
     "source_disabled": "The source is switched off.",
     "empty_batch": "The request holds no event.",
     "missing_type": "The event has no `type`.",
@@ -70,6 +70,37 @@ MEANING: Final[dict[Code, str]] = {
     "rate_limited": "It came by pixel, beyond the source's rate limit.",
     "user_suppressed": "A regulation says that nothing is kept of its user.",
 }
+
+FIX: Final[dict[str, str]] = {
+    "source_disabled": "Switch the source on in its settings if its events are wanted.",
+    "empty_batch": "Nothing is lost. If it goes on, look for what sends batches without events.",
+    "missing_type": "Have the sender name the call in `type`; SDKs do so by themselves.",
+    "invalid_type": "Have the sender use one of these names, in small letters.",
+    "no_user_anon_id": "Have each call say whom it is about: a `userId`, or else an `anonymousId`.",
+    "id_required": "Have the call pass the id that is missing.",
+    "id_not_string": "Have the sender pass ids as text that is not empty.",
+    "event_not_defined": "Have the track call pass a name for what was done.",
+    "event_not_string": "Have the track call pass its name as text.",
+    "properties_not_object": 'Have the sender pass an object, such as `{"plan": "Paying"}`.',
+    "traits_not_object": 'Have the sender pass an object, such as `{"plan": "Paying"}`.',
+    "name_not_string": "Have the call pass it as text, or leave it out.",
+    "category_not_string": "Have the call pass it as text, or leave it out.",
+    "consent_categorypreferences_should_exist": "Have the consent tool send true or false by category.",
+    "consent_categorypreferences_fields_should_be_object": "Have the consent tool send true or false by category.",
+    "consent_categorypreferences_fields_should_be_bool": "Have the consent tool send true or false by category.",
+    "device_advertisingid_should_be_string": "Have the sender pass it as text, or leave it out.",
+    "consent_version_should_be_number": "Have the consent tool send it as a number, or leave it out.",
+    "malformed_json": "Look at how it begins: something cuts it off, or builds it by hand. SDKs do neither.",
+    "not_an_object": "Have the sender put one call, an object, into each place of the batch.",
+    "event_too_large": "Have the call carry less: no whole records, no long lists. What its batch shares counts, too.",
+    "event_too_deep": "Have the call carry values that are nested less deeply.",
+    "batch_too_long": "Have the sender make smaller batches; SDKs do so by themselves.",
+    "origin_not_allowed": "If the site is yours, add it to the allowed origins in the source's settings.",
+    "too_many_new_accounts": "Are these account ids real? Then raise the cap in the source's settings.",
+    "rate_limited": "Raise the rate limit in the source's settings, or have fewer pixels sent.",
+    "user_suppressed": "Nothing: somebody asked for it. A regulation that unsuppresses the user lets events in again.",
+}
+"""What to do about it, for whoever can change the sender or the source."""
 
 CODES: Final[frozenset[str]] = frozenset((*get_args(SegmentCode), *get_args(OwnCode)))
 

@@ -7,15 +7,15 @@ import msgspec
 from milonga.collector import answers, routes
 from milonga.collector.answers import Answer
 from milonga.spec import limits
-from milonga.spec.discards import MEANING
+from milonga.spec.discards import FIX, MEANING
 
 DOC = (Path(__file__).parents[2] / "docs" / "tracking-api.md").read_text()
 
 
-def test_every_discard_code_is_documented_with_its_meaning() -> None:
+def test_every_discard_code_is_documented_with_its_meaning_and_what_to_do() -> None:
     for code, meaning in MEANING.items():
         assert f"| `{code}` |" in DOC
-        assert f"| {meaning} |" in DOC
+        assert f"| {meaning} | {FIX[code]} |" in DOC
 
 
 def test_every_refusal_is_documented_with_its_status() -> None:

@@ -178,7 +178,9 @@ def test_a_source_is_removed_unless_a_destination_hangs_on_it(console: Console) 
 def test_discarded_events_are_listed_with_code_reason_and_how_they_begin(console: Console) -> None:
     page = console.get("/sources/web/discarded").text
     assert "event_not_defined" in page
-    assert "Expected the name of the event" in page
+    assert "<summary>A track without <code>event</code>.</summary>" in page
+    assert "Expected the name of the event" in page, "what it was read as stands behind"
+    assert "Have the track call pass a name" in page
     assert "{&#34;type&#34;: &#34;track&#34;, &#34;userId&#34;: &#34;bob&#34;}" in page
     assert "No samples" in console.get("/sources/web/discarded?code=other").text
     assert "Nothing was discarded" not in page

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from milonga.spec.decode import decode, decode_cut
-from milonga.spec.discards import CODES, MEANING
+from milonga.spec.discards import CODES, FIX, MEANING
 from milonga.spec.event import EventType
 
 ID = {"userId": "u"}
@@ -117,4 +117,4 @@ def test_every_code_of_the_rules_is_tested_and_has_a_meaning() -> None:
     elsewhere = {"missing_type", "invalid_type", "empty_batch", "malformed_json", "not_an_object"}
     of_sources = {"source_disabled", "origin_not_allowed", "too_many_new_accounts", "rate_limited", "user_suppressed"}
     assert tested | elsewhere | {"event_too_large", "event_too_deep", "batch_too_long"} | of_sources == CODES
-    assert set(MEANING) == CODES
+    assert set(MEANING) == set(FIX) == CODES

@@ -14,7 +14,7 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.events import page_of_discards
 from milonga.facts.facts import Facts
 from milonga.facts.over_time import SPANS, span_named
-from milonga.spec.discards import MEANING
+from milonga.spec.discards import FIX, MEANING
 from milonga.workspace.commands import milliseconds
 
 ROWS: Final = 50
@@ -32,6 +32,7 @@ def page(visit: Visit) -> Response:
     values: dict[str, Any] = {
         "counts": counts,
         "meanings": MEANING,
+        "fixes": FIX,
         "rows": [_row(one) for one in rows],
         "code": code,
         "span": span,
