@@ -32,7 +32,7 @@ FIELDS: Final = {
     "events": "Events",
     "exchanged": "In place of",
     "files": "Files",
-    "find_accounts": "Find accounts",
+    "find_accounts": "Filed by group calls",
     "keys": "Keys",
     "kind": "Kind",
     "message_id": "Message id",

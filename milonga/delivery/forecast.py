@@ -46,7 +46,7 @@ class Forecast(Struct, frozen=True):
 _WORDS: Final[dict[Way, str]] = {
     "nothing": "nothing waits",
     "drains": "",
-    "grows": "not at this rate: it does not get less",
+    "grows": "not shrinking: as much arrives as leaves",
     "unknown": "unknown: nothing has come to its end lately",
     "paused": "waits: paused",
     "off": "waits for nothing: off",

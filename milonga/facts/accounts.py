@@ -239,12 +239,12 @@ def _at(facts: Facts, account: Account, one: Standing) -> Iterator[Finding]:
     lost = [end for end in one.ends if end.state in ("dead", "expired")]
     if lost:
         n = sum(end.events for end in lost)
-        words = f"{_because(lost[0])} Ended so: {_events(lost[0].events)}."
+        words = f"{_because(lost[0])} This is the reason for {_events(lost[0].events)}."
         yield Finding(f"{_events(n)} did not reach {name}", words, "bad", name, lost[0].state == "dead")
     skipped = [end for end in one.ends if end.state == "skipped"]
     n = sum(end.events for end in skipped)
     if skipped and not delivered and not waiting and n * 2 > total:
-        words = f"{_because(skipped[0])} Ended so: {_events(skipped[0].events)}."
+        words = f"{_because(skipped[0])} This is the reason for {_events(skipped[0].events)}."
         yield Finding(f"{name} gets nothing of this account", words, "bad", name)
 
 

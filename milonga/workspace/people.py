@@ -104,7 +104,7 @@ def password_problem(password: str, name: str) -> str:
     """Nothing if it may be the password of a user of this name; else what is wrong with it, in a sentence."""
     text = normal(password)
     if len(text) < SHORTEST_PASSWORD:
-        return f"A password has at least {SHORTEST_PASSWORD} characters; a few words will do."
+        return f"A password has at least {SHORTEST_PASSWORD} characters."
     if len(password) > LONGEST_PASSWORD or len(text) > LONGEST_PASSWORD:
         return f"A password has at most {LONGEST_PASSWORD} characters."
     if text.casefold() in (name.casefold(), name.casefold().partition("@")[0]):

@@ -160,11 +160,11 @@ def test_the_log_shows_each_field_before_and_after_and_no_secret(console: Consol
         workspace.change_state("totango", DestinationState.paused, "settings", "401: <b>no</b>", {})
     page = seen(console, "/audit")
     told = words(page)
-    assert "Settings of a source shop" in told
+    assert "Source settings changed shop" in told
     assert "Rate limit 0 → 50" in told
     assert "Service ID SP-1 → SP-2 SDR Token replaced by another" in told
     assert "token ci Destination added totango" in told
-    assert "the pipeline State of a destination totango State on → paused Why 401: <b>no</b>" in told
+    assert "the pipeline Destination switched totango State on → paused Why 401: <b>no</b>" in told
     assert "<ins>https://b.example</ins>" in page
     assert HUSH not in page
     assert "a-long-write-key" not in page

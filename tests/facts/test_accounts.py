@@ -105,7 +105,7 @@ def test_a_destination_that_skips_all_of_it_with_the_reason(facts: Facts) -> Non
     assert [(one.title, one.tone, one.destination) for one in found] == [
         ("on gets nothing of this account", "bad", "on")
     ]
-    assert found[0].words == "The event names no known user (missing_user_id). Ended so: 3 events."
+    assert found[0].words == "The event names no known user (missing_user_id). This is the reason for 3 events."
     assert told(facts, FRESH, [("skipped", "missing_user_id")] * 3 + [("delivered", "")]) == []
 
 
