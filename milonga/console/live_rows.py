@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from milonga.console.live import Row
 from milonga.console.rendering import render
-from milonga.spec.discards import FIX, MEANING
+from milonga.spec.discards import FIX, MEANING, excerpt_told
 
 EXCERPT: Final = 300  #: characters of a discarded event in its row
 LONGEST: Final = 200  #: characters of a name or an id there: it is whole where the event is looked at
@@ -27,7 +27,7 @@ def shown(row: Row) -> dict[str, Any]:
         "reason": "" if row.discard is None else row.discard.reason,
         "meaning": "" if row.discard is None else MEANING.get(row.discard.code, row.discard.reason),
         "fix": "" if row.discard is None else FIX.get(row.discard.code, ""),
-        "excerpt": "" if row.discard is None else row.discard.excerpt.decode(errors="replace")[:EXCERPT],
+        "excerpt": "" if row.discard is None else excerpt_told(row.discard.excerpt, EXCERPT),
     }
 
 

@@ -8,7 +8,7 @@ from milonga.delivery.masking import masked, secrets_of
 from milonga.delivery.outgoing import NoAnswer, Reply
 from milonga.destinations.contract import BadSettings, Delivered, Destination, Ending, Request, TryAgain
 from milonga.eventlog.api import Position
-from milonga.outcomes.model import Attempt
+from milonga.outcomes.model import MAX_ANSWER, Attempt
 
 SETTINGS_FAULTS = frozenset({"forbidden_address", "bad_url"})  #: of NoAnswer codes: no event could get through
 
@@ -64,7 +64,7 @@ def attempt_row(
         status=None if isinstance(reply, NoAnswer) else reply.status,
         ms=round(seconds * 1000),
         perhaps=isinstance(reply, NoAnswer) and reply.perhaps,
-        answer=b"" if isinstance(reply, NoAnswer) else masked(reply.body, secrets_of(request))[:1000],
+        answer=b"" if isinstance(reply, NoAnswer) else masked(reply.body, secrets_of(request))[:MAX_ANSWER],
         batch=batch,
     )
 

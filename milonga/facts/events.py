@@ -9,6 +9,7 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.facts import Facts
 from milonga.outcomes.explain import name_of
 from milonga.outcomes.words import instant
+from milonga.spec.discards import excerpt_told
 from milonga.spec.read import read_stamped, said_for_all
 
 
@@ -88,5 +89,5 @@ def _discard(facts: Facts, discard: Discard) -> dict[str, Any]:
         "source": _source(facts, discard.source),
         "code": discard.code,
         "reason": discard.reason,
-        "excerpt": discard.excerpt.decode(errors="replace"),
+        "excerpt": excerpt_told(discard.excerpt),
     }

@@ -1,14 +1,15 @@
 """Write keys, as rows and in words."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from html import escape
 from typing import Any, Final
 
 import msgspec
 
 from milonga.outcomes.words import instant
-from milonga.workspace.audit import key_shown
+from milonga.spec.text import CUT
+from milonga.workspace.audit import KEY_SHOWN, key_shown
 from milonga.workspace.commands import milliseconds
 from milonga.workspace.key_ends import UNITS as UNITS
 from milonga.workspace.key_ends import ending
@@ -17,7 +18,16 @@ from milonga.workspace.keys import WriteKey
 from milonga.workspace.roles import Role
 
 LONG_ENOUGH: Final = 16  #: characters of a key that is looked for in what others have written
+HEAD: Final = KEY_SHOWN + 1  #: bytes of one that tell more than is shown
 _SPAN: Final = re.compile(r"([0-9]{1,6})([mhd])")
+
+
+def _in_json(text: str) -> str:
+    return msgspec.json.encode(text)[1:-1].decode()
+
+
+SPELLINGS: Final[tuple[Callable[[str], str], ...]] = (str, escape, _in_json, lambda text: escape(_in_json(text)))
+"""How a page, or JSON, may have a text."""
 
 
 def span(text: str) -> int:
@@ -42,13 +52,34 @@ def key_for(role: Role, write_key: str) -> str:
 def without_keys(content: bytes, keys: Iterable[str]) -> bytes:
     """
     A page, or JSON, for somebody who may not see them whole: many a sender puts its write key into each event. Short
-    ones, which somebody has chosen, are not looked for: they would be found where they are none.
+    ones, which somebody has chosen, are not looked for: they would be found where they are none. What is left of one
+    that a text is cut in (…) is found as well.
     """
-    for key in keys:
-        if len(key) >= LONG_ENOUGH:
-            for spelling in {key, escape(key), msgspec.json.encode(key)[1:-1].decode()}:
-                content = content.replace(spelling.encode(), key_shown(key).encode())
-    return content
+    long = [key for key in keys if len(key) >= LONG_ENOUGH]
+    spellings = {(spell(key).encode(), spell(key_shown(key)).encode()) for key in long for spell in SPELLINGS}
+    for spelling, shown in spellings:
+        content = content.replace(spelling, shown)
+    return _without_beginnings(content, spellings)
+
+
+def _without_beginnings(content: bytes, spellings: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """Before each …, the beginning of a key that is longer than what is shown of it anyway."""
+    cut, heads, longest = CUT.encode(), dict[bytes, list[tuple[bytes, bytes]]](), 0
+    for spelling, shown in spellings:
+        heads.setdefault(spelling[:HEAD], []).append((spelling, shown.removesuffix(cut)))
+        longest = max(longest, len(spelling))
+    if not heads or cut not in content:
+        return content
+    parts = content.split(cut)
+    for number, part in enumerate(parts[:-1]):
+        tail = part[-longest:]
+        for left in range(len(tail), HEAD - 1, -1):
+            end = tail[-left:]
+            begun = [shown for spelling, shown in heads.get(end[:HEAD], ()) if spelling.startswith(end)]
+            if begun:
+                parts[number] = part[:-left] + begun[0]
+                break
+    return cut.join(parts)
 
 
 def as_row(one: WriteKey, now: int, role: Role) -> dict[str, Any]:

@@ -286,7 +286,7 @@ def _try(attempt: Attempt) -> dict[str, Any]:
         "ms": attempt.ms,
         "perhapsDelivered": attempt.perhaps,
         "batch": attempt.batch,
-        "answer": attempt.answer.decode(errors="replace"),
+        "answer": attempt.said,
     }
 
 

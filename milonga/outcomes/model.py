@@ -1,10 +1,14 @@
 """What became of an event at a destination: one compact row per event and destination."""
 
 from enum import IntEnum
+from typing import Final
 
 from msgspec import Struct
 
 from milonga.eventlog.api import Position
+from milonga.spec.text import beginning
+
+MAX_ANSWER: Final = 1_000  #: bytes of what a receiver said
 
 
 class State(IntEnum):
@@ -62,7 +66,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     status   of HTTP; None without an answer
     ms       how long it took
     perhaps  True if the receiver may have it although no answer came
-    answer   the first 1,000 bytes of the body
+    answer   the first MAX_ANSWER bytes of the body
     batch    how many events the request carried, this one included
     """
 
@@ -77,3 +81,8 @@ class Attempt(Struct, frozen=True, kw_only=True):
     perhaps: bool
     answer: bytes
     batch: int = 1
+
+    @property
+    def said(self) -> str:
+        """The answer as text, … where it goes on."""
+        return beginning(self.answer, len(self.answer) >= MAX_ANSWER)

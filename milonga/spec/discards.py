@@ -4,6 +4,9 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from msgspec import Struct
 
+from milonga.spec.limits import MAX_EXCERPT
+from milonga.spec.text import CUT, beginning
+
 SegmentCode: TypeAlias = Literal[
     "source_disabled",
     "empty_batch",
@@ -119,3 +122,13 @@ class Rejected(Struct, frozen=True, kw_only=True):
     reason: str
     excerpt: bytes
     count: int = 1
+
+
+def excerpt_told(excerpt: bytes, most: int = MAX_EXCERPT) -> str:
+    """
+    As text, so many characters at most, … where it goes on. What began as JSON and does not end as such was cut, too:
+    it may have become shorter since, by its sender's address.
+    """
+    is_cut = len(excerpt) >= MAX_EXCERPT or (excerpt[:1] in (b"{", b"[") and excerpt.rstrip()[-1:] not in (b"}", b"]"))
+    text = beginning(excerpt, is_cut)
+    return text if len(text) <= most + 1 else f"{text[:most]}{CUT}"

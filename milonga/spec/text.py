@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+CUT: Final = "…"  #: ends a text that goes on where it came from
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
@@ -14,3 +15,9 @@ def well_formed(text: str) -> str:
     if text.isascii():
         return text
     return _LONE_SURROGATE.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def beginning(kept: bytes, is_cut: bool) -> str:
+    """What was kept of a text; CUT stands at its end if there was more, and for a character that was divided."""
+    text = kept.decode(errors="replace")
+    return text.rstrip("\N{REPLACEMENT CHARACTER}") + CUT if is_cut else text

@@ -262,6 +262,20 @@ def test_a_write_key_that_its_sender_puts_into_each_event_is_not_shown_whole_to_
         assert (key in page, "a-ke…" in page) == (False, True), path
 
 
+def test_of_a_key_that_a_sample_is_cut_in_viewers_see_only_how_it_begins(console: Console) -> None:
+    key = "a-key-at-the-very-edge"
+    with Workspace.open(console.data) as workspace:
+        workspace.sources.add("edgy", key)
+    event = {"type": "track", "userId": "bob", "filler": "", "writeKey": key}
+    begins = json.dumps(event).index(key)
+    with Client(console.milonga.port, key) as client:
+        client.send([{**event, "filler": "x" * (2_000 - 12 - begins)}, {**event, "writeKey": key}])
+    path = "/sources/edgy/discarded"
+    eventually(lambda: "a-key-at-the…" in console.get(path, Role.editor).text, "it is cut in its key")
+    page = console.get(path, Role.viewer).text
+    assert ("a-key" in page, page.count("a-ke…")) == (False, 2)
+
+
 # What is live
 
 
@@ -288,6 +302,16 @@ def test_the_stream_goes_on_where_a_browser_says_that_it_was(console: Console) -
     assert [f"e-{number}" in again for number in range(3)] == [False, False, True]
     odd = stream(console, "/sources/web/stream?after=x&type=nothing&in=nowhere", "beat", {"Last-Event-ID": "x-y"})
     assert "event: beat" in odd
+
+
+def test_a_viewers_stream_has_no_write_key_either(console: Console) -> None:
+    key = "a-key-that-streams-by"
+    with Workspace.open(console.data) as workspace:
+        workspace.sources.add("streaming", key)
+    with Client(console.milonga.port, key) as client:
+        client.send([{**track(1, "ada", "acme"), "event": f"with {key} in its name"}])
+    said = stream(console, "/sources/streaming/stream?after=1", "in its name")
+    assert (key in said, "with a-ke… in its name" in said) == (False, True)
 
 
 def test_a_stream_of_a_source_that_is_gone_says_so_and_strangers_get_none(console: Console) -> None:

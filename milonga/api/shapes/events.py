@@ -125,7 +125,7 @@ class DiscardCount(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Discard(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A sample of what was not accepted. excerpt: its beginning."""
+    """A sample of what was not accepted. excerpt: its beginning, … where it was cut."""
 
     at: Moment
     source: str | None

@@ -183,7 +183,7 @@ def _one(visit: Visit, facts: Facts, letter: DeadLetter, *, text: str = "", wron
             {"at": instant(one.at), "status": one.status, "ms": one.ms, "reason": one.reason, "part": one.part}
             for one in tries[-10:]
         ],
-        "answer": tries[-1].answer.decode(errors="replace") if tries else "",
+        "answer": tries[-1].said if tries else "",
         "to": to_fix({"page": "settings", "name": ""}, place.config, facts.source(place.config.source)),
         "is_off": place.config.state.value == "off",
         "held": waits_there([place.config], "What is resent"),

@@ -56,7 +56,7 @@ def _page(visit: Visit, facts: Facts, place: Place, position: Position, *, text:
         "keys": parked.keys,
         "progress": progress,
         "next_at": instant(progress.due_at) if progress.due_at else None,
-        "answer": tries[-1].answer.decode(errors="replace") if tries else "",
+        "answer": tries[-1].said if tries else "",
         "text": text or pretty(event.body),
         "wrong": wrong,
         "edited": None

@@ -14,7 +14,7 @@ from milonga.eventlog.lookup import AFTER_ALL
 from milonga.facts.events import page_of_discards
 from milonga.facts.facts import Facts
 from milonga.facts.over_time import SPANS, span_named
-from milonga.spec.discards import FIX, MEANING
+from milonga.spec.discards import FIX, MEANING, excerpt_told
 from milonga.workspace.commands import milliseconds
 
 ROWS: Final = 50
@@ -55,7 +55,7 @@ def _counts(facts: Facts, source: int, span: str) -> list[dict[str, Any]]:
 
 
 def _row(one: Discard) -> dict[str, Any]:
-    return {"at": one.at, "code": one.code, "reason": one.reason, "excerpt": one.excerpt.decode(errors="replace")}
+    return {"at": one.at, "code": one.code, "reason": one.reason, "excerpt": excerpt_told(one.excerpt)}
 
 
 PAGES = [shows("/sources/{name}/discarded", page)]

@@ -73,7 +73,7 @@ async def stream(visit: Visit) -> AsyncIterator[str | bytes]:
     try:
         async with aclosing(visit.services.tail.frames(wish_of(visit, source), _after(visit))) as frames:
             async for part in frames:
-                yield part
+                yield visit.shown(part)
     except Crowded:
         yield event("", "crowded")
 
