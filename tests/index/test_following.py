@@ -23,7 +23,7 @@ from milonga.workspace.store import Workspace
 from tests.running import eventually
 
 from ..eventlog.segments import settled
-from .asking import pages
+from .asking import in_peace, pages
 from .model import NOW, Told
 
 ADA = Deletion(7, None, frozenset(["ada-lovelace"]), {0: 10_000})
@@ -79,7 +79,8 @@ def made(data: Path) -> Iterator[EventIndex]:
     index.start()
     try:
         eventually(lambda: index.standing.settled, "all is read")
-        yield index
+        with in_peace():
+            yield index
     finally:
         index.stop()
 
@@ -143,6 +144,17 @@ def test_what_has_just_come_is_found_before_the_index_has_it(tmp_path: Path) -> 
     run(append(tmp_path, 0, 60))
     with made(tmp_path) as index:
         run(append_and_ask(index))
+
+
+def test_what_takes_too_long_is_counted_up_to_there_and_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(append(tmp_path, 0, 250))
+    with made(tmp_path) as index:
+        monkeypatch.setattr("milonga.index.counting.BUDGET", -1.0)
+        tally = index.tally(user="bob")
+    assert tally is not None
+    assert (tally.events, tally.types, tally.first, tally.is_complete) == (0, {}, None, False)
 
 
 def test_what_the_log_drops_goes_from_the_index_but_accounts_are_remembered(tmp_path: Path) -> None:
