@@ -208,17 +208,13 @@ class Replaying:
         return (
             len(work.replayed) >= IN_LINES
             or sum(one in lines.in_hand or one in joining for one in work.replayed) >= ON_THEIR_WAY
-            or (not work.breaker.is_closed and self._others_find_out)
+            # Where nothing else waits, one of the replay's must find out whether the receiver is back.
+            or (not work.breaker.is_closed and (bool(work.live) or lines.count > 0))
             or not work.tools.has_room()
             or self._readers.is_behind
             or len(work.live) > work.config.delivery.concurrency
             or self._readers.watermark(at.partition) < at.offset
         )
-
-    @property
-    def _others_find_out(self) -> bool:
-        """Whether anything waits by which it is noticed that the receiver is back. Else one of the replay's must."""
-        return bool(self._work.live) or self._parking.lines.count > 0
 
     def _drop_erased(self) -> None:
         """Those that were taken from their lines from outside, now and then: nobody will say that they ended."""
