@@ -61,7 +61,8 @@ def console(tmp_path_factory: pytest.TempPathFactory, totango: Receiving) -> Ite
             client.send([{"type": "group", "userId": "grace", "groupId": "hopper", "messageId": "m-group"}])
             client.send([{"type": "track", "userId": "grace", "event": "Job", "messageId": "m-job-3"}])
             client.send([track(n, f"u-{n}", "acme", integrations={"All": False}) for n in EXCLUDED])
-            client.send([track(n, "ada", "acme") for n in range(100, 100 + WAITING)])
+            waiting = [track(n, "ada", "acme") for n in range(100, 100 + WAITING)]
+            client.send(waiting, context={"app": {"name": "of the batch"}})
         reader = OutcomeReader(running.data / "outcomes")
         eventually(lambda: sum(reader.totals().values()) >= 15 + WAITING, "all have come to their end at totango")
         eventually(lambda: "1 parked key" in text(running.get("/problems/parked")), "its line is parked")
@@ -410,6 +411,9 @@ def test_the_first_event_of_a_parked_key_is_edited_in_its_place(console: Console
     page = console.get(to, EDITOR)
     assert "It waits behind" not in words(page.text)
     assert "Waits behind acme, ada" in words(page.text)
+    assert "and goes with it" in words(page.text)
+    assert "of the batch" in words(page.text)
+    assert "What is sent waits: paused is paused." in words(page.text)
     assert 'textarea class="code"' not in console.get(to).text, "a viewer edits nothing"
     parked_at = re.search(r'name="parked_at" value="([0-9]+)"', page.text)
     assert parked_at is not None
@@ -425,7 +429,9 @@ def test_the_first_event_of_a_parked_key_is_edited_in_its_place(console: Console
         assert (refused.status, says in words(refused.text)) == (422, True)
     form = {"event": json.dumps(event), "parked_at": parked_at[1]}
     assert "It would become 1 request." in words(console.post(f"{to}/check", form, EDITOR).text)
-    assert said(console, f"{to}/edit", **form) == "1 event edited, and sent as soon as the receiver allows."
+    assert said(console, f"{to}/edit", **form) == (
+        "1 event edited, and sent as soon as the receiver allows. What is sent waits: paused is paused."
+    )
     assert "It was edited by the-editor" in words(console.get(to).text)
     line = console.get("/problems/parked/export?destination=paused&account=acme").text.splitlines()[0]
     assert json.loads(line)["event"]["event"] == "Mended"

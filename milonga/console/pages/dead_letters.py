@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-from msgspec import UNSET
 from starlette.responses import Response
 
 from milonga.console.asked import wait
@@ -26,7 +25,7 @@ from milonga.outcomes.explain import shown
 from milonga.outcomes.rules import apply
 from milonga.outcomes.words import instant
 from milonga.spec.event import EventType
-from milonga.spec.read import EVENT_TYPES, read_stamped
+from milonga.spec.read import EVENT_TYPES, read_stamped, said_for_all
 from milonga.spec.stored import Stamped
 from milonga.workspace.errors import NotThere, UserError
 from milonga.workspace.model import DestinationConfig
@@ -176,7 +175,7 @@ def _one(visit: Visit, facts: Facts, letter: DeadLetter, *, text: str = "", wron
         "died_at": letter.died_at,
         "text": text or pretty(letter.event.body),
         "wrong": wrong,
-        "batch": pretty(bytes(shared)) if (shared := letter.event.stamp.batch_context) is not UNSET else "",
+        "batch": said_for_all(letter.event.stamp),
         "parts_sent": sorted(letter.parts),
         "edited": None if edited is None else {"by": edited.by, "at": instant(edited.at)},
         "tries": [

@@ -16,11 +16,14 @@ from milonga.delivery.rows import Progress
 from milonga.eventlog.api import Position
 from milonga.facts import wishes
 from milonga.facts.facts import Facts, Place
+from milonga.facts.stopped import waits_there
 from milonga.outcomes.words import instant
 from milonga.spec.called import name_in
+from milonga.spec.read import said_for_all
 from milonga.workspace.errors import NotThere, UserError
 
 NOTHING: Final = Progress()
+SENT: Final = "What is sent"
 
 
 def _at(facts: Facts, text: str) -> tuple[Place, Position]:
@@ -59,10 +62,12 @@ def _page(visit: Visit, facts: Facts, place: Place, position: Position, *, text:
         "answer": tries[-1].said if tries else "",
         "text": text or pretty(event.body),
         "wrong": wrong,
+        "batch": said_for_all(event.stamp),
         "edited": None
         if edited is None or parked.event != edited.event
         else {"by": edited.by, "at": instant(edited.at)},
         "is_off": place.config.state.value == "off",
+        "held": waits_there([place.config], SENT),
     }
     return visit.page("problems/parked_event.html", values, status=422 if wrong else 200)
 
@@ -94,7 +99,9 @@ def edit(visit: Visit) -> Response:
         except (NotValid, UserError) as error:
             return _page(visit, facts, place, position, text=text, wrong=sentence(error))
         to = address("/problems/parked", destination=place.config.name)
-    return visit.go(to, wait(visit, [asked]).says("edited, and sent as soon as the receiver allows", "event"))
+    found = wait(visit, [asked])
+    held = waits_there([place.config], SENT) if found.done or found.waiting else ""
+    return visit.go(to, f"{found.says('edited, and sent as soon as the receiver allows', 'event')} {held}".strip())
 
 
 PAGES = [
