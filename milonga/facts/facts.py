@@ -35,6 +35,7 @@ from milonga.workspace.model import DestinationConfig, FormerDestination, Settin
 from milonga.workspace.store import Workspace
 
 HOUR: Final = 3_600_000  #: milliseconds
+MINUTE: Final = 60_000
 
 
 class Place(Struct, frozen=True):
@@ -128,7 +129,7 @@ class Facts:
 
     def last_hour(self) -> tuple[dict[tuple[int, State], int], dict[int, Latencies]]:
         """(destination, state) -> how many ended so, and destination -> how long its deliveries took. Counts alone."""
-        since = milliseconds() - HOUR
+        since = milliseconds() - HOUR + MINUTE  # with the one that goes on 60 minutes: those of the chart of an hour
         ended: dict[tuple[int, State], int] = {}
         for (number, state, _), n in self.outcomes.totals(since).items():
             ended[number, state] = ended.get((number, state), 0) + n

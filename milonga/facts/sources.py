@@ -63,11 +63,11 @@ def refused_of_nobody(facts: Facts, now: int) -> list[dict[str, Any]]:
 
 
 class _Counted:
-    """Counts of the last hour, in points of the line."""
+    """Counts of the last hour: the same minutes that the chart of an hour has (milonga.facts.over_time)."""
 
     def __init__(self, facts: Facts, now: int) -> None:
-        self.since = (now // 60_000 - HOUR) // SPARK + 1  #: the first period
-        self.periods: Periods = facts.log.periods(self.since * SPARK, SPARK)
+        self.since = now // 60_000 - HOUR + 1  #: the first minute
+        self.periods: Periods = facts.log.periods(self.since, 1)
         self.of_day: Periods = facts.log.periods(now // 60_000 - DAY, COARSE)
         newest = [one.event.stamp for one in facts.log.newest(NEWEST)]
         self._newest = {stamp.source: stamp.received_at for stamp in reversed(newest)}
@@ -84,13 +84,14 @@ class _Counted:
 
     def line(self, source: int) -> list[int]:
         periods = self.periods.get((source, ACCEPTED), {})
-        return [periods.get(self.since + place, 0) for place in range(HOUR // SPARK)]
+        minutes = [periods.get(self.since + place, 0) for place in range(HOUR)]
+        return [sum(minutes[place : place + SPARK]) for place in range(0, HOUR, SPARK)]
 
     def last(self, source: int, now: int) -> int | None:
         """Unix milliseconds: when the last event came, or the end of the period in which it did, at most `now`."""
         if (exactly := self._newest.get(source)) is not None and exactly > now - DAY * 60_000:
             return exactly
-        for found, length in ((self.periods, SPARK), (self.of_day, COARSE)):
+        for found, length in ((self.periods, 1), (self.of_day, COARSE)):
             if periods := found.get((source, ACCEPTED)):
                 return min(now, (max(periods) + 1) * length * 60_000)
         return None

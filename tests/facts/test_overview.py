@@ -15,6 +15,7 @@ from milonga.eventlog.levels import MB, SAYS, Level, Marks
 from milonga.eventlog.room import Disk
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.facts.facts import open_facts
+from milonga.facts.over_time import SPANS, arrivals
 from milonga.facts.overview import of_destination, overview
 from milonga.outcomes import totals
 from milonga.outcomes.latency import bucket_of
@@ -71,6 +72,15 @@ def found(data: Path, now: int) -> dict[str, Any]:
 
 def titles(data: Path, now: int) -> list[str]:
     return [one["title"] for one in found(data, now)["attention"]]
+
+
+def test_figures_of_the_last_hour_add_up_to_what_its_chart_draws(data: Path, now: int) -> None:
+    arrived(data, now, *((ago, ACCEPTED, 2**ago) for ago in (0, 1, 58, 59, 60)))
+    (web,) = found(data, now)["sources"]
+    with open_facts(data) as facts:
+        (accepted, *_) = arrivals(facts, SPANS["1h"], now)["series"]
+    assert web["accepted"] == sum(accepted["values"]) == sum(web["spark"]) == 2**0 + 2**1 + 2**58 + 2**59
+    assert (web["spark"][0], web["spark"][-1], len(web["spark"])) == (2**59 + 2**58, 3, 30)
 
 
 def test_a_source_is_told_with_what_it_sent_within_the_hour(data: Path, now: int) -> None:
