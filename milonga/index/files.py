@@ -96,6 +96,8 @@ class Files:
             file = Stretch(path, first, closed=is_closed)
         except (FileNotFoundError, Unknown, apsw.CantOpenError, *UNREADABLE):
             return None
+        except apsw.ReadOnlyError:  # it is being made this moment: only its maker may finish, or undo, what is begun
+            return None
         self._open[key] = (inode, file)
         while len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)[1][1].close()

@@ -2,22 +2,25 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
 
-from milonga.eventlog.segment import list_segments
+from milonga.eventlog.segment import create, list_segments
 from milonga.eventlog.sqlite import SqliteLog
 from milonga.eventlog.writer import SealAt
+from milonga.index.files import Files
 from milonga.index.index import EventIndex
 from milonga.index.search import Query
+from milonga.index.stretch import Stretch, open_path
 from milonga.privacy.regulation import Deletion, Kind
 from milonga.workspace.store import Workspace
 from tests.running import eventually
@@ -348,3 +351,21 @@ def test_a_maker_that_is_killed_loses_and_doubles_nothing(tmp_path: Path, at: in
         assert acme is not None
         assert acme.events == len(all_of(lambda one: one.account == "acme", 530))
         assert list_segments(tmp_path / "log")[0] == 1
+
+
+def test_a_file_that_is_just_being_made_is_left_out(tmp_path: Path) -> None:
+    """Its journal says that something is begun, which who only reads cannot undo."""
+    index, log, draft = tmp_path / "index", tmp_path / "log", tmp_path / "draft.db"
+    index.mkdir()
+    log.mkdir()
+    create(log, 1, NOW)
+    with closing(apsw.Connection(str(draft))) as db:
+        db.pragma("cache_size", 1)
+        db.execute("CREATE TABLE begun (value); INSERT INTO begun VALUES (1); BEGIN")
+        for _ in range(50):
+            db.execute("INSERT INTO begun VALUES (zeroblob(9000)); UPDATE begun SET value = 2 WHERE value = 1")
+        shutil.copy(draft, open_path(index, 1))
+        shutil.copy(f"{draft}-journal", f"{open_path(index, 1)}-journal")
+    with pytest.raises(apsw.ReadOnlyError):
+        Stretch(open_path(index, 1), 1, closed=False)
+    assert list(Files(index, log).pieces()) == []
