@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -102,7 +102,10 @@ def is_bobs(one: Told) -> bool:
 
 
 def holds(folder: Path, text: bytes) -> list[str]:
-    return [path.name for path in folder.iterdir() if text in path.read_bytes()]
+    """Names of the files that do; a file that goes away meanwhile means another look at all of them."""
+    while True:
+        with suppress(FileNotFoundError):
+            return [path.name for path in folder.iterdir() if text in path.read_bytes()]
 
 
 def run(coroutine: Coroutine[Any, Any, None]) -> None:
