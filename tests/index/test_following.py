@@ -152,12 +152,10 @@ def test_what_has_just_come_is_found_before_the_index_has_it(tmp_path: Path) -> 
         run(append_and_ask(index))
 
 
-def test_what_takes_too_long_is_counted_up_to_there_and_that_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_takes_too_long_is_counted_up_to_there_and_that_is_told(tmp_path: Path) -> None:
     run(append(tmp_path, 0, 250))
-    with made(tmp_path) as index:
-        monkeypatch.setattr("milonga.index.counting.BUDGET", -1.0)
+    with made(tmp_path) as index, pytest.MonkeyPatch.context() as patch:
+        patch.setattr("milonga.index.counting.BUDGET", -1.0)
         tally = index.tally(user="bob")
     assert tally is not None
     assert (tally.events, tally.types, tally.first, tally.is_complete) == (0, {}, None, False)
