@@ -208,7 +208,8 @@ def test_what_is_discarded_appears_with_its_code(console: Console, browser: Brow
         eventually(told, "one that came while somebody watched")
         row = page.locator(f"{ROWS}.is-discarded").first
         expect(row).to_contain_text("event_not_defined")
-        row.get_by_text("Expected the name of the event").click()
+        row.get_by_text("Have the track call pass a name").click()
+        expect(row.get_by_text("Expected the name of the event")).to_be_visible()
         expect(row.locator("pre")).to_contain_text('"userId": "ada"')
 
 
