@@ -183,8 +183,8 @@ def _notes(ran: Ran, after: Said) -> Iterable[str]:
 
 
 def _cores(ran: Ran) -> str:
-    began, _ = ran.poured
-    pauses = [took for took, at in ran.timeline.collected if at >= began]
+    began, until = ran.poured[0], max(ran.beside.accepted.values())  # a start has one of its own
+    pauses = [took for took, at in ran.timeline.collected if began <= at <= until]
     waited = ", ".join(f"{who} {share:.0%}" for who, share in ran.waited.items())
     return (
         f"While the flood came in, main threads waited for a core: {waited} of the time. Garbage collections of over "
