@@ -56,7 +56,11 @@ def size_of(folder: Path) -> int:
 
 
 class Room:
-    """For one thread."""
+    """
+    For one thread.
+
+    refusal  why there was too little, in words, when it was asked for last and there was
+    """
 
     def __init__(self, folder: Path, reserve: int | None = None, most: int | None = None) -> None:
         """
@@ -67,6 +71,7 @@ class Room:
         self._written = self._since_weighed = 0
         self._looked, self._weighed = -LOOK_AGAIN, -WEIGH_AGAIN
         self._free = self._size = 0
+        self.refusal = ""
 
     def is_short(self, claimed: int) -> bool:
         """claimed  bytes that what is written already will still take"""
@@ -74,13 +79,18 @@ class Room:
         if now - self._looked >= LOOK_AGAIN or self._written >= LOOK_AFTER:
             self._look()
             self._looked, self._written = now, 0
-        if self._free - self._written - claimed < (self._reserve or 0):
+        reserve = self._reserve or 0
+        if self._free - self._written - claimed < reserve:
+            self.refusal = f"{self._free // MB} MB of the disk are free, and {reserve // MB} MB are left to delivery"
             return True
         if self._most is None:
             return False
         if now - self._weighed >= WEIGH_AGAIN:
             self._size, self._weighed, self._since_weighed = size_of(self._folder), now, 0
-        return self._is_too_large(claimed)
+        if (takes := self._size + self._since_weighed + claimed) >= self._most:
+            self.refusal = f"the log takes {takes // MB} MB, and may have {self._most // MB} MB"
+            return True
+        return False
 
     def look_again(self) -> None:
         """Something was done that may have changed it."""
@@ -89,16 +99,6 @@ class Room:
     def wrote(self, size: int) -> None:
         self._written += size
         self._since_weighed += size
-
-    @property
-    def refusal(self) -> str:
-        """In words."""
-        if self._most is not None and self._is_too_large(0):
-            return f"the log has {self._size // MB} MB, and may have {self._most // MB} MB"
-        return f"{self._free // MB} MB of the disk are free, and {(self._reserve or 0) // MB} MB are left to delivery"
-
-    def _is_too_large(self, claimed: int) -> bool:
-        return self._most is not None and self._size + self._since_weighed + claimed >= self._most
 
     def _look(self) -> None:
         self._free, size = free_of(self._folder)
